@@ -1,0 +1,4 @@
+//! Expressions and templates.
+
+mod lookup;
+pub use lookup::{Found, Lookup};
