@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(parse_duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         assert_eq!(parse_size("64KiB"), Ok(65_536));
         assert_eq!(parse_size("0B"), Ok(0));
-        assert_eq!(Rate::parse("100/m"), Ok(Rate { count: 100, per: Duration::from_secs(60) }));
+        assert_eq!(Rate::parse("100/m"), Ok(Rate { count: 100, per: Duration::from_mins(1) }));
         assert_eq!(Rate::parse("8/s").map(|rate| rate.to_string()), Ok("8/s".into()));
     }
 
