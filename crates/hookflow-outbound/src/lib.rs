@@ -1,1 +1,14 @@
-//! placeholder
+//! The only outgoing calls. Every connection the process opens to somebody else goes through one dialer, which judges
+//! the address it is about to connect to. One call is one try: whether to try again is the engine's matter.
+
+mod address;
+mod call_fault;
+mod caller;
+mod dialer;
+mod policy;
+mod tls;
+
+pub use call_fault::{CallFault, CallFaultKind};
+pub use caller::Caller;
+pub use policy::Policy;
+pub use tls::{Tls, TlsError};

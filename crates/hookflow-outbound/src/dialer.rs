@@ -1,0 +1,178 @@
+//! The one way to open a connection: resolve, judge every address, connect to a judged one, then TLS. The pool asks for
+//! connections by scheme and authority alone, so a dialer is made for one kind of path.
+
+use crate::address::objection;
+use crate::{CallFaultKind, Policy};
+use hookflow_runtime::Clock;
+use http::Uri;
+use http::uri::Scheme;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// How many addresses of a name are tried.
+const MAX_ADDRESSES: usize = 8;
+
+type Dialing<T> = Pin<Box<dyn Future<Output = Result<T, DialFault>> + Send>>;
+
+/// Opens connections, within the policy's time.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    https: HttpsConnector<JudgedTcp>,
+    policy: Arc<Policy>,
+    clock: Clock,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct DialFault {
+    pub(crate) kind: CallFaultKind,
+    /// The end of a sentence that begins with the host.
+    pub(crate) message: String,
+}
+
+impl Dialer {
+    /// `public_path`: for requests to paths that the product's public listener serves.
+    pub(crate) fn new(policy: Arc<Policy>, public_path: bool, clock: Clock) -> Self {
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(policy.tls.config())
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(JudgedTcp { policy: Arc::clone(&policy), public_path, clock: clock.clone() });
+        Self { https, policy, clock }
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = DialFault;
+    type Future = Dialing<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialFault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let connecting = self.https.call(target);
+        let (clock, limit) = (self.clock.clone(), self.policy.connect_timeout);
+        Box::pin(async move {
+            match clock.timeout(limit, connecting).await {
+                Ok(Ok(stream)) => Ok(stream),
+                // What is not ours comes from the layer between: TLS.
+                Ok(Err(error)) => Err(match error.downcast::<DialFault>() {
+                    Ok(fault) => *fault,
+                    Err(error) => {
+                        DialFault { kind: CallFaultKind::Tls, message: format!("TLS failed: {error}") }
+                    }
+                }),
+                Err(_) => Err(DialFault::connect(format!("no connection within {limit:?}"))),
+            }
+        })
+    }
+}
+
+impl DialFault {
+    fn connect(message: String) -> Self {
+        Self { kind: CallFaultKind::Connect, message }
+    }
+}
+
+/// TCP to addresses that were judged.
+#[derive(Clone)]
+struct JudgedTcp {
+    policy: Arc<Policy>,
+    public_path: bool,
+    clock: Clock,
+}
+
+impl Service<Uri> for JudgedTcp {
+    type Response = TokioIo<TcpStream>;
+    type Error = DialFault;
+    type Future = Dialing<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialFault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let host = target.host().unwrap_or_default();
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let usual = if target.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+            let found = tokio::net::lookup_host((host, target.port_u16().unwrap_or(usual)))
+                .await
+                .map_err(|error| DialFault::connect(format!("its name does not resolve ({error})")))?;
+            this.connect(this.judge(found)?).await
+        })
+    }
+}
+
+impl JudgedTcp {
+    /// The addresses that may be called; a fault when there is none.
+    fn judge(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, DialFault> {
+        let mut refused = None;
+        let mut open = Vec::new();
+        for address in found {
+            match objection(&self.policy, address, self.public_path) {
+                None => open.push(address),
+                Some(objection) => refused = refused.or(Some(objection)),
+            }
+        }
+        match refused {
+            Some(objection) if open.is_empty() => {
+                Err(DialFault { kind: CallFaultKind::Refused, message: format!("it is {objection}") })
+            }
+            _ => Ok(open),
+        }
+    }
+
+    /// One address after the other, each with its share of the time.
+    async fn connect(&self, addresses: Vec<SocketAddr>) -> Result<TokioIo<TcpStream>, DialFault> {
+        let tries = u32::try_from(addresses.len().clamp(1, MAX_ADDRESSES)).unwrap_or(1);
+        let share = self.policy.connect_timeout / tries;
+        let mut why = "its name has no address".to_owned();
+        for address in addresses.into_iter().take(MAX_ADDRESSES) {
+            match self.clock.timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Without it a small request may wait for an acknowledgement; a failure costs just that.
+                    drop(stream.set_nodelay(true));
+                    return Ok(TokioIo::new(stream));
+                }
+                Ok(Err(error)) => why = format!("no connection to {address} ({error})"),
+                Err(_) => why = format!("no connection to {address} within {share:?}"),
+            }
+        }
+        Err(DialFault::connect(why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_mixed_answers_only_the_permitted_are_dialled() {
+        let policy = Policy { allow: vec!["10.1.0.0/16".parse().unwrap()], ..Policy::default() };
+        let tcp = JudgedTcp { policy: Arc::new(policy), public_path: false, clock: Clock::system() };
+        let judge = |list: &[&str]| {
+            tcp.judge(list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)))
+                .map(|open| open.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
+                .map_err(|fault| (fault.kind, fault.message))
+        };
+        assert_eq!(
+            judge(&["127.0.0.1", "1.1.1.1", "10.2.0.1", "10.1.0.1"]).unwrap(),
+            ["1.1.1.1", "10.1.0.1"]
+        );
+        let (kind, message) = judge(&["127.0.0.1", "10.2.0.1"]).unwrap_err();
+        assert_eq!(kind, CallFaultKind::Refused);
+        assert_eq!(message, "it is 127.0.0.1, a loopback address, and no `allow` names its range");
+        assert_eq!(judge(&[]).unwrap(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,106 @@
+//! Random bytes and IDs: from the system, or from a seed so that a test can be run again.
+
+use crate::Clock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::{Builder, Uuid};
+
+/// Makes what must not be guessed or repeated. Cheap to clone; clones of a seeded one share its sequence.
+#[derive(Debug, Clone)]
+pub struct Chance {
+    clock: Clock,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    Seeded(Arc<AtomicU64>),
+}
+
+impl Chance {
+    /// From the system's secure source.
+    pub const fn system(clock: Clock) -> Self {
+        Self { clock, source: Source::System }
+    }
+
+    /// The same seed and clock give the same sequence. For tests: anybody can guess it.
+    pub fn seeded(clock: Clock, seed: u64) -> Self {
+        Self { clock, source: Source::Seeded(Arc::new(AtomicU64::new(seed))) }
+    }
+
+    /// An ID that sorts by the millisecond it was made in.
+    pub fn uuid_v7(&self) -> Uuid {
+        let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or_default();
+        Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
+    }
+
+    /// A seed or a secret.
+    pub fn seed(&self) -> [u8; 32] {
+        self.bytes()
+    }
+
+    /// So many random bytes.
+    ///
+    /// # Panics
+    /// When the system has none, which a running Linux never says.
+    #[expect(clippy::expect_used, reason = "without random bytes no ID is unique and no secret is one")]
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        match &self.source {
+            Source::System => getrandom::fill(&mut bytes).expect("the system has no random bytes"),
+            Source::Seeded(state) => {
+                for chunk in bytes.chunks_mut(8) {
+                    for (byte, random) in chunk.iter_mut().zip(split_mix(state).to_le_bytes()) {
+                        *byte = random;
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// `SplitMix64`, a step of it.
+fn split_mix(state: &AtomicU64) -> u64 {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut z = state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use std::time::Duration;
+
+    #[test]
+    fn a_seed_repeats_and_the_system_does_not() {
+        let clock = Clock::turned(Timestamp::from_second(1_700_000_000).unwrap());
+        let sequence = |seed| {
+            let chance = Chance::seeded(clock.clone(), seed);
+            (chance.seed(), chance.uuid_v7(), chance.uuid_v7())
+        };
+        assert_eq!(sequence(1), sequence(1));
+        assert_ne!(sequence(1), sequence(2));
+        assert_ne!(sequence(1).1, sequence(1).2);
+        // The first output of the published generator for seed 0.
+        assert_eq!(Chance::seeded(clock.clone(), 0).bytes::<8>(), 0xe220_a839_7b1d_cdaf_u64.to_le_bytes());
+        let system = Chance::system(clock);
+        assert_ne!(system.seed(), system.seed());
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let clock = Clock::turned(Timestamp::from_second(1_700_000_000).unwrap());
+        let chance = Chance::system(clock.clone());
+        let first = chance.uuid_v7();
+        clock.advance(Duration::from_millis(1));
+        let second = chance.uuid_v7();
+        assert!(first.to_string() < second.to_string());
+        assert_eq!(first.get_version_num(), 7);
+        assert!(first.to_string().starts_with("018bcfe5-6800-7"));
+    }
+}

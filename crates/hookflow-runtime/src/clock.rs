@@ -1,0 +1,248 @@
+//! The clock: the system's, or one that a test turns by hand.
+
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// A wait for a time of day looks at the clock again at least this often, because the system's clock can be set.
+const RECHECK: Duration = Duration::from_secs(30);
+
+/// Tells the time and waits for it. Cheap to clone; clones of a turned clock turn together.
+#[derive(Debug, Clone)]
+pub struct Clock(Face);
+
+#[derive(Debug, Clone)]
+enum Face {
+    System,
+    Turned(Arc<Turned>),
+}
+
+/// The time a future was given has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time has passed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl Clock {
+    /// The system's clock.
+    pub const fn system() -> Self {
+        Self(Face::System)
+    }
+
+    /// A clock that stands at `start` until it is turned.
+    #[expect(clippy::disallowed_methods, reason = "somewhere an `Instant` must come from")]
+    pub fn turned(start: Timestamp) -> Self {
+        Self(Face::Turned(Arc::new(Turned {
+            start,
+            base: Instant::now(),
+            dial: watch::Sender::new(Dial::default()),
+        })))
+    }
+
+    /// The time of day.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Face::System => Timestamp::now(),
+            Face::Turned(turned) => {
+                turned.start.checked_add(turned.dial.borrow().elapsed).unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
+
+    /// A moment that never steps back, for measuring.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn monotonic(&self) -> Instant {
+        match &self.0 {
+            Face::System => Instant::now(),
+            Face::Turned(turned) => {
+                turned.base.checked_add(turned.dial.borrow().elapsed).unwrap_or(turned.base)
+            }
+        }
+    }
+
+    /// Waits for so long.
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.0 {
+            Face::System => tokio::time::sleep(duration).await,
+            Face::Turned(turned) => turned.sleep(duration).await,
+        }
+    }
+
+    /// Waits until the time of day, which may have passed. A system clock that is set meanwhile is followed.
+    pub async fn sleep_until(&self, due: Timestamp) {
+        loop {
+            let left = Duration::try_from(due.duration_since(self.now())).unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            match &self.0 {
+                Face::System => tokio::time::sleep(left.min(RECHECK)).await,
+                Face::Turned(turned) => turned.sleep(left).await,
+            }
+        }
+    }
+
+    /// Waits for `future`, but no longer than `limit`; then it is dropped.
+    pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+        tokio::select! {
+            biased;
+            output = future => Ok(output),
+            () = self.sleep(limit) => Err(Elapsed),
+        }
+    }
+
+    /// Turns a turned clock on and wakes who is due. The system's clock goes by itself: nothing happens.
+    pub fn advance(&self, by: Duration) {
+        if let Face::Turned(turned) = &self.0 {
+            turned.dial.send_modify(|dial| dial.elapsed = dial.elapsed.saturating_add(by));
+        }
+    }
+
+    /// Waits until somebody sleeps, then turns a turned clock to the earliest moment anybody sleeps for. With the
+    /// system's clock it returns at once.
+    pub async fn advance_to_next(&self) {
+        let Face::Turned(turned) = &self.0 else { return };
+        let mut dial = turned.dial.subscribe();
+        // The sender lives in `turned`, so the wait cannot fail.
+        if dial.wait_for(|dial| dial.next().is_some()).await.is_ok() {
+            turned.dial.send_modify(|dial| dial.elapsed = dial.next().unwrap_or(dial.elapsed));
+        }
+    }
+}
+
+struct Turned {
+    start: Timestamp,
+    base: Instant,
+    dial: watch::Sender<Dial>,
+}
+
+/// How far a turned clock has come, and who sleeps until when.
+#[derive(Default)]
+struct Dial {
+    elapsed: Duration,
+    sleepers: BTreeMap<u64, Duration>,
+    last_sleeper: u64,
+}
+
+impl Dial {
+    /// The earliest moment that has not come yet and that somebody sleeps for.
+    fn next(&self) -> Option<Duration> {
+        self.sleepers.values().filter(|due| **due > self.elapsed).min().copied()
+    }
+}
+
+impl Turned {
+    async fn sleep(&self, duration: Duration) {
+        let mut dial = self.dial.subscribe();
+        let mut sleeper = Sleeper { turned: self, id: 0, due: Duration::ZERO };
+        self.dial.send_modify(|dial| {
+            dial.last_sleeper += 1;
+            sleeper.id = dial.last_sleeper;
+            sleeper.due = dial.elapsed.saturating_add(duration);
+            dial.sleepers.insert(sleeper.id, sleeper.due);
+        });
+        // The sender lives in `self`, so the wait cannot fail.
+        drop(dial.wait_for(|dial| dial.elapsed >= sleeper.due).await);
+    }
+}
+
+impl fmt::Debug for Turned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dial = self.dial.borrow();
+        write!(f, "{} + {:?}, {} asleep", self.start, dial.elapsed, dial.sleepers.len())
+    }
+}
+
+/// Takes its entry away when a sleep ends or is dropped.
+struct Sleeper<'t> {
+    turned: &'t Turned,
+    id: u64,
+    due: Duration,
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.turned.dial.send_modify(|dial| {
+            dial.sleepers.remove(&self.id);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn sleepers_wake_when_the_clock_is_turned_that_far() {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        let began = clock.monotonic();
+        let mut sleep = pin!(clock.sleep(Duration::from_secs(10)));
+        let mut until = pin!(clock.sleep_until(Timestamp::from_second(20).unwrap()));
+        assert_eq!((poll(sleep.as_mut()), poll(until.as_mut())), (Poll::Pending, Poll::Pending));
+        clock.advance(Duration::from_secs(9));
+        assert_eq!(poll(sleep.as_mut()), Poll::Pending);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!((poll(sleep.as_mut()), poll(until.as_mut())), (Poll::Ready(()), Poll::Pending));
+        clock.clone().advance(Duration::from_secs(10));
+        assert_eq!(poll(until.as_mut()), Poll::Ready(()));
+        assert_eq!(clock.now(), Timestamp::from_second(20).unwrap());
+        assert_eq!(clock.monotonic() - began, Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn a_timeout_lets_the_future_win_and_drops_it_when_it_does_not() {
+        for clock in [Clock::system(), Clock::turned(Timestamp::UNIX_EPOCH)] {
+            assert_eq!(clock.timeout(Duration::ZERO, async { 7 }).await, Ok(7));
+            let never = clock.timeout(Duration::from_millis(5), std::future::pending::<()>());
+            assert_eq!(tokio::join!(never, clock.advance_to_next()).0, Err(Elapsed));
+            clock.sleep_until(Timestamp::UNIX_EPOCH).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turned_clock_can_jump_from_sleeper_to_sleeper() {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        let day = Duration::from_hours(24);
+        let sleeping = async {
+            for _ in 0..365 {
+                clock.sleep(day).await;
+            }
+        };
+        let turning = async {
+            for _ in 0..365 {
+                clock.advance_to_next().await;
+            }
+        };
+        tokio::join!(sleeping, turning);
+        assert_eq!(clock.now().as_second(), 365 * 86_400);
+    }
+
+    #[test]
+    fn a_dropped_sleep_is_forgotten_and_far_ends_do_not_overflow() {
+        let clock = Clock::turned(Timestamp::MAX);
+        {
+            let mut sleep = pin!(clock.sleep(Duration::MAX));
+            assert_eq!(poll(sleep.as_mut()), Poll::Pending);
+            assert!(format!("{clock:?}").contains("1 asleep"));
+        }
+        assert!(format!("{clock:?}").contains("0 asleep"));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), Timestamp::MAX);
+    }
+}

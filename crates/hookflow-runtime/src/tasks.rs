@@ -1,0 +1,250 @@
+//! Every task and thread of the process, so that none outlives shutdown and no panic is lost.
+//!
+//! Shutdown has two steps. *Soft*: loops that watch [`Tasks::soft`] stop taking new work and finish what they have.
+//! *Hard*: every task that is left is dropped at its next await.
+
+use crate::{Clock, Elapsed};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A thread's stack. Only what is touched is used, and compiling a deep expression may touch much.
+const STACK: usize = 16 << 20;
+
+/// Spawns and tracks. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Tasks(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    phase: watch::Sender<Phase>,
+    running: watch::Sender<BTreeMap<&'static str, usize>>,
+    panics: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    Soft,
+    Hard,
+}
+
+impl Tasks {
+    /// Without any task yet.
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            phase: watch::Sender::new(Phase::Running),
+            running: watch::Sender::new(BTreeMap::new()),
+            panics: AtomicU64::new(0),
+        }))
+    }
+
+    /// Runs `future` until it ends or the hard step drops it. A panic in it ends it alone, is logged under `name`
+    /// and counted.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        let entry = Entry::new(self, name);
+        let mut hard = self.hard();
+        tokio::spawn(async move {
+            let mut future = pin!(future);
+            let guarded = std::future::poll_fn(|cx| {
+                match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+                    Err(panic) => Poll::Ready(Err(panic)),
+                }
+            });
+            tokio::select! {
+                biased;
+                () = hard.wait() => {}
+                outcome = guarded => if let Err(panic) = outcome { entry.panicked(panic.as_ref()) },
+            }
+        });
+    }
+
+    /// Runs `work` on a thread of its own, which the hard step cannot drop: it must end by itself.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn thread(&self, name: &'static str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        let entry = Entry::new(self, name);
+        let builder = std::thread::Builder::new().name(name.into()).stack_size(STACK);
+        builder.spawn(move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+                entry.panicked(panic.as_ref());
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Set when shutdown has begun: take nothing new, finish what is there.
+    pub fn soft(&self) -> Token {
+        Token { phase: self.0.phase.subscribe(), at: Phase::Soft }
+    }
+
+    /// Set when the grace is over: whatever still runs is dropped.
+    pub fn hard(&self) -> Token {
+        Token { phase: self.0.phase.subscribe(), at: Phase::Hard }
+    }
+
+    /// Shuts down: soft, then waits until nothing runs or `grace` has passed, then hard. Returns the names of what
+    /// had not ended by itself. A second call with a shorter grace hurries the first.
+    pub async fn drain(&self, grace: Duration) -> Vec<&'static str> {
+        self.0.phase.send_modify(|phase| *phase = (*phase).max(Phase::Soft));
+        let mut running = self.0.running.subscribe();
+        let mut hard = self.hard();
+        let ended = async {
+            tokio::select! {
+                biased;
+                // The sender lives in `self`, so the wait cannot fail.
+                _ = running.wait_for(BTreeMap::is_empty) => {}
+                () = hard.wait() => {}
+            }
+        };
+        // Either way the rest is what still runs.
+        let (Ok(()) | Err(Elapsed)) = self.0.clock.timeout(grace, ended).await;
+        let left = self.running().into_keys().collect();
+        self.0.phase.send_replace(Phase::Hard);
+        left
+    }
+
+    /// What runs: how many under each name.
+    pub fn running(&self) -> BTreeMap<&'static str, usize> {
+        self.0.running.borrow().clone()
+    }
+
+    /// How many tasks and threads have panicked.
+    pub fn panics(&self) -> u64 {
+        self.0.panics.load(Ordering::Relaxed)
+    }
+}
+
+/// One step of shutdown, to wait for.
+#[derive(Debug, Clone)]
+pub struct Token {
+    phase: watch::Receiver<Phase>,
+    at: Phase,
+}
+
+impl Token {
+    /// Waits until the step is taken; at once when it was. If every [`Tasks`] is gone, it was taken.
+    pub async fn wait(&mut self) {
+        // An error means that the sender is gone, which ends the wait as well.
+        drop(self.phase.wait_for(|phase| *phase >= self.at).await);
+    }
+
+    /// Whether the step was taken.
+    pub fn is_set(&self) -> bool {
+        *self.phase.borrow() >= self.at
+    }
+}
+
+/// Counts a task as running as long as it lives.
+struct Entry {
+    tasks: Tasks,
+    name: &'static str,
+}
+
+impl Entry {
+    fn new(tasks: &Tasks, name: &'static str) -> Self {
+        tasks.0.running.send_modify(|running| *running.entry(name).or_default() += 1);
+        Self { tasks: tasks.clone(), name }
+    }
+
+    fn panicked(&self, panic: &(dyn Any + Send)) {
+        self.tasks.0.panics.fetch_add(1, Ordering::Relaxed);
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(name = self.name, "a task panicked: {}", text.unwrap_or("without a text"));
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.tasks.0.running.send_modify(|running| {
+            if let Some(count) = running.get_mut(self.name) {
+                *count -= 1;
+                if *count == 0 {
+                    running.remove(self.name);
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    fn turned() -> (Clock, Tasks) {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        (clock.clone(), Tasks::new(clock))
+    }
+
+    #[tokio::test]
+    async fn drain_waits_for_what_finishes_in_time() {
+        let (_, tasks) = turned();
+        for _ in 0..3 {
+            let mut soft = tasks.soft();
+            tasks.spawn("polite", async move { soft.wait().await });
+        }
+        let mut soft = tasks.soft();
+        tasks.thread("writer", move || while !soft_is_set(&mut soft) {}).unwrap();
+        assert_eq!(tasks.running(), BTreeMap::from([("polite", 3), ("writer", 1)]));
+        assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
+        assert!(tasks.running().is_empty());
+        assert!(tasks.soft().is_set() && tasks.hard().is_set());
+    }
+
+    fn soft_is_set(token: &mut Token) -> bool {
+        std::thread::yield_now();
+        token.is_set()
+    }
+
+    #[tokio::test]
+    async fn what_does_not_finish_is_named_and_dropped() {
+        let (clock, tasks) = turned();
+        tasks.spawn("stubborn", std::future::pending());
+        let draining = tasks.drain(Duration::from_secs(30));
+        assert_eq!(tokio::join!(draining, clock.advance_to_next()).0, ["stubborn"]);
+        let mut running = tasks.0.running.subscribe();
+        running.wait_for(BTreeMap::is_empty).await.unwrap();
+        // What is spawned after the hard step does not begin.
+        tasks.spawn("late", async { panic!("it began") });
+        running.wait_for(BTreeMap::is_empty).await.unwrap();
+        assert_eq!(tasks.panics(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_second_drain_hurries_the_first() {
+        let (_, tasks) = turned();
+        tasks.spawn("stubborn", std::future::pending());
+        let first = tasks.drain(Duration::from_hours(1));
+        let (first, second) = tokio::join!(first, async {
+            tokio::task::yield_now().await;
+            tasks.drain(Duration::ZERO).await
+        });
+        assert_eq!((first, second), (vec!["stubborn"], vec!["stubborn"]));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_harms_nobody_else() {
+        let (_, tasks) = turned();
+        let (done, receive) = tokio::sync::oneshot::channel();
+        tasks.spawn("bad", async { panic!("on purpose") });
+        tasks.thread("worse", || panic!("on {}", "purpose")).unwrap();
+        tasks.spawn("good", async move { done.send(7).unwrap() });
+        assert_eq!(receive.await, Ok(7));
+        tasks.drain(Duration::from_secs(1)).await;
+        assert_eq!(tasks.panics(), 2);
+    }
+}
