@@ -1,1 +1,35 @@
-//! placeholder
+//! Who may knock, and what they brought: from a received request to a verified, decoded event.
+//!
+//! ```text
+//! Received ─Auth::verify→ Authenticated ─decode→ Event
+//! ```
+//! Each arrow consumes its left side, so nothing that is not authenticated can be decoded. Nothing here waits, reads a
+//! clock, rolls dice, logs or touches a socket: time and IDs come in as arguments.
+
+mod allow_from;
+mod auth;
+mod auth_scheme;
+mod auth_schemes;
+mod credentials;
+mod decoder;
+mod decoders;
+mod encoding;
+mod event;
+mod headers;
+mod media_type;
+mod presets;
+mod properties;
+mod request;
+mod route;
+
+pub use allow_from::AllowFrom;
+pub use auth::{Auth, Authenticated, HeadVerdict, Unauthorized};
+pub use auth_scheme::{AuthScheme, CannotSign, ReplayId};
+pub use auth_schemes::auth_schemes;
+pub use credentials::{Credential, Credentials};
+pub use decoder::{BodySpec, DecodeRefusal, Decoder};
+pub use decoders::decoders;
+pub use event::{Event, EventRecord, Origin, RecordFault, Sample, SampleBody, decode};
+pub use presets::{Preset, presets};
+pub use request::{Head, Received};
+pub use route::{Methods, Params, PathPattern, Route};

@@ -1,0 +1,112 @@
+//! The parts of a request that a signature may stand in or cover, read when they are asked for.
+
+use crate::auth_scheme::Reason;
+use crate::headers::{load_name, only_text};
+use crate::{Head, properties};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
+use http::header::HeaderName;
+use std::cell::OnceCell;
+
+/// The largest body that is read to find a signature in it: it is done before anybody is trusted.
+const MAX_READ: usize = 1 << 20;
+
+/// A request under judgement.
+pub(super) struct Material<'r> {
+    pub(super) head: &'r Head,
+    pub(super) body: &'r [u8],
+    json: OnceCell<Option<Json>>,
+}
+
+impl<'r> Material<'r> {
+    pub(super) fn new(head: &'r Head, body: &'r [u8]) -> Self {
+        Self { head, body, json: OnceCell::new() }
+    }
+
+    fn json(&self, path: &str) -> Result<String, Reason> {
+        self.bounded()?;
+        let root = self.json.get_or_init(|| serde_json::from_slice(self.body).ok());
+        let root = root.as_ref().ok_or_else(|| Reason::Unreadable("the JSON body".into()))?;
+        match path.split('.').try_fold(root, |value, name| value.get(name)) {
+            Some(Json::String(text)) => Ok(text.clone()),
+            Some(Json::Number(number)) => Ok(number.to_string()),
+            _ => Err(Reason::Missing(format!("`{path}` in the body"))),
+        }
+    }
+
+    fn form(&self, field: &str) -> Result<String, Reason> {
+        self.bounded()?;
+        let what = || format!("the form's `{field}`");
+        let mut values = properties::pairs(self.body).filter(|(name, _)| **name == *field.as_bytes());
+        let (_, value) = values.next().ok_or_else(|| Reason::Missing(what()))?;
+        if values.next().is_some() {
+            return Err(Reason::Repeated(what()));
+        }
+        String::from_utf8(value.into_owned()).map_err(|_| Reason::Unreadable(what()))
+    }
+
+    /// Every name in order with each of its values in order, once, and nothing between them.
+    pub(super) fn form_sorted(&self) -> Result<Vec<u8>, Reason> {
+        self.bounded()?;
+        let mut pairs: Vec<_> = properties::pairs(self.body).take(properties::MAX_FORM + 1).collect();
+        if pairs.len() > properties::MAX_FORM {
+            return Err(Reason::TooLarge);
+        }
+        pairs.sort();
+        pairs.dedup();
+        let mut sorted = Vec::with_capacity(self.body.len());
+        for group in pairs.chunk_by(|(a, _), (b, _)| a == b) {
+            sorted.extend(group.first().iter().flat_map(|(name, _)| name.iter().copied()));
+            for (_, value) in group {
+                sorted.extend_from_slice(value);
+            }
+        }
+        Ok(sorted)
+    }
+
+    fn bounded(&self) -> Result<(), Reason> {
+        if self.body.len() > MAX_READ { Err(Reason::TooLarge) } else { Ok(()) }
+    }
+}
+
+/// Where one value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Header(HeaderName),
+    Json(String),
+    Form(String),
+}
+
+impl Place {
+    /// Reads the one of `header`, `json` and `form` that is written; `None` without a word when none is.
+    pub(super) fn load(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let header = fields.take("header");
+        let json = fields.take("json");
+        let form = fields.take("form");
+        let text = |node: &Node, diagnostics: &mut Diagnostics| node.as_str(diagnostics).map(str::to_owned);
+        match (header, json, form) {
+            (Some(node), None, None) => load_name(node, diagnostics).map(Self::Header),
+            (None, Some(node), None) => text(node, diagnostics).map(Self::Json),
+            (None, None, Some(node)) => text(node, diagnostics).map(Self::Form),
+            (None, None, None) => None,
+            _ => {
+                diagnostics.error(
+                    Code("auth.place"),
+                    fields.span(),
+                    "one value stands in one place: `header`, `json` or `form`",
+                );
+                None
+            }
+        }
+    }
+
+    /// The value, which must come exactly once.
+    pub(super) fn read(&self, material: &Material<'_>) -> Result<String, Reason> {
+        match self {
+            Self::Header(name) => only_text(&material.head.headers, name)
+                .map(str::to_owned)
+                .map_err(|why| Reason::header(&why, name)),
+            Self::Json(path) => material.json(path),
+            Self::Form(field) => material.form(field),
+        }
+    }
+}

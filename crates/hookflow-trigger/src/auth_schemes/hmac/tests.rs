@@ -1,0 +1,300 @@
+//! The scheme against published and invented requests, against its own signatures, and against hostile ones.
+
+use crate::{Auth, Credentials, Head, Received, presets};
+use bytes::Bytes;
+use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+const NOW: i64 = 1_760_000_000;
+
+/// Hands out the secrets of a test under the names `0`, `1`, ….
+struct Listed(Vec<String>);
+
+impl SecretSource for Listed {
+    fn resolve(&self, reference: &SecretRef) -> Result<Vec<u8>, String> {
+        let SecretRef::Env(name) = reference else { return Err("no file here".into()) };
+        let secret = name.parse::<usize>().ok().and_then(|index| self.0.get(index));
+        secret.map(|secret| secret.clone().into_bytes()).ok_or_else(|| "it is not set".into())
+    }
+}
+
+fn load(parameters: &str, secrets: &[&str]) -> (Option<Auth>, Credentials, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let names = (0..secrets.len()).map(|index| format!("{{env: '{index}'}}")).collect::<Vec<_>>().join(", ");
+    let indented = parameters.replace('\n', "\n  ");
+    let text = format!("it:\n  type: hmac\n  secrets: [{names}]\n  {indented}\n");
+    let node = parse(&Source::new("credentials.yaml", text), &mut diagnostics).unwrap();
+    let secrets = Listed(secrets.iter().map(|&secret| secret.to_owned()).collect());
+    let credentials = Credentials::load(&node, &secrets, &mut diagnostics);
+    let name = parse(&Source::new("flow.yaml", "it"), &mut diagnostics).unwrap();
+    let auth = Auth::load(&name, &credentials, &mut diagnostics);
+    (auth, credentials, diagnostics)
+}
+
+fn auth(parameters: &str, secrets: &[&str]) -> Auth {
+    let (auth, _, diagnostics) = load(parameters, secrets);
+    auth.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
+}
+
+fn codes(parameters: &str) -> Vec<&'static str> {
+    load(parameters, &["a secret of twenty bytes"]).2.codes()
+}
+
+fn head(url: &str) -> Head {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query.to_owned())));
+    Head {
+        method: Method::POST,
+        path: format!("/{path}"),
+        query,
+        headers: HeaderMap::new(),
+        ip: "192.0.2.1".parse().unwrap(),
+        received_at: Timestamp::from_second(NOW).unwrap(),
+        base_url: format!("{scheme}://{host}").into(),
+    }
+}
+
+fn with(headers: &[(&str, &str)]) -> Head {
+    let mut head = head("https://hooks.example.test/hook/shop");
+    for (name, value) in headers {
+        head.headers.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    head
+}
+
+/// Why a request does not pass, or nothing when it does.
+fn judge(auth: &Auth, head: Head, body: &[u8]) -> String {
+    let received = Received { head, body: Bytes::copy_from_slice(body) };
+    auth.verify(received, Timestamp::from_second(NOW).unwrap())
+        .map_or_else(|refused| refused.reason(), |_| String::new())
+}
+
+#[test]
+fn published_vectors_pass_and_fail_as_they_should() {
+    let file: Json = serde_json::from_str(include_str!("../../../testdata/signature-vectors.json")).unwrap();
+    let (mut judged, mut wrong) = (0, Vec::new());
+    for vector in file["vectors"].as_array().unwrap() {
+        let text = |name: &str| vector[name].as_str().unwrap_or_default();
+        let preset = text("preset").replace('-', "_");
+        // An unsigned handshake is answered before anything is verified.
+        let unsigned = text("kind") == "handshake" && text("method") == "GET";
+        if !presets().iter().any(|known| known.name() == preset) || unsigned {
+            continue;
+        }
+        let secrets: Vec<&str> = match &vector["secret"] {
+            Json::Array(list) => list.iter().map(|secret| secret.as_str().unwrap()).collect(),
+            secret => vec![secret.as_str().unwrap()],
+        };
+        let auth = auth(&format!("preset: {preset}"), &secrets);
+        let mut head = head(text("url"));
+        head.method = text("method").parse().unwrap();
+        for header in vector["headers"].as_array().unwrap() {
+            let name = HeaderName::from_bytes(header[0].as_str().unwrap().as_bytes()).unwrap();
+            head.headers
+                .append(name, HeaderValue::from_bytes(header[1].as_str().unwrap().as_bytes()).unwrap());
+        }
+        let body = match text("body_encoding") {
+            "base64" => crate::encoding::base64(text("body")).unwrap(),
+            _ => text("body").as_bytes().to_vec(),
+        };
+        let now = Timestamp::from_second(vector["now"].as_i64().unwrap()).unwrap();
+        let result = auth.verify(Received { head, body: body.into() }, now);
+        let expected = &vector["valid"];
+        judged += 1;
+        if expected.as_bool().is_some_and(|valid| valid != result.is_ok()) {
+            wrong.push(format!(
+                "{}: expected {expected}, {:?}",
+                text("id"),
+                result.err().map(|it| it.reason())
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(judged, 153);
+}
+
+#[test]
+fn every_preset_accepts_what_it_signs() {
+    let mut cannot = Vec::new();
+    for preset in presets() {
+        let (auth, credentials, diagnostics) = load(&format!("preset: {}", preset.name()), &[HEX]);
+        assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+        let (auth, credential) = (auth.unwrap(), credentials.get("it").unwrap());
+        assert_eq!(credential.preset().map(crate::Preset::name), Some(preset.name()));
+        let now = Timestamp::from_second(NOW).unwrap();
+        let body = format!("{{\"webhookTimestamp\":{}}}", now.as_millisecond());
+        let mut signed = head("https://hooks.example.test/hook/shop?a=1");
+        if credential.sign(&mut signed, body.as_bytes(), now).is_err() {
+            cannot.push(preset.name());
+            continue;
+        }
+        assert_eq!(judge(&auth, signed.clone(), body.as_bytes()), "", "{}", preset.name());
+        assert_ne!(judge(&auth, signed.clone(), body.replace('}', " }").as_bytes()), "", "{}", preset.name());
+        let late = now + jiff::SignedDuration::from_hours(1);
+        let received = Received { head: signed, body: body.into() };
+        let window =
+            preset.parameters().contains("tolerance: ") && !preset.parameters().contains("tolerance: none");
+        assert_eq!(auth.verify(received, late).is_err(), window, "{}", preset.name());
+    }
+    assert_eq!(cannot, ["braintree", "mailgun_form", "mailgun_json"]);
+}
+
+#[test]
+fn parameters_written_out_work_like_presets() {
+    for (algorithm, encoding, prefix) in [
+        ("sha256", "hex", ""),
+        ("hmac-sha256", "base64", "sha256="),
+        ("sha512", "base64url", ""),
+        ("sha1", "hex", "x "),
+    ] {
+        let parameters =
+            format!("header: X-Signature\nalgorithm: {algorithm}\nencoding: {encoding}\nprefix: '{prefix}'");
+        let (auth, credentials, diagnostics) =
+            load(&parameters, &["a secret of twenty bytes", "the old one, still good"]);
+        assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+        let auth = auth.unwrap();
+        for body in [b"".as_slice(), b"\0\xff\r\n", "Zoë 10.00".as_bytes()] {
+            let mut signed = with(&[]);
+            credentials.get("it").unwrap().sign(&mut signed, body, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(judge(&auth, signed, body), "");
+        }
+    }
+}
+
+#[test]
+fn every_secret_of_a_list_fits() {
+    let (_, old, _) = load("preset: github", &["the old one, still good"]);
+    let both = auth("preset: github", &["a secret of twenty bytes", "the old one, still good"]);
+    let mut signed = with(&[]);
+    old.get("it").unwrap().sign(&mut signed, b"x", Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(judge(&both, signed, b"x"), "");
+}
+
+#[test]
+fn refusals_have_a_reason_for_the_operator_alone() {
+    const RIGHT: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let auth = auth("preset: github", &["It's a Secret to Everybody"]);
+    let body = b"Hello, World!";
+    for (headers, expected) in [
+        (&[("x-hub-signature-256", RIGHT)][..], ""),
+        (&[], "it: the header `x-hub-signature-256` is missing"),
+        (&[("x-hub-signature-256", "")], "it: the signature cannot be read"),
+        (&[("x-hub-signature-256", "sha256=")], "it: the signature cannot be read"),
+        (&[("x-hub-signature-256", "sha256=00")], "it: no secret fits"),
+        (&[("x-hub-signature-256", "sha256=0")], "it: the signature cannot be read"),
+        (&[("x-hub-signature-256", "sha1=00")], "it: the signature cannot be read"),
+        (&[("x-hub-signature-256", "é")], "it: the header `x-hub-signature-256` cannot be read"),
+        (
+            &[("x-hub-signature-256", RIGHT), ("x-hub-signature-256", RIGHT)],
+            "it: the header `x-hub-signature-256` came more than once",
+        ),
+    ] {
+        assert_eq!(judge(&auth, with(headers), body), expected, "{headers:?}");
+    }
+    assert_eq!(judge(&auth, with(&[("x-hub-signature-256", RIGHT)]), b"Hello, World"), "it: no secret fits");
+    assert!(auth.verify_head(&with(&[])).is_err());
+    assert!(auth.verify_head(&with(&[("x-hub-signature-256", RIGHT)])).is_ok());
+}
+
+#[test]
+fn a_signed_id_comes_out_and_cannot_hide_a_separator() {
+    let (auth, credentials, _) = load("preset: standard-webhooks", &[HEX]);
+    let (auth, credential) = (auth.unwrap(), credentials.get("it").unwrap());
+    let now = Timestamp::from_second(NOW).unwrap();
+    let mut signed = with(&[("webhook-id", "msg_1")]);
+    credential.sign(&mut signed, b"{}", now).unwrap();
+    let passed = auth.verify(Received { head: signed, body: Bytes::from_static(b"{}") }, now).unwrap();
+    let replay = passed.replay.unwrap();
+    assert_eq!((replay.id.as_str(), replay.remember.as_secs()), ("msg_1", 600));
+    assert!(passed.head.headers.contains_key("webhook-signature"));
+    let mut dotted = with(&[("webhook-id", "msg.1")]);
+    assert!(credential.sign(&mut dotted, b"{}", now).is_err());
+}
+
+#[test]
+fn mistakes_in_the_file_are_named() {
+    for (parameters, expected) in [
+        ("preset: githob", "auth.unknown-preset"),
+        ("preset: github\nheader: x-mine", "auth.preset-parameter"),
+        ("encoding: hex", "auth.no-signature"),
+        ("signature: {encoding: hex}", "auth.no-signature"),
+        ("signature: {header: a, headers: [b]}", "auth.no-signature"),
+        ("signature: {header: a, form: b}", "auth.place"),
+        ("header: 'not a name'", "auth.header-name"),
+        ("header: a\nsignature: {header: b}", "yaml.unknown-key"),
+        ("header: a\nalgorithm: sha265", "yaml.word"),
+        ("header: a\nencoding: b64", "yaml.word"),
+        ("header: a\ncolour: red", "yaml.unknown-key"),
+        ("header: a\ncontent: '{bdoy}'", "auth.content"),
+        ("header: a\ncontent: '{body'", "auth.content"),
+        ("header: a\ncontent: 'x{timestamp}{body}'", "auth.content"),
+        ("header: a\ncontent: '{secret}{body}'", "auth.content"),
+        ("header: a\nalgorithm: keyed-sha256", "auth.content"),
+        ("header: a\ncontent: '{url}'", "auth.body-not-signed"),
+        ("header: a\nbody_hash: {query: h}", "auth.body-not-signed"),
+        ("header: a\ntimestamp: {header: t}", "auth.timestamp-not-signed"),
+        ("header: a\ncontent: '{timestamp}{body}'\ntimestamp: {kv: t}", "auth.place"),
+        ("header: a\nid: {header: b}", "auth.id-not-signed"),
+        ("header: a\nid: {}", "auth.place"),
+        ("header: a\nkey: {decode: hex}", "secret.encoding"),
+        ("signature: {header: a, kv: {separator: ',', key: ''}}", "yaml.type"),
+        (
+            "signature: {header: a, kv: {separator: ',', key: v}, pairs: {separator: a, tag_separator: b}}",
+            "auth.layout",
+        ),
+    ] {
+        assert_eq!(codes(parameters), [expected], "{parameters}");
+    }
+    let (_, _, diagnostics) = load("preset: githob", &["a secret of twenty bytes"]);
+    assert!(diagnostics.render(false).contains("did you mean `github`?"));
+    assert_eq!(load("preset: github", &["short"]).2.codes(), ["secret.short"]);
+}
+
+/// Sixty-four hex digits: a secret that is also hex and base64.
+const HEX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+proptest! {
+    #[test]
+    fn no_wrong_signature_passes(
+        signature in "([0-9a-f]{64}|[0-9A-Za-z+/=]{0,90}|sha256=[0-9a-f]{0,70}|[ -~]{0,40})",
+        body in proptest::collection::vec(any::<u8>(), 0..40),
+        preset in proptest::sample::select(vec!["github", "shopify", "hmac_raw", "stripe", "svix", "slack", "x"]),
+    ) {
+        let auth = auth(&format!("preset: {preset}"), &[HEX]);
+        let stamped = format!("t={NOW},v1={signature}");
+        let head = with(&[
+            ("x-hub-signature-256", &signature), ("x-shopify-hmac-sha256", &signature), ("x-signature", &signature),
+            ("stripe-signature", &stamped), ("svix-signature", &format!("v1,{signature}")), ("svix-id", "1"),
+            ("svix-timestamp", &NOW.to_string()), ("x-slack-signature", &format!("v0={signature}")),
+            ("x-slack-request-timestamp", &NOW.to_string()), ("x-twitter-webhooks-signature", &signature),
+        ]);
+        prop_assert_ne!(judge(&auth, head, &body), "");
+    }
+
+    #[test]
+    fn hostile_requests_never_panic(
+        index in 0..presets().len(),
+        values in proptest::collection::vec(proptest::collection::vec(0x20_u8..=0xfe, 0..60), 3),
+        body in "(\\PC{0,60}|\\{\"signature\":\\{\"signature\":[0-9a-z\"]{0,9}\\}|bt_signature=[a-f|&0-9%]{0,40})",
+    ) {
+        let preset = &presets()[index];
+        let auth = auth(&format!("preset: {}", preset.name()), &[HEX]);
+        let mut head = with(&[]);
+        let parameters = preset.parameters();
+        let words = parameters.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        for (word, value) in words.filter(|word| word.contains('-')).zip(values.iter().cycle()) {
+            let value = value.iter().copied().filter(|byte| *byte != 0x7f).collect::<Vec<_>>();
+            if let Ok(name) = HeaderName::from_bytes(word.as_bytes()) {
+                head.headers.append(name, HeaderValue::from_bytes(&value).unwrap());
+            }
+        }
+        prop_assert_ne!(judge(&auth, head, body.as_bytes()), "");
+    }
+}

@@ -1,0 +1,114 @@
+//! The named credentials of `config/credentials.yaml`.
+
+use crate::auth_scheme::{AuthScheme, CannotSign, Secrets, Verifier};
+use crate::{Head, Preset, auth_schemes};
+use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every credential by its name.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    /// `None`: it stands in the file, but there is something wrong with it.
+    by_name: BTreeMap<Arc<str>, Option<Arc<Credential>>>,
+}
+
+/// A way in which one caller proves who it is.
+#[derive(Debug)]
+pub struct Credential {
+    name: Arc<str>,
+    scheme: &'static AuthScheme,
+    verifier: Box<dyn Verifier>,
+}
+
+impl Credentials {
+    /// Reads the file. Credentials with mistakes are reported and left out.
+    pub fn load(root: &Node, secrets: &dyn SecretSource, diagnostics: &mut Diagnostics) -> Self {
+        let mut by_name = BTreeMap::new();
+        for (key, value) in root.as_map(diagnostics).unwrap_or_default() {
+            let name: Arc<str> = key.text().into();
+            let credential = if &*name == "none" {
+                diagnostics
+                    .error(Code("auth.reserved-name"), &key.span, "no credential can be named `none`")
+                    .help("`auth: none` on a webhook means that nobody proves anything");
+                None
+            } else {
+                Credential::load(&name, value, secrets, diagnostics)
+            };
+            by_name.insert(name, credential.map(Arc::new));
+        }
+        Self { by_name }
+    }
+
+    /// The credential of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Credential>> {
+        self.by_name.get(name)?.as_ref()
+    }
+
+    /// Whether the file has this name, be it with mistakes.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// Every name in the file, in alphabetic order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|name| &**name)
+    }
+
+    /// Every credential, in alphabetic order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Credential>> {
+        self.by_name.values().flatten()
+    }
+}
+
+impl Credential {
+    fn load(
+        name: &Arc<str>,
+        node: &Node,
+        source: &dyn SecretSource,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut fields = Fields::of(node, "a credential", diagnostics)?;
+        let kind = fields.require("type", diagnostics)?;
+        if kind.text() == "none" {
+            diagnostics
+                .error(Code("auth.no-type-none"), &kind.span, "there is no credential of type `none`")
+                .help("write `auth: none` on the webhook that nobody needs to prove anything to");
+            return None;
+        }
+        let names: Vec<_> = auth_schemes().iter().map(|scheme| scheme.name).collect();
+        let word = kind.one_of(&names, diagnostics)?;
+        let scheme = *auth_schemes().iter().find(|scheme| scheme.name == word)?;
+        let verifier = (scheme.load)(&mut fields, &Secrets { source }, diagnostics);
+        fields.finish(diagnostics);
+        Some(Self { name: Arc::clone(name), scheme, verifier: verifier? })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its kind.
+    pub fn scheme(&self) -> &'static AuthScheme {
+        self.scheme
+    }
+
+    /// The preset that it names.
+    pub fn preset(&self) -> Option<&'static Preset> {
+        self.verifier.preset()
+    }
+
+    /// Adds to a request what a right sender would add: headers, or a field of the query.
+    ///
+    /// # Errors
+    /// When the proof has to stand in the body itself.
+    pub fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign> {
+        self.verifier.sign(head, body, now)
+    }
+
+    pub(crate) fn verifier(&self) -> &dyn Verifier {
+        &*self.verifier
+    }
+}

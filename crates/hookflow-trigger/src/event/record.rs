@@ -1,0 +1,126 @@
+//! An event at rest: what is kept so that the same event stands there again after a restart.
+
+use super::{Event, Origin, Proof};
+use crate::headers::latin1;
+use crate::{BodySpec, DecodeRefusal, Head, ReplayId, Route};
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An event at rest, in two parts, because a store may keep large bodies elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Everything but the body, as JSON.
+    pub head: String,
+    /// The body as it was on the wire.
+    pub body: Bytes,
+}
+
+/// Why a record is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordFault {
+    /// The head is not what this version writes.
+    #[error("the stored event cannot be read: {0}")]
+    Head(String),
+    /// The body does not decode any more.
+    #[error("the stored event cannot be decoded: {0}")]
+    Body(#[from] DecodeRefusal),
+}
+
+/// The head's fields. A new version may add optional ones and never changes what one means.
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    id: Arc<str>,
+    origin: Origin,
+    flow: Arc<str>,
+    suffix: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    params: Vec<(Arc<str>, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    system: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<Arc<str>>,
+    /// The ID and for how many seconds it is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replay: Option<(String, u64)>,
+    method: String,
+    path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
+    /// Each byte of a value as the character of that number, so that every value can be kept.
+    headers: Vec<(String, String)>,
+    ip: IpAddr,
+    received_at: Timestamp,
+    base_url: Arc<str>,
+    format: String,
+    limit: u64,
+}
+
+impl Event {
+    /// What has to be kept of it.
+    pub fn to_record(&self) -> EventRecord {
+        let parts = &self.0;
+        let Route { flow, suffix, params, system } = parts.route.clone();
+        let head = &parts.head;
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), latin1(value.as_bytes())));
+        let fields = Fields {
+            id: Arc::clone(&parts.id),
+            origin: parts.origin,
+            flow,
+            suffix,
+            params,
+            system,
+            credential: parts.credential.clone(),
+            replay: parts.replay.as_ref().map(|replay| (replay.id.clone(), replay.remember.as_secs())),
+            method: head.method.to_string(),
+            path: head.path.clone(),
+            query: head.query.clone(),
+            headers: headers.collect(),
+            ip: head.ip,
+            received_at: head.received_at,
+            base_url: Arc::clone(&head.base_url),
+            format: parts.spec.format().to_owned(),
+            limit: parts.spec.limit(),
+        };
+        // Every field has a JSON form; were that to change, reading the record back would say so.
+        let head = serde_json::to_string(&fields).unwrap_or_default();
+        EventRecord { head, body: parts.wire.clone() }
+    }
+
+    /// The event that was kept.
+    ///
+    /// # Errors
+    /// When the record was damaged, or written by another version in a way that this one does not know.
+    pub fn from_record(record: EventRecord) -> Result<Self, RecordFault> {
+        let fields: Fields =
+            serde_json::from_str(&record.head).map_err(|error| RecordFault::Head(error.to_string()))?;
+        let unknown = |what: &str| RecordFault::Head(format!("its {what} is not known"));
+        let mut headers = HeaderMap::new();
+        for (name, value) in &fields.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unknown("header"))?;
+            let bytes: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            let value = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
+            headers.append(name, value.ok_or_else(|| unknown("header"))?);
+        }
+        let head = Head {
+            method: fields.method.parse().map_err(|_| unknown("method"))?,
+            path: fields.path,
+            query: fields.query,
+            headers,
+            ip: fields.ip,
+            received_at: fields.received_at,
+            base_url: fields.base_url,
+        };
+        let spec = BodySpec::of_format(&fields.format, fields.limit).ok_or_else(|| unknown("body format"))?;
+        let Fields { flow, suffix, params, system, .. } = fields;
+        let route = Route { flow, suffix, params, system };
+        let replay =
+            fields.replay.map(|(id, seconds)| ReplayId { id, remember: Duration::from_secs(seconds) });
+        let proof = Proof { origin: fields.origin, credential: fields.credential, replay };
+        Ok(Self::build(fields.id, proof, head, record.body, spec, route)?)
+    }
+}

@@ -1,0 +1,125 @@
+//! Requests that nobody sent: a flow's `sample`, a trial, the call of a `run` step.
+
+use super::{Event, Origin, Proof};
+use crate::{BodySpec, DecodeRefusal, Head, Received, Route, properties};
+use bytes::Bytes;
+use hookflow_text::Json;
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use jiff::Timestamp;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// A request as a flow's file describes it.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// How it is sent.
+    pub method: Method,
+    /// Sent with it.
+    pub headers: HeaderMap,
+    /// A map; null and an empty map are no query.
+    pub query: Json,
+    /// Sent with it.
+    pub body: SampleBody,
+}
+
+/// The body of a sample.
+#[derive(Debug, Clone, Default)]
+pub enum SampleBody {
+    /// None.
+    #[default]
+    Empty,
+    /// A value, written as the webhook's format has it.
+    Value(Json),
+    /// Bytes as they are.
+    Bytes(Bytes),
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self { method: Method::POST, headers: HeaderMap::new(), query: Json::Null, body: SampleBody::Empty }
+    }
+}
+
+impl Sample {
+    /// The request that it stands for, to be signed and sent. A media type is added when none is written.
+    pub fn into_received(self, spec: &BodySpec, path: String, at: Timestamp, base_url: Arc<str>) -> Received {
+        let Self { method, mut headers, query, body } = self;
+        let (body, media_type) = match body {
+            SampleBody::Empty => (Bytes::new(), default_type(spec)),
+            SampleBody::Bytes(bytes) => (bytes, default_type(spec)),
+            SampleBody::Value(value) => write(&value, spec, &headers),
+        };
+        if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
+        let query = Some(properties::write(&query)).filter(|query| !query.is_empty());
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Received { head: Head { method, path, query, headers, ip, received_at: at, base_url }, body }
+    }
+}
+
+impl Event {
+    /// The event that a sample stands for, from an operator: nothing was proved, so no credential is named.
+    ///
+    /// # Errors
+    /// When the sample's body is none that the webhook takes.
+    pub fn of_sample(
+        sample: Sample,
+        spec: &BodySpec,
+        route: Route,
+        id: impl Into<Arc<str>>,
+        at: Timestamp,
+        base_url: Arc<str>,
+    ) -> Result<Self, DecodeRefusal> {
+        Self::of_ours(Origin::Operator, sample, *spec, route, id.into(), (at, base_url))
+    }
+
+    /// The event of a flow that another flow runs: `body` is what its `with` gave.
+    ///
+    /// # Errors
+    /// When the value nests deeper than a body may.
+    pub fn of_run(
+        body: Json,
+        route: Route,
+        id: impl Into<Arc<str>>,
+        at: Timestamp,
+        base_url: Arc<str>,
+    ) -> Result<Self, DecodeRefusal> {
+        let sample = Sample { body: SampleBody::Value(body), ..Sample::default() };
+        Self::of_ours(Origin::Run, sample, BodySpec::auto(u64::MAX), route, id.into(), (at, base_url))
+    }
+
+    fn of_ours(
+        origin: Origin,
+        sample: Sample,
+        spec: BodySpec,
+        route: Route,
+        id: Arc<str>,
+        (at, base_url): (Timestamp, Arc<str>),
+    ) -> Result<Self, DecodeRefusal> {
+        let path = format!("/hook/{}{}", route.flow, route.suffix);
+        let Received { head, body } = sample.into_received(&spec, path, at, base_url);
+        Self::build(id, Proof { origin, credential: None, replay: None }, head, body, spec, route)
+    }
+}
+
+fn write(value: &Json, spec: &BodySpec, headers: &HeaderMap) -> (Bytes, &'static str) {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let form = spec.format() == "form" || media_type.starts_with("application/x-www-form-urlencoded");
+    let text = matches!(spec.format(), "text" | "bytes") || media_type.starts_with("text/");
+    match value {
+        Json::Object(_) if form => (properties::write(value).into(), default_type(spec)),
+        Json::String(words) if text => (words.clone().into(), default_type(spec)),
+        value => (value.to_string().into(), "application/json"),
+    }
+}
+
+fn default_type(spec: &BodySpec) -> &'static str {
+    match spec.format() {
+        "form" => "application/x-www-form-urlencoded",
+        "text" => "text/plain; charset=utf-8",
+        "bytes" => "application/octet-stream",
+        _ => "application/json",
+    }
+}

@@ -1,0 +1,117 @@
+//! `webhook` in expressions.
+
+use super::Event;
+use crate::encoding;
+use crate::headers::text_of;
+use hookflow_expr::{Found, Lookup};
+use hookflow_text::Json;
+use http::header::SET_COOKIE;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+const NAMES: [&str; 15] = [
+    "id",
+    "body",
+    "raw",
+    "files",
+    "headers",
+    "query",
+    "params",
+    "method",
+    "path",
+    "suffix",
+    "url",
+    "ip",
+    "system",
+    "credential",
+    "received_at",
+];
+
+impl Lookup for Event {
+    fn get(&self, name: &str) -> Option<Found> {
+        let parts = &self.0;
+        let text = |text: String| Json::String(text);
+        let label =
+            |label: Option<&Arc<str>>| label.map_or(Json::Null, |label| Json::String((**label).to_owned()));
+        let value = match name {
+            "body" => return Some(Found::Value(Arc::clone(&parts.value))),
+            "raw" => return Some(Found::Value(Arc::clone(parts.raw.get_or_init(|| Arc::new(self.raw()))))),
+            "files" => {
+                return Some(Found::Value(Arc::clone(
+                    parts.file_list.get_or_init(|| Arc::new(self.files())),
+                )));
+            }
+            "query" => return Some(Found::Value(Arc::clone(self.query()))),
+            "headers" => return Some(Found::Part(Arc::new(Headers(self.clone())))),
+            "id" => text((*parts.id).to_owned()),
+            "params" => parts.route.params.iter().map(|(name, value)| (&**name, value.as_str())).collect(),
+            "method" => text(parts.head.method.to_string()),
+            "path" => text(parts.head.path.clone()),
+            "suffix" => text(parts.route.suffix.clone()),
+            "url" => text(parts.head.url()),
+            "ip" => text(parts.head.ip.to_string()),
+            "system" => label(parts.route.system.as_ref()),
+            "credential" => label(parts.credential.as_ref()),
+            "received_at" => text(parts.head.received_at.to_string()),
+            _ => return None,
+        };
+        Some(Found::Value(Arc::new(value)))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        NAMES.map(Arc::from).to_vec()
+    }
+}
+
+impl Event {
+    /// The body as text: as it was sent when it is UTF-8 (a byte order mark stays), else in base64.
+    fn raw(&self) -> Json {
+        let wire = &self.0.wire;
+        Json::String(std::str::from_utf8(wire).map_or_else(|_| encoding::to_base64(wire), str::to_owned))
+    }
+
+    fn files(&self) -> Json {
+        let files = self.0.files.iter().map(|file| {
+            json!({
+                "name": file.name,
+                "filename": file.filename,
+                "type": file.media_type,
+                "size": file.content.len(),
+                "sha256": encoding::to_hex(&Sha256::digest(&file.content)),
+            })
+        });
+        files.collect()
+    }
+}
+
+/// `webhook.headers`: lower-case names, looked up whatever their case; repeats joined by `, ` (RFC 9110), but for
+/// `set-cookie`, which is a list when it repeats.
+#[derive(Debug)]
+struct Headers(Event);
+
+impl Lookup for Headers {
+    fn get(&self, name: &str) -> Option<Found> {
+        let mut values = self.0.head().headers.get_all(name).iter();
+        let mut value = Json::String(text_of(values.next()?).into_owned());
+        for more in values {
+            let more = text_of(more);
+            match &mut value {
+                Json::Array(items) => items.push(Json::String(more.into_owned())),
+                first if name.eq_ignore_ascii_case(SET_COOKIE.as_str()) => {
+                    *first = Json::Array(vec![first.take(), Json::String(more.into_owned())]);
+                }
+                Json::String(joined) => {
+                    joined.push_str(", ");
+                    joined.push_str(&more);
+                }
+                _ => {}
+            }
+        }
+        Some(Found::Value(Arc::new(value)))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.0.head().headers.keys().map(|name| Arc::from(name.as_str())).collect()
+    }
+}

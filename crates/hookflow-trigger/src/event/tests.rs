@@ -1,0 +1,216 @@
+use super::*;
+use crate::{Auth, Credentials, Received};
+use hookflow_expr::{Found, Lookup};
+use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+struct Fixed;
+
+impl SecretSource for Fixed {
+    fn resolve(&self, _: &SecretRef) -> Result<Vec<u8>, String> {
+        Ok(b"the key of the caller".to_vec())
+    }
+}
+
+fn received(method: Method, query: Option<&str>, headers: &[(&str, &[u8])], body: &[u8]) -> Received {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
+    }
+    let head = Head {
+        method,
+        path: "/hook/shop/orders/A%2F1".into(),
+        query: query.map(str::to_owned),
+        headers: map,
+        ip: "192.0.2.1".parse().unwrap(),
+        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        base_url: "https://hooks.example/".into(),
+    };
+    Received { head, body: Bytes::copy_from_slice(body) }
+}
+
+fn route() -> Route {
+    Route {
+        flow: "shop".into(),
+        suffix: "/orders/A%2F1".into(),
+        params: vec![("id".into(), "A/1".into())],
+        system: Some("Shop".into()),
+    }
+}
+
+fn auth(credential: &str) -> Auth {
+    let mut diagnostics = Diagnostics::default();
+    let file = "key: {type: api_key, query: api_key, key: {env: X}}";
+    let root = parse(&Source::new("credentials.yaml", file), &mut diagnostics).unwrap();
+    let credentials = Credentials::load(&root, &Fixed, &mut diagnostics);
+    let node = parse(&Source::new("flow.yaml", credential), &mut diagnostics).unwrap();
+    Auth::load(&node, &credentials, &mut diagnostics).unwrap()
+}
+
+fn event(received: Received) -> Result<Event, DecodeRefusal> {
+    let authenticated = auth("none").verify(received, Timestamp::UNIX_EPOCH).unwrap();
+    decode(authenticated, &BodySpec::auto(1 << 20), route(), "e1")
+}
+
+/// What a name stands for, as JSON text; parts are written out.
+fn read(lookup: &dyn Lookup, name: &str) -> Option<String> {
+    Some(match lookup.get(name)? {
+        Found::Value(value) => value.to_string(),
+        Found::Part(part) => {
+            let mut names = part.names();
+            names.sort();
+            let pairs = names.iter().map(|name| format!("{name}: {}", read(&*part, name).unwrap()));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        Found::DidNotRun => "did not run".into(),
+    })
+}
+
+fn whole(event: &Event) -> Vec<Option<String>> {
+    event.names().iter().map(|name| read(event, name)).collect()
+}
+
+#[test]
+fn an_expression_sees_the_whole_request_but_the_secret() {
+    let headers = [
+        ("Content-Type", b"application/json".as_slice()),
+        ("X-A", b"1"),
+        ("x-a", b"2"),
+        ("Set-Cookie", b"a=1"),
+        ("set-cookie", b"b=2"),
+        ("x-latin", b"\xe9"),
+    ];
+    let query = "page=2&api_key=the+key+of+the+caller&a%5B%5D=x";
+    let received = received(Method::POST, Some(query), &headers, b"{\"amount\":10.00}");
+    let authenticated = auth("key").verify(received, Timestamp::UNIX_EPOCH).unwrap();
+    let event = decode(authenticated, &BodySpec::auto(100), route(), "e1").unwrap();
+    for (name, expected) in [
+        ("id", "\"e1\""),
+        ("body", "{\"amount\":10.00}"),
+        ("raw", "\"{\\\"amount\\\":10.00}\""),
+        ("files", "[]"),
+        (
+            "headers",
+            "{content-type: \"application/json\", set-cookie: [\"a=1\",\"b=2\"], x-a: \"1, 2\", x-latin: \"é\"}",
+        ),
+        ("query", "{\"page\":\"2\",\"a\":[\"x\"]}"),
+        ("params", "{\"id\":\"A/1\"}"),
+        ("method", "\"POST\""),
+        ("path", "\"/hook/shop/orders/A%2F1\""),
+        ("suffix", "\"/orders/A%2F1\""),
+        ("url", "\"https://hooks.example/hook/shop/orders/A%2F1?page=2&a%5B%5D=x\""),
+        ("ip", "\"192.0.2.1\""),
+        ("system", "\"Shop\""),
+        ("credential", "\"key\""),
+        ("received_at", "\"2026-01-02T03:04:05.678Z\""),
+    ] {
+        assert_eq!(read(&event, name).as_deref(), Some(expected), "{name}");
+    }
+    assert_eq!(event.names().len(), 15);
+    assert_eq!(read(&event, "nobody"), None);
+    let Some(Found::Part(headers)) = event.get("headers") else { panic!("a part") };
+    assert_eq!(read(&*headers, "X-A").as_deref(), Some("\"1, 2\""));
+    assert_eq!(read(&*headers, "not a name"), None);
+    assert!(!format!("{event:?} {:?}", event.to_record()).contains("the+key"));
+}
+
+#[test]
+fn bodies_become_values_text_or_files() {
+    let typed = |media_type: &str, body: &[u8]| {
+        event(received(Method::POST, None, &[("content-type", media_type.as_bytes())], body)).unwrap()
+    };
+    let pdf = typed("application/pdf", b"%PDF\xff");
+    assert_eq!(read(&pdf, "body").as_deref(), Some("null"));
+    assert_eq!(read(&pdf, "raw").as_deref(), Some("\"JVBERv8=\""));
+    assert_eq!(
+        read(&pdf, "files").unwrap(),
+        "[{\"name\":\"body\",\"filename\":null,\"type\":\"application/pdf\",\"size\":5,\
+         \"sha256\":\"6624d21d981c6657e39c887f34e01b3db7ab5131937d598e39b589bde09a690e\"}]"
+    );
+    assert_eq!(
+        read(&typed("text/plain", "é\0\r\n".as_bytes()), "body").as_deref(),
+        Some("\"é\\u0000\\r\\n\"")
+    );
+    assert_eq!(read(&typed("application/json", b""), "body").as_deref(), Some("null"));
+    let refusal = event(received(Method::POST, None, &[], b"x")).unwrap_err();
+    assert_eq!(refusal.code().0, "body.media-type");
+}
+
+#[test]
+fn the_query_is_the_body_of_get_and_delete() {
+    for (method, expected) in
+        [(Method::GET, "{\"a\":\"1\"}"), (Method::DELETE, "{\"a\":\"1\"}"), (Method::POST, "null")]
+    {
+        let event = event(received(method, Some("a=1"), &[], b"")).unwrap();
+        assert_eq!(read(&event, "body").as_deref(), Some(expected));
+    }
+    let with_body = received(Method::DELETE, Some("a=1"), &[("content-type", b"application/json")], b"[2]");
+    assert_eq!(read(&event(with_body).unwrap(), "body").as_deref(), Some("[2]"));
+}
+
+#[test]
+fn a_damaged_record_is_a_fault() {
+    let record = event(received(Method::GET, None, &[], b"")).unwrap().to_record();
+    for (from, to) in [("{", "["), ("\"GET\"", "\"G T\""), ("\"auto\"", "\"jsn\""), ("192.0.2.1", "192.0.2")]
+    {
+        let damaged = EventRecord { head: record.head.replace(from, to), body: Bytes::new() };
+        assert!(matches!(Event::from_record(damaged), Err(RecordFault::Head(_))), "{from}");
+    }
+    let other_body = EventRecord { body: Bytes::from_static(b"x"), ..record };
+    assert!(matches!(Event::from_record(other_body), Err(RecordFault::Body(_))));
+}
+
+#[test]
+fn samples_become_the_events_they_describe() {
+    let at = Timestamp::UNIX_EPOCH;
+    let make = |sample: Sample, format: &str| {
+        let spec = BodySpec::of_format(format, 1000).unwrap();
+        Event::of_sample(sample, &spec, route(), "s1", at, "https://hooks.example".into())
+    };
+    let value = || SampleBody::Value(serde_json::json!({"id": "A-1", "items": [{"sku": "X"}]}));
+    let query = serde_json::json!({"page": 1, "source": ["web", "app"]});
+    for format in ["auto", "json", "form"] {
+        let sample = Sample { query: query.clone(), body: value(), ..Sample::default() };
+        let event = make(sample, format).unwrap();
+        assert_eq!(
+            read(&event, "body").as_deref(),
+            Some("{\"id\":\"A-1\",\"items\":[{\"sku\":\"X\"}]}"),
+            "{format}"
+        );
+        assert_eq!(read(&event, "query").as_deref(), Some("{\"page\":\"1\",\"source\":[\"web\",\"app\"]}"));
+        assert_eq!((event.origin(), event.credential()), (Origin::Operator, None));
+    }
+    let text = Sample { body: SampleBody::Value("hello".into()), ..Sample::default() };
+    assert_eq!(read(&make(text, "text").unwrap(), "body").as_deref(), Some("\"hello\""));
+    let bytes = Sample { body: SampleBody::Bytes(Bytes::from_static(b"\xff")), ..Sample::default() };
+    assert_eq!(read(&make(bytes, "bytes").unwrap(), "body").as_deref(), Some("null"));
+    let wrong = Sample { body: SampleBody::Bytes(Bytes::from_static(b"{")), ..Sample::default() };
+    assert_eq!(make(wrong, "json").unwrap_err().code().0, "body.malformed");
+    let run = Event::of_run(serde_json::json!([1, "x"]), route(), "r1", at, "https://hooks.example".into())
+        .unwrap();
+    assert_eq!((read(&run, "body").as_deref(), run.origin()), (Some("[1,\"x\"]"), Origin::Run));
+}
+
+proptest! {
+    #[test]
+    fn a_record_gives_the_same_pdfback(
+        body in proptest::collection::vec(any::<u8>(), 0..60),
+        header in proptest::collection::vec(0x20_u8..=0xfe, 0..20),
+        query in proptest::option::of("[a-z=&%\\[\\]0-9é]{0,30}"),
+        media_type in proptest::sample::select(vec!["application/json", "text/plain", "image/png", "application/x-www-form-urlencoded"]),
+        get in any::<bool>(),
+    ) {
+        let header: Vec<u8> = header.into_iter().filter(|byte| *byte != 0x7f).collect();
+        let headers = [("content-type", media_type.as_bytes()), ("x-b", &header), ("x-a", b"1"), ("x-b", b"2")];
+        let method = if get { Method::GET } else { Method::POST };
+        if let Ok(event) = event(received(method, query.as_deref(), &headers, &body)) {
+            let record = event.to_record();
+            let again = Event::from_record(record.clone()).unwrap();
+            prop_assert_eq!(whole(&again), whole(&event));
+            prop_assert_eq!(again.wire_body(), event.wire_body());
+            prop_assert_eq!(again.to_record(), record);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The table of presets: senders' ways of signing under a name, each written as a credential would write it out.
+//!
+//! The table itself is `presets.yaml`, so that a preset is by construction something that a user could write.
+
+use hookflow_text::{Diagnostics, Fields, Node, Source, parse};
+use std::sync::LazyLock;
+
+/// A named set of parameters of the `hmac` scheme.
+#[derive(Debug)]
+pub struct Preset {
+    name: String,
+    aliases: Vec<String>,
+    sender: String,
+    parameters: Node,
+}
+
+static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| read(&mut Diagnostics::default()));
+
+/// Every preset, in alphabetic order.
+pub fn presets() -> &'static [Preset] {
+    &PRESETS
+}
+
+/// The preset that is meant by a word; `-` and `_` are the same.
+pub(crate) fn find(word: &str) -> Option<&'static Preset> {
+    let word = word.replace('-', "_");
+    PRESETS.iter().find(|preset| preset.names().any(|name| name == word))
+}
+
+impl Preset {
+    /// The word under `preset:`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name and other words for it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// Whose way it is.
+    pub fn sender(&self) -> &str {
+        &self.sender
+    }
+
+    /// The parameters, as a credential of type `hmac` would write them out.
+    pub fn parameters(&self) -> String {
+        // In the table they stand two levels deep.
+        let lines = self.parameters.span.text().lines();
+        lines.flat_map(|line| [line.strip_prefix("    ").unwrap_or(line), "\n"]).collect()
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.parameters
+    }
+}
+
+/// Reads the table; a test holds that there is nothing to report.
+fn read(diagnostics: &mut Diagnostics) -> Vec<Preset> {
+    let source = Source::new("presets.yaml", include_str!("presets.yaml"));
+    let root = parse(&source, diagnostics);
+    let entries = root.as_ref().and_then(|root| root.as_map(diagnostics)).unwrap_or_default();
+    entries.iter().filter_map(|(name, node)| Preset::read(name.text(), node, diagnostics)).collect()
+}
+
+impl Preset {
+    fn read(name: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut fields = Fields::of(node, "a preset", diagnostics)?;
+        let aliases = match fields.take("aliases") {
+            Some(node) => node.as_list(diagnostics)?.iter().map(|item| item.text().to_owned()).collect(),
+            None => Vec::new(),
+        };
+        let sender = fields.require("sender", diagnostics)?.as_str(diagnostics)?.to_owned();
+        let parameters = fields.require("parameters", diagnostics)?.clone();
+        fields.finish(diagnostics);
+        Some(Self { name: name.to_owned(), aliases, sender, parameters })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_whole_and_in_order() {
+        let mut diagnostics = Diagnostics::default();
+        let read = read(&mut diagnostics);
+        assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+        let names: Vec<_> = read.iter().map(|preset| preset.name.clone()).collect();
+        assert_eq!(names.len(), 44);
+        assert!(names.is_sorted());
+        assert!(
+            read.iter()
+                .all(|preset| preset.names().all(|name| !name.contains('-') && !preset.sender.is_empty()))
+        );
+    }
+
+    #[test]
+    fn a_preset_is_found_by_every_word_and_shown_as_it_is_written() {
+        for word in ["hmac-raw", "hmac_raw", "generic", "inovector"] {
+            assert_eq!(find(word).unwrap().name(), "hmac_raw");
+        }
+        assert!(find("GitHub").is_none());
+        assert_eq!(
+            find("shopify").unwrap().parameters().lines().next(),
+            Some("signature: {headers: [x-shopify-hmac-sha256, shopify-hmac-sha256], encoding: base64}")
+        );
+        assert!(find("github").unwrap().parameters().contains("\nprefix: 'sha256='\n"));
+    }
+}
