@@ -1,1 +1,37 @@
-//! placeholder
+//! What a flow is, and what a run does next.
+//!
+//! A flow's YAML is read, checked and lowered to a [`Plan`] of ten instructions. A [`Run`] executes it: facts in, effects
+//! out, and nothing else: no clock, no dice, no socket. Recovery, waking, trying and testing are all the same replay.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | a verb | `step_kinds/<verb>.rs`; the table is `step_kinds.rs` |
+//! | what a flow may ask of the world | `effect.rs` |
+//! | the machine | `run.rs` |
+//! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
+
+mod effect;
+mod fact;
+mod fault;
+mod flow;
+mod lowering;
+mod place;
+mod plan;
+#[cfg(test)]
+mod proof;
+mod rehearsal;
+mod run;
+mod status_set;
+mod step_kind;
+pub mod step_kinds;
+
+pub use effect::{Ask, Effect, HttpCall, LogLevel, LogLine, Reply, ResponseFormat};
+pub use fact::{End, Fact, Outcome};
+pub use fault::{Blame, Fault, FaultKind};
+pub use flow::{Ack, Enabled, Flow, OnTimeout, Queue, Sample, SampleRefused, Surroundings, Webhook};
+pub use place::{Place, StepNumber};
+pub use plan::{Plan, StepInfo};
+pub use rehearsal::{Answer, Rehearsal, StepTrace, rehearse};
+pub use run::{Diverged, Run, Start};
+pub use status_set::StatusSet;
+pub use step_kind::{Companion, Example, StepKind};

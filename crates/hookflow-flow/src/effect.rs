@@ -1,0 +1,162 @@
+//! Everything a flow may ask of the world, on one page.
+//!
+//! The core only describes effects; the engine's `perform` is the one place that matches on them and does them.
+
+use crate::{Fact, FaultKind, Outcome, Place, StatusSet};
+use bytes::Bytes;
+use hookflow_expr::Path;
+use hookflow_text::Json;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// What a run wants done.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// An outgoing HTTP call; its outcome comes back as exactly one fact.
+    Call(Ask, Box<HttpCall>),
+    /// The answer to the caller. It has no outcome and is sent at most once.
+    Reply(Reply),
+    /// A line in the log. It has no outcome.
+    Log(LogLine),
+}
+
+/// What every effect with an outcome has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Where its outcome belongs.
+    pub place: Place,
+    /// The verb that asks, as the fact will name it.
+    pub verb: &'static str,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// Not before this moment (backoff).
+    pub not_before: Option<Timestamp>,
+    /// Not beyond this moment: every enclosing timeout, folded into one.
+    pub deadline: Option<Timestamp>,
+    /// The step's ID, or its path, for logs.
+    pub step: std::sync::Arc<str>,
+}
+
+impl Ask {
+    /// The one fact that answers this ask.
+    pub fn fact(self, at: Timestamp, outcome: Outcome) -> Fact {
+        Fact { place: self.place, verb: self.verb.to_owned(), attempt: self.attempt, at, outcome }
+    }
+}
+
+/// An outgoing HTTP call, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct HttpCall {
+    /// The method.
+    pub method: Method,
+    /// The whole URL.
+    pub url: url::Url,
+    /// As the flow wrote them.
+    pub headers: HeaderMap,
+    /// Empty for none.
+    pub body: Bytes,
+    /// From the first byte sent to the last byte read.
+    pub timeout: Duration,
+    /// How the answer's body is read.
+    pub response: ResponseFormat,
+    /// Which answers are good.
+    pub ok: StatusSet,
+    /// What is kept of the answer under a name of its own.
+    pub capture: std::sync::Arc<[(String, Path)]>,
+}
+
+/// How an answer's body becomes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResponseFormat {
+    /// By its content type: JSON, else text.
+    #[default]
+    Auto,
+    /// JSON; anything else is a `parse` fault.
+    Json,
+    /// Text.
+    Text,
+}
+
+impl HttpCall {
+    /// The outcome of an answer: its body read, its captures taken. Pure, so that the fact holds all of it.
+    pub fn answered(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+        let value = match self.read_body(headers, body) {
+            Ok(value) => value,
+            Err(message) if self.ok.contains(status.as_u16()) => {
+                return Outcome::Failed { kind: FaultKind::Parse, message };
+            }
+            Err(_) => String::from_utf8_lossy(body).into_owned().into(),
+        };
+        let captures = self
+            .capture
+            .iter()
+            .map(|(name, path)| (name.clone(), path.find(&value).cloned().unwrap_or(Json::Null)))
+            .collect();
+        let mut kept = serde_json::Map::new();
+        for (name, value) in headers {
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            match kept.get_mut(name.as_str()) {
+                Some(Json::String(before)) => {
+                    before.push_str(", ");
+                    before.push_str(&text);
+                }
+                _ => drop(kept.insert(name.as_str().to_owned(), Json::String(text))),
+            }
+        }
+        Outcome::Answered { status: status.as_u16(), headers: kept, body: value, captures }
+    }
+
+    fn read_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<Json, String> {
+        let media_type =
+            headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_json = essence == "application/json" || essence.ends_with("+json");
+        match self.response {
+            _ if body.is_empty() => Ok(Json::Null),
+            ResponseFormat::Auto if !is_json => Ok(String::from_utf8_lossy(body).into_owned().into()),
+            ResponseFormat::Text => Ok(String::from_utf8_lossy(body).into_owned().into()),
+            ResponseFormat::Auto | ResponseFormat::Json => serde_json::from_slice(body).map_err(|error| {
+                format!("the answer is not JSON: line {} column {}", error.line(), error.column())
+            }),
+        }
+    }
+}
+
+/// An answer to the caller, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// In the order of the flow.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Empty for none.
+    pub body: Bytes,
+}
+
+/// A line in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How loud.
+    pub level: LogLevel,
+    /// What.
+    pub text: String,
+    /// More, by name.
+    pub fields: serde_json::Map<String, Json>,
+    /// The step's ID, or its path.
+    pub step: std::sync::Arc<str>,
+}
+
+/// How loud a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// For who looks closely.
+    Debug,
+    /// For who looks.
+    #[default]
+    Info,
+    /// Somebody should look.
+    Warn,
+    /// Somebody must look.
+    Error,
+}

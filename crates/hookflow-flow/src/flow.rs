@@ -1,0 +1,215 @@
+//! A flow: the document, read and compiled. Everything wrong with it is a diagnostic, all at once.
+
+mod ack;
+mod sample;
+mod webhook;
+
+pub use ack::Ack;
+pub(crate) use ack::add_content_type;
+pub use sample::Sample;
+pub use webhook::{OnTimeout, Webhook};
+
+use crate::lowering;
+use crate::{Plan, Reply};
+use hookflow_text::{Code, Diagnostics, Fields, Node, Span};
+use hookflow_trigger::{Credentials, DecodeRefusal, Event, Route};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A flow: the document, read and compiled.
+#[derive(Debug)]
+pub struct Flow {
+    /// `[a-z0-9][a-z0-9-]*`.
+    pub id: Arc<str>,
+    /// What people call it.
+    pub title: Option<String>,
+    /// Whether it takes events.
+    pub enabled: Enabled,
+    /// How the outside world starts it.
+    pub webhook: Option<Webhook>,
+    /// Its queue.
+    pub queue: Queue,
+    /// What a run does.
+    pub plan: Arc<Plan>,
+    /// Where its ID, or else its document, stands.
+    pub span: Span,
+}
+
+/// Why a flow's sample is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleRefused {
+    /// Nothing comes in from outside.
+    #[error("the flow has no webhook")]
+    NoWebhook,
+    /// The path wants something else after the flow's ID.
+    #[error("the webhook's path does not take the sample's suffix `{0}`: write `suffix: …` in the sample")]
+    Path(String),
+    /// The body is none that the webhook takes.
+    #[error("the webhook does not take the sample's body: {0}")]
+    Body(#[source] DecodeRefusal),
+}
+
+/// Whether a flow takes events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enabled {
+    /// It does.
+    #[default]
+    Yes,
+    /// It answers 404 like an unknown flow.
+    No,
+    /// Without `respond` it accepts and holds; with it, it refuses for now.
+    Paused,
+}
+
+/// The bounds of a flow's queue, and how it is worked off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Events accepted and not yet started.
+    pub capacity: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Runs of this flow at the same time.
+    pub workers: usize,
+    /// The status when it is full: 429 or 503.
+    pub on_full: u16,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { capacity: 10_000, bytes: 64 << 20, workers: 8, on_full: 429 }
+    }
+}
+
+/// What a flow's file is read against.
+pub struct Surroundings<'a> {
+    /// The credentials in force.
+    pub credentials: &'a Credentials,
+    /// `public.limits.body`, in bytes.
+    pub body_limit: u64,
+    /// Reads a file that the flow names, relative to the folder; the core touches no disk itself.
+    pub read_file: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+}
+
+impl Flow {
+    /// Reads a flow's document. Returns it only when nothing stops it.
+    pub fn load(root: &Node, surroundings: &Surroundings<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let (errors_before, _) = diagnostics.counts();
+        let mut fields = Fields::of(root, "a flow", diagnostics)?;
+        let (id, span) = read_id(root, &mut fields, diagnostics);
+        let title = fields.take("title").and_then(|node| node.as_str(diagnostics)).map(str::to_owned);
+        let enabled =
+            fields.take("enabled").and_then(|node| read_enabled(node, diagnostics)).unwrap_or_default();
+        let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
+        let webhook =
+            fields.take("webhook").and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
+        let queue = fields.take("queue").map_or_else(Queue::default, |node| Queue::load(node, diagnostics));
+        let version = hex(&hash.finalize());
+        let steps = fields.take("steps");
+        let on_error = fields.take("on_error");
+        fields.finish(diagnostics);
+        let plan = lowering::lower(&id, &version, steps, on_error, diagnostics);
+        if let Some(ack) = webhook.as_ref().and_then(|webhook| webhook.ack.as_ref())
+            && plan.sync
+        {
+            diagnostics
+                .error(
+                    Code("flow.ack-beside-respond"),
+                    &ack.span,
+                    "this flow answers with `respond`, so `ack` is never sent",
+                )
+                .help("remove `ack`, or the `respond` steps");
+        }
+        let (errors_after, _) = diagnostics.counts();
+        (errors_after == errors_before).then(|| Self {
+            id,
+            title,
+            enabled,
+            webhook,
+            queue,
+            plan: Arc::new(plan),
+            span,
+        })
+    }
+
+    /// The event of the flow's own sample, or of an empty request when it has none.
+    ///
+    /// # Errors
+    /// When the webhook does not take the sample: its path does not match, or its body is of another type.
+    pub fn sample_event(&self, id: Arc<str>, at: Timestamp, base_url: &str) -> Result<Event, SampleRefused> {
+        let webhook = self.webhook.as_ref().ok_or(SampleRefused::NoWebhook)?;
+        let sample = webhook.sample.as_ref();
+        let suffix = sample.map(|sample| sample.suffix.clone()).unwrap_or_default();
+        let params = webhook.path.matches(&suffix).ok_or_else(|| SampleRefused::Path(suffix.clone()))?;
+        let route = Route { flow: Arc::clone(&self.id), suffix, params, system: webhook.system.clone() };
+        let request = sample.map(|sample| sample.request.clone()).unwrap_or_default();
+        Event::of_sample(request, &webhook.body, route, id, at, base_url.into()).map_err(SampleRefused::Body)
+    }
+
+    /// The answer of a flow without `respond`, when it writes its own.
+    pub fn ack(&self) -> Option<&Reply> {
+        Some(&self.webhook.as_ref()?.ack.as_ref()?.reply)
+    }
+}
+
+fn read_id(root: &Node, fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> (Arc<str>, Span) {
+    let node = fields.take("flow");
+    let stem =
+        Path::new(&root.span.source.name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let id = node.and_then(|node| node.as_str(diagnostics)).unwrap_or(stem);
+    let span = node.map_or_else(|| root.key_span(), |node| node.span.clone());
+    let valid = id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !id.is_empty()
+        && !id.starts_with('-')
+        && id.len() <= 100;
+    if !valid {
+        let diagnostic = diagnostics.error(Code("flow.id"), &span, format!("`{id}` cannot be a flow ID"));
+        diagnostic.help("a flow ID is made of a–z, 0–9 and `-`, begins with a letter or digit, and has at most 100 of them");
+        if node.is_none() {
+            diagnostic.label("taken from the file's name; `flow: …` would set it");
+        }
+    }
+    (id.into(), span)
+}
+
+fn read_enabled(node: &Node, diagnostics: &mut Diagnostics) -> Option<Enabled> {
+    match node.plain() {
+        Some("true") => Some(Enabled::Yes),
+        Some("false") => Some(Enabled::No),
+        Some("paused") => Some(Enabled::Paused),
+        _ => node.mistyped("`true`, `false` or `paused`", diagnostics),
+    }
+}
+
+impl Queue {
+    fn load(node: &Node, diagnostics: &mut Diagnostics) -> Self {
+        let mut queue = Self::default();
+        let Some(mut fields) = Fields::of(node, "a queue", diagnostics) else { return queue };
+        if let Some(capacity) =
+            fields.take("capacity").and_then(|node| node.as_integer(1, 10_000_000, diagnostics))
+        {
+            queue.capacity = capacity;
+        }
+        if let Some(bytes) = fields.take("bytes").and_then(|node| node.as_size(diagnostics)) {
+            queue.bytes = bytes.max(1);
+        }
+        if let Some(workers) = fields.take("workers").and_then(|node| node.as_integer(1, 1_000, diagnostics))
+        {
+            queue.workers = usize::try_from(workers).unwrap_or(1);
+        }
+        if let Some(node) = fields.take("on_full") {
+            match node.plain() {
+                Some("429") => queue.on_full = 429,
+                Some("503") => queue.on_full = 503,
+                _ => drop(node.mistyped::<()>("`429` or `503`", diagnostics)),
+            }
+        }
+        fields.finish(diagnostics);
+        queue
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}

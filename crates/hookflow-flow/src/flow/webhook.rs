@@ -1,0 +1,111 @@
+//! A flow's `webhook:`: how the outside world starts it.
+
+use super::{Ack, Sample, Surroundings};
+use hookflow_text::{Code, Diagnostics, Fields, Node};
+use hookflow_trigger::{Auth, BodySpec, Methods, PathPattern};
+use sha2::Sha256;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a caller waits for `respond` unless the flow says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest a caller may be made to wait: beyond it every proxy has given up.
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// How the outside world starts a flow.
+#[derive(Debug)]
+pub struct Webhook {
+    /// The platform that sends: a label in logs and metrics.
+    pub system: Option<Arc<str>>,
+    /// What may follow the flow's ID in the URL.
+    pub path: PathPattern,
+    /// The methods that run it.
+    pub methods: Methods,
+    /// Who may call.
+    pub auth: Auth,
+    /// How the body becomes a value, and how large it may be.
+    pub body: BodySpec,
+    /// A request to try the flow on.
+    pub sample: Option<Sample>,
+    /// The answer of a flow without `respond`.
+    pub ack: Option<Ack>,
+    /// How long the caller waits for `respond`.
+    pub timeout: Duration,
+    /// What the caller hears after that.
+    pub on_timeout: OnTimeout,
+}
+
+/// What a caller hears when `respond` did not come in time; the run goes on in both cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnTimeout {
+    /// 504.
+    #[default]
+    Fail,
+    /// 202 with the run's ID.
+    Accept,
+}
+
+impl Webhook {
+    pub(super) fn load(
+        node: &Node,
+        surroundings: &Surroundings<'_>,
+        hash: &mut Sha256,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut fields = Fields::of(node, "a webhook", diagnostics)?;
+        let system = fields.take("system").and_then(|node| node.as_str(diagnostics)).map(Into::into);
+        let path = match fields.take("path") {
+            Some(node) => PathPattern::load(node, diagnostics),
+            None => Some(PathPattern::default()),
+        };
+        let methods = match fields.take("methods") {
+            Some(node) => Methods::load(node, diagnostics),
+            None => Some(Methods::default()),
+        };
+        let auth = fields.take("auth");
+        if auth.is_none() {
+            diagnostics
+                .error(Code("auth.not-written"), &node.key_span(), "a webhook says who may call it")
+                .label("`auth` is missing here")
+                .help("write `auth: NAME` with a credential's name, or `auth: none` to let everybody in");
+        }
+        let auth = auth.and_then(|node| Auth::load(node, surroundings.credentials, diagnostics));
+        let format = fields.take("body");
+        let limit = fields.take_entry("body_limit");
+        let body = BodySpec::load(format, limit.map(|(_, node)| node), surroundings.body_limit, diagnostics);
+        let ack = fields.take("ack").and_then(|node| Ack::load(node, diagnostics));
+        let timeout = fields.take("timeout").and_then(|node| read_timeout(node, diagnostics));
+        let on_timeout = fields.take("on_timeout").and_then(|node| match node.plain() {
+            Some("504") => Some(OnTimeout::Fail),
+            Some("202") => Some(OnTimeout::Accept),
+            _ => node.mistyped("`504` or `202`", diagnostics),
+        });
+        let sample =
+            fields.take("sample").and_then(|node| Sample::load(node, surroundings, hash, diagnostics));
+        fields.finish(diagnostics);
+        Some(Self {
+            system,
+            path: path?,
+            methods: methods?,
+            auth: auth?,
+            body: body?,
+            sample,
+            ack,
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            on_timeout: on_timeout.unwrap_or_default(),
+        })
+    }
+}
+
+fn read_timeout(node: &Node, diagnostics: &mut Diagnostics) -> Option<Duration> {
+    let timeout = node.as_duration(diagnostics)?;
+    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+        diagnostics.error(
+            Code("webhook.timeout"),
+            &node.span,
+            "a caller waits for up to 15 minutes, and not for no time",
+        );
+        return None;
+    }
+    Some(timeout)
+}

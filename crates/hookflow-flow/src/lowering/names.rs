@@ -1,0 +1,227 @@
+//! Which names an expression may read at the place where it stands.
+
+use crate::step_kinds;
+use hookflow_expr::{Known, Unknown};
+use hookflow_text::{Code, Diagnostics, Node, NodeValue, Severity, Span, nearest};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What `webhook` holds.
+pub(crate) const WEBHOOK: &[&str] = &[
+    "id",
+    "body",
+    "raw",
+    "files",
+    "headers",
+    "query",
+    "params",
+    "method",
+    "path",
+    "suffix",
+    "url",
+    "ip",
+    "system",
+    "credential",
+    "received_at",
+];
+/// What `run` holds.
+pub(crate) const RUN: &[&str] = &["id", "flow", "version", "attempt", "started_at"];
+/// What `error` holds.
+const ERROR: &[&str] = &["kind", "code", "step", "status", "message", "attempts", "cause"];
+/// What `loop` holds.
+const LOOP: &[&str] = &["index", "first", "last"];
+/// The words that a flow cannot give to something of its own.
+const SCOPE_WORDS: &[&str] = &["webhook", "steps", "run", "error", "loop", "vars", "WebhookRequest"];
+
+/// What is known of a step's result while loading.
+#[derive(Debug, Clone)]
+pub(crate) enum Fields {
+    /// Nothing.
+    Unknown,
+    /// Exactly these fields.
+    Known(Vec<String>),
+}
+
+/// The names in scope.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Every step ID of the flow, in scope or not.
+    all: HashMap<String, Span>,
+    visible: Vec<(Arc<str>, Fields)>,
+    items: Vec<Arc<str>>,
+    handlers: usize,
+    /// The path of the step that is being lowered.
+    pub path: String,
+}
+
+impl Names {
+    pub fn new(all: HashMap<String, Span>) -> Self {
+        Self { all, visible: Vec::new(), items: Vec::new(), handlers: 0, path: String::new() }
+    }
+
+    /// A step has been lowered: what follows may read it.
+    pub fn show(&mut self, id: Arc<str>, fields: Fields) {
+        self.visible.push((id, fields));
+    }
+
+    /// Within an `on_error`, `error` is in scope.
+    pub fn enter_handler(&mut self) {
+        self.handlers += 1;
+    }
+
+    pub fn leave_handler(&mut self) {
+        self.handlers -= 1;
+    }
+
+    /// Within a loop, its item and `loop` are in scope.
+    pub fn enter_turn(&mut self, item: &Arc<str>) -> usize {
+        self.items.push(Arc::clone(item));
+        self.visible.len()
+    }
+
+    /// After a loop, nothing of its turns is.
+    pub fn leave_turn(&mut self, mark: usize) {
+        self.items.pop();
+        self.visible.truncate(mark);
+    }
+
+    fn step(&self, rest: &[&str]) -> Result<(), Unknown> {
+        let Some((id, rest)) = rest.split_first() else { return Ok(()) };
+        let Some((_, fields)) = self.visible.iter().rev().find(|(name, _)| **name == **id) else {
+            return Err(if self.all.contains_key(*id) {
+                unknown(
+                    Code("flow.step-not-in-scope"),
+                    format!("the step `{id}` is not in scope here"),
+                    Some("a step reads the steps before it, and those of a loop only within their turn (use `collect`)".into()),
+                )
+            } else {
+                let near = nearest(id, self.all.keys().map(String::as_str));
+                let none = "no step of this flow has an `id`";
+                let help = near.map(|near| format!("did you mean `steps.{near}`?"));
+                let help = help.or_else(|| self.all.is_empty().then(|| none.to_owned()));
+                unknown(Code("flow.unknown-step"), format!("there is no step `{id}`"), help)
+            });
+        };
+        match (fields, rest.first()) {
+            (Fields::Known(known), Some(field)) if !known.iter().any(|name| name == field) => {
+                let near = nearest(field, known.iter().map(String::as_str));
+                let help = near.map(|near| format!("did you mean `steps.{id}.{near}`?"));
+                Err(unknown(
+                    Code("flow.unknown-field"),
+                    format!("the result of `{id}` has no field `{field}`"),
+                    help.or_else(|| Some(format!("it has: {}", known.join(", ")))),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Known for Names {
+    fn check(&self, path: &[&str]) -> Result<(), Unknown> {
+        let Some((root, rest)) = path.split_first() else { return Ok(()) };
+        match *root {
+            "webhook" => one_of("webhook", WEBHOOK, rest),
+            "run" => one_of("run", RUN, rest),
+            "steps" => self.step(rest),
+            "loop" if !self.items.is_empty() => one_of("loop", LOOP, rest),
+            "error" if self.handlers > 0 => one_of("error", ERROR, rest),
+            "loop" => {
+                Err(unknown(Code("expr.unknown-name"), "`loop` is in scope only within a `for`".into(), None))
+            }
+            "error" => Err(unknown(
+                Code("expr.unknown-name"),
+                "`error` is in scope only within an `on_error`".into(),
+                None,
+            )),
+            name if self.items.iter().any(|item| **item == *name) => Ok(()),
+            name => {
+                let roots =
+                    ["webhook", "steps", "run"].into_iter().chain(self.items.iter().map(AsRef::as_ref));
+                let help = if self.all.contains_key(name) {
+                    Some(format!("the result of a step is read as `steps.{name}`"))
+                } else if WEBHOOK.contains(&name) {
+                    Some(format!("did you mean `webhook.{name}`?"))
+                } else {
+                    nearest(name, roots).map(|near| format!("did you mean `{near}`?"))
+                };
+                Err(unknown(Code("expr.unknown-name"), format!("there is no `{name}` here"), help))
+            }
+        }
+    }
+}
+
+fn one_of(root: &str, known: &[&'static str], rest: &[&str]) -> Result<(), Unknown> {
+    match rest.first() {
+        Some(field) if !known.contains(field) => {
+            let help =
+                nearest(field, known.iter().copied()).map(|near| format!("did you mean `{root}.{near}`?"));
+            let help = help.or_else(|| Some(format!("it has: {}", known.join(", "))));
+            Err(unknown(Code("expr.unknown-name"), format!("`{root}` has no `{field}`"), help))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown(code: Code, message: String, help: Option<String>) -> Unknown {
+    Unknown { code, severity: Severity::Error, message, help }
+}
+
+/// Reads a step's `id`, or a name that a flow gives to something of its own.
+pub(super) fn read_id(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<str>> {
+    let id = node.as_str(diagnostics)?;
+    let mut bytes = id.bytes();
+    let valid = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && id.len() <= 100;
+    if !valid {
+        diagnostics
+            .error(Code("flow.name"), &node.span, format!("`{id}` cannot be a name"))
+            .help("a name is made of letters, digits and `_`, and begins with a letter or `_`");
+        return None;
+    }
+    if SCOPE_WORDS.contains(&id) {
+        diagnostics.error(
+            Code("flow.name"),
+            &node.span,
+            format!("`{id}` already means something in expressions"),
+        );
+        return None;
+    }
+    Some(id.into())
+}
+
+/// Collects every step ID of a list of steps and of the lists within; an ID that stands twice is an error.
+pub(super) fn collect_ids(node: &Node, ids: &mut HashMap<String, Span>, diagnostics: &mut Diagnostics) {
+    let NodeValue::Seq(items) = &node.value else { return };
+    for item in items {
+        let NodeValue::Map(entries) = &item.value else { continue };
+        for (key, value) in entries {
+            if key.text() == "id" {
+                if let Some(first) = ids.get(value.text()) {
+                    diagnostics
+                        .error(
+                            Code("flow.duplicate-step"),
+                            &value.span,
+                            format!("the step ID `{}` stands twice", value.text()),
+                        )
+                        .also(first, "first here");
+                } else {
+                    ids.insert(value.text().to_owned(), value.span.clone());
+                }
+            }
+            let nests = key.text() == "on_error"
+                || step_kinds::ALL.iter().any(|kind| kind.blocks.contains(&key.text()));
+            match &value.value {
+                NodeValue::Seq(_) if nests => collect_ids(value, ids, diagnostics),
+                // The cases of a `switch` are a map of lists.
+                NodeValue::Map(cases) if nests => {
+                    for (_, steps) in cases {
+                        collect_ids(steps, ids, diagnostics);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

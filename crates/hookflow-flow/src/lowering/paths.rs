@@ -1,0 +1,87 @@
+//! The ways through a plan: whether an answer can be reached, and where a run can end without one.
+
+use crate::StepNumber;
+use crate::plan::{Branch, Instruction, Pc};
+
+/// Whether a `respond` can be reached from `start`.
+pub(super) fn reaches_answer(code: &[Instruction], start: Pc) -> bool {
+    walk(code, start, |_, instruction| match instruction {
+        Instruction::Tell { telling, .. } if telling.answers() => Step::Found,
+        _ => Step::On,
+    })
+    .is_some()
+}
+
+/// The last step before a place where a run that began at 0 can end well without having answered.
+pub(super) fn end_without_answer(code: &[Instruction], main_end: Pc) -> Option<StepNumber> {
+    let mut last = None;
+    let end = walk(code, 0, |pc, instruction| match instruction {
+        Instruction::Tell { telling, .. } if telling.answers() => Step::Stop,
+        Instruction::End { step, .. } => {
+            last = *step;
+            Step::Found
+        }
+        _ if pc >= main_end => Step::Stop,
+        _ => Step::On,
+    })?;
+    // At the end of the list: the step that comes before it in the file.
+    last.or_else(|| code.get(..end)?.iter().rev().find_map(step_of))
+}
+
+enum Step {
+    On,
+    Stop,
+    Found,
+}
+
+fn walk(code: &[Instruction], start: Pc, mut visit: impl FnMut(Pc, &Instruction) -> Step) -> Option<Pc> {
+    let mut seen = vec![false; code.len()];
+    let mut todo = vec![start];
+    while let Some(pc) = todo.pop() {
+        let Some((seen, instruction)) = seen.get_mut(pc).zip(code.get(pc)) else { continue };
+        if std::mem::replace(seen, true) {
+            continue;
+        }
+        match visit(pc, instruction) {
+            Step::Found => return Some(pc),
+            Step::Stop => continue,
+            Step::On => {}
+        }
+        match instruction {
+            // The end of a turn goes nowhere: the fork has gone on already.
+            Instruction::End { .. } | Instruction::Raise { .. } | Instruction::Join { .. } => {}
+            Instruction::Branch { branch: Branch::Always(to), .. } => todo.push(*to),
+            Instruction::Branch { branch: Branch::Unless(_, to), .. } => todo.extend([*to, pc + 1]),
+            Instruction::Branch { branch: Branch::Switch { cases, default, .. }, .. } => {
+                todo.extend(cases.values().copied());
+                todo.push(*default);
+            }
+            Instruction::Enter { handler, .. } => {
+                todo.extend(*handler);
+                todo.push(pc + 1);
+            }
+            Instruction::Fork { after, .. } => todo.extend([*after, pc + 1]),
+            Instruction::Eval { .. }
+            | Instruction::Ask { .. }
+            | Instruction::Tell { .. }
+            | Instruction::Leave => {
+                todo.push(pc + 1);
+            }
+        }
+    }
+    None
+}
+
+fn step_of(instruction: &Instruction) -> Option<StepNumber> {
+    match instruction {
+        Instruction::Eval { step, .. }
+        | Instruction::Branch { step, .. }
+        | Instruction::Ask { step, .. }
+        | Instruction::Tell { step, .. }
+        | Instruction::Fork { step, .. }
+        | Instruction::Join { step, .. }
+        | Instruction::Raise { step, .. } => Some(*step),
+        Instruction::End { step, .. } => *step,
+        Instruction::Enter { .. } | Instruction::Leave => None,
+    }
+}

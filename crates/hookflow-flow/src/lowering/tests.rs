@@ -1,0 +1,216 @@
+use crate::proof::{flow, load};
+
+/// A flow with these steps.
+fn with(steps: &str) -> String {
+    format!("flow: test\nwebhook: {{auth: none}}\nsteps:\n{steps}")
+}
+
+#[track_caller]
+fn refuses(text: &str, code: &str, words: &str) {
+    let (flow, diagnostics) = load(text);
+    let shown = diagnostics.render(false);
+    assert!(flow.is_none(), "it loads:\n{text}\n{shown}");
+    assert_eq!(diagnostics.codes(), [code], "{shown}");
+    assert!(shown.contains(words), "{shown}");
+    assert!(shown.contains("flows/test.yaml:"), "no place: {shown}");
+}
+
+#[test]
+fn a_step_has_one_known_verb() {
+    refuses(&with("  - sett: {a: 1}\n"), "flow.no-verb", "did you mean `set`?");
+    refuses(&with("  - {id: a}\n"), "flow.no-verb", "a step has one of");
+    refuses(&with("  - {set: {a: 1}, log: x}\n"), "flow.two-verbs", "a second verb");
+    refuses(&with("  - just text\n"), "yaml.type", "expected a step");
+    refuses(&with("  - {set: {a: 1}, wehn: true}\n"), "yaml.unknown-key", "did you mean `when`?");
+    refuses(&with("  - {set: {a: 1}, then: []}\n"), "yaml.unknown-key", "unknown key `then`");
+    refuses(&with("  set: {a: 1}\n"), "yaml.type", "expected a list");
+}
+
+#[test]
+fn a_companion_that_is_missing_or_wrong_is_named() {
+    refuses(&with("  - if: true\n"), "yaml.missing-key", "needs `then`");
+    refuses(&with("  - switch: 1\n"), "yaml.missing-key", "needs `cases`");
+    refuses(&with("  - {for: x, do: []}\n"), "yaml.missing-key", "needs `in`");
+    refuses(&with("  - {for: x, in: '[1]'}\n"), "yaml.missing-key", "needs `do`");
+    refuses(&with("  - {for: a-b, in: '[1]', do: []}\n"), "flow.name", "cannot be a name");
+    refuses(&with("  - {for: steps, in: '[1]', do: []}\n"), "flow.name", "already means something");
+    refuses(&with("  - {log: x, level: loud}\n"), "yaml.word", "expected one of");
+    refuses(&with("  - {fail: x, status: 200}\n"), "yaml.type", "from 400 to 599");
+    refuses(&with("  - {fail: x, kind: valdation}\n"), "yaml.word", "did you mean `validation`?");
+    refuses(&with("  - {set: [1]}\n"), "yaml.type", "expected a map");
+    refuses(&with("  - {set: {a: 1}, timeout: 5s}\n"), "flow.modifier", "means nothing on `set`");
+    refuses(
+        &with("  - {http: {url: 'https://x.example'}, timeout: 5}\n"),
+        "yaml.type",
+        "expected a duration",
+    );
+}
+
+#[test]
+fn an_answer_that_cannot_be_sent_is_refused() {
+    refuses(
+        &with("  - respond: {status: 204, json: {a: 1}}\n"),
+        "respond.body-not-allowed",
+        "status 204 has no body",
+    );
+    refuses(
+        &with("  - respond: {status: 304, text: x}\n"),
+        "respond.body-not-allowed",
+        "status 304 has no body",
+    );
+    refuses(&with("  - respond: {json: 1, text: x}\n"), "respond.two-bodies", "one body");
+    refuses(&with("  - respond: {status: 199}\n"), "yaml.type", "from 200 to 599");
+    refuses(&with("  - respond: {headers: {a b: c}}\n"), "respond.header", "cannot be a header's name");
+    refuses(
+        &with("  - respond: {headers: {Content-Length: 5}}\n"),
+        "respond.header",
+        "set by the service itself",
+    );
+    refuses(&with("  - respond: {heders: {}}\n"), "yaml.unknown-key", "did you mean `headers`?");
+}
+
+#[test]
+fn a_call_that_cannot_be_made_is_refused() {
+    refuses(&with("  - http: {method: POST}\n"), "yaml.missing-key", "needs `url`");
+    refuses(&with("  - http: {url: warehouse/items}\n"), "http.url", "not a whole URL");
+    refuses(&with("  - http: {url: 'ftp://x.example/'}\n"), "http.url", "begins with `http://`");
+    refuses(&with("  - http: {url: 'https://a:b@x.example/'}\n"), "http.url", "no user or password");
+    refuses(&with("  - http: {url: 'https://x.example', method: FETCH}\n"), "yaml.word", "expected one of");
+    refuses(
+        &with("  - http: {url: 'https://x.example', json: 1, form: {}}\n"),
+        "http.two-bodies",
+        "one body",
+    );
+    refuses(&with("  - http: {url: 'https://x.example', ok: [9xx]}\n"), "http.ok", "expected a status");
+    refuses(
+        &with("  - http: {url: 'https://x.example', capture: {status: a}}\n"),
+        "http.capture",
+        "has a field of that name",
+    );
+    refuses(&with("  - http: {url: 'https://x.example', capture: {a: 'b['}}\n"), "http.capture", "");
+    refuses(
+        &with("  - http: {url: 'https://x.example', headers: {Host: y}}\n"),
+        "http.header",
+        "follows from the call itself",
+    );
+}
+
+#[test]
+fn a_name_that_is_not_in_scope_is_refused() {
+    refuses(
+        &with("  - set: {a: '${ steps.later }'}\n  - {id: later, set: {b: 1}}\n"),
+        "flow.step-not-in-scope",
+        "not in scope here",
+    );
+    refuses(
+        &with("  - {id: order, set: {b: 1}}\n  - set: {a: '${ steps.ordre }'}\n"),
+        "flow.unknown-step",
+        "did you mean `steps.order`?",
+    );
+    refuses(
+        &with("  - {id: order, set: {total: 1}}\n  - set: {a: '${ steps.order.totl }'}\n"),
+        "flow.unknown-field",
+        "did you mean `steps.order.total`?",
+    );
+    refuses(&with("  - {id: a, set: {b: '${ steps.a }'}}\n"), "flow.step-not-in-scope", "");
+    refuses(
+        &with(
+            "  - for: x\n    in: '[1]'\n    do:\n      - {id: inner, set: {a: 1}}\n  - set: {b: '${ steps.inner }'}\n",
+        ),
+        "flow.step-not-in-scope",
+        "use `collect`",
+    );
+    refuses(&with("  - set: {a: '${ body.id }'}\n"), "expr.unknown-name", "did you mean `webhook.body`?");
+    refuses(&with("  - set: {a: '${ webhook.bdy }'}\n"), "expr.unknown-name", "did you mean `webhook.body`?");
+    refuses(&with("  - set: {a: '${ loop.index }'}\n"), "expr.unknown-name", "only within a `for`");
+    refuses(&with("  - set: {a: '${ error.kind }'}\n"), "expr.unknown-name", "only within an `on_error`");
+    refuses(
+        &with("  - {id: a, set: {x: 1}}\n  - {id: a, set: {x: 1}}\n"),
+        "flow.duplicate-step",
+        "stands twice",
+    );
+    refuses(&with("  - {id: 9a, set: {x: 1}}\n"), "flow.name", "cannot be a name");
+}
+
+#[test]
+fn a_template_that_does_not_parse_is_refused_at_its_place() {
+    let (_, diagnostics) = load(&with("  - set: {a: '${ webhook.body. }'}\n"));
+    assert!(diagnostics.has_errors());
+    let position = diagnostics.iter().next().unwrap().span.position();
+    assert_eq!(position.line, 4, "{}", diagnostics.render(false));
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let (_, diagnostics) = load(
+        "flow: Bad Id\nwebhook: {methods: [POST]}\nqueue: {on_full: 500}\nsteps:\n  - sett: {}\n  - respond: {status: 9}\nextra: 1\n",
+    );
+    assert_eq!(diagnostics.codes().len(), 6, "{}", diagnostics.render(false));
+}
+
+#[test]
+fn a_flows_own_keys_are_checked() {
+    refuses("flow: a\nwebhook: {}\n", "auth.not-written", "`auth: none`");
+    refuses("flow: Shop\nwebhook: {auth: none}\n", "flow.id", "cannot be a flow ID");
+    refuses("flow: a\nwebhook: {auth: none}\nenabled: maybe\n", "yaml.type", "`paused`");
+    refuses("flow: a\nwebhook: {auth: none}\nqueue: {workers: 0}\n", "yaml.type", "from 1 to");
+    refuses("flow: a\nwebhook: {auth: none, timeout: 16m}\n", "webhook.timeout", "15 minutes");
+    refuses("flow: a\nwebhook: {auth: none, on_timeout: 200}\n", "yaml.type", "`504` or `202`");
+    refuses(
+        "flow: a\nwebhook: {auth: none, ack: {text: '${ webhook.id }'}}\n",
+        "flow.ack-template",
+        "before the flow runs",
+    );
+    refuses(
+        "flow: a\nwebhook: {auth: none, ack: {status: 204, json: 1}}\n",
+        "respond.body-not-allowed",
+        "204",
+    );
+    refuses("flow: a\nwebhook: {auth: none, ack: {json: 1, text: x}}\n", "respond.two-bodies", "one body");
+    refuses(
+        "flow: a\nwebhook: {auth: none, ack: {json: 1}}\nsteps: [{respond: {}}]\n",
+        "flow.ack-beside-respond",
+        "never sent",
+    );
+    refuses(
+        "flow: a\nwebhook: {auth: none, sample: {body_file: nowhere.json}}\n",
+        "sample.file",
+        "nowhere.json",
+    );
+    refuses(
+        "flow: a\nwebhook: {auth: none, sample: {body: 1, body_file: x}}\n",
+        "sample.two-bodies",
+        "one body",
+    );
+    refuses("flow: a\nwebhook: {auth: none, path: /a b}\n", "webhook.path", "");
+}
+
+#[test]
+fn waiting_is_derived_from_a_reachable_respond() {
+    let sync = |steps: &str| flow(&with(steps)).plan.is_sync();
+    assert!(sync("  - respond: {}\n"));
+    assert!(sync("  - if: webhook.body\n    then:\n      - respond: {}\n"));
+    assert!(sync("  - for: x\n    in: '[1]'\n    do:\n      - respond: {}\n"));
+    assert!(sync("  - {fail: x, on_error: [{respond: {}}]}\n"));
+    assert!(!sync("  - set: {a: 1}\n"));
+    assert!(!sync("  - stop: done\n  - respond: {}\n"));
+    assert!(!sync("  - {respond: {}, disabled: true}\n"));
+    assert!(!flow(&(with("  - set: {a: 1}\n") + "on_error:\n  - respond: {}\n")).plan.is_sync());
+}
+
+#[test]
+fn a_path_that_ends_without_an_answer_is_a_warning() {
+    let warnings = |steps: &str| load(&with(steps)).1.codes();
+    assert!(warnings("  - respond: {}\n").is_empty());
+    assert!(
+        warnings("  - if: webhook.body\n    then:\n      - respond: {}\n    else:\n      - fail: x\n")
+            .is_empty()
+    );
+    for open in [
+        "  - if: webhook.body\n    then:\n      - respond: {}\n",
+        "  - {stop: early, when: webhook.body}\n  - respond: {}\n",
+        "  - for: x\n    in: webhook.body\n    do:\n      - respond: {}\n",
+    ] {
+        assert_eq!(warnings(open), ["flow.path-without-respond"], "{open}");
+    }
+}

@@ -1,0 +1,277 @@
+//! The machine: facts in, effects out.
+//!
+//! A [`Run`] is plain data and a plan. It never waits, never reads a clock, never rolls dice: its time is the `at` of the
+//! last fact, its chance a function of the seed and the place. So the same facts always give the same effects, and
+//! recovering after a crash is [`Run::replay`]: begin again and fold in the facts that are on disk.
+
+mod execute;
+mod fiber;
+mod scope;
+mod turns;
+mod unwind;
+
+use crate::plan::Pc;
+use crate::{Effect, End, Fact, Fault, FaultKind, Place, Plan, Reply, StepNumber};
+use fiber::{Fiber, Fork, State};
+use hookflow_expr::Env;
+use hookflow_text::{Code, Json};
+use hookflow_trigger::Event;
+use jiff::Timestamp;
+use scope::{Results, View};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// How many instructions a run may execute.
+const MAX_INSTRUCTIONS: u64 = 1_000_000;
+/// How many effects a run may ask for; its journal holds no more facts than this.
+const MAX_EFFECTS: u64 = 10_000;
+/// How many bytes the results of a run may hold.
+const MAX_RESULT_BYTES: usize = 32 << 20;
+
+/// All that a run begins with. Stored with the event, so that a replay begins the same.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The run's ID.
+    pub run: Arc<str>,
+    /// `now()` for the whole run.
+    pub started_at: Timestamp,
+    /// The source of all chance in the run.
+    pub seed: [u8; 16],
+    /// What came in.
+    pub event: Arc<Event>,
+    /// 1, or more when an operator replays the event.
+    pub attempt: u32,
+}
+
+/// A run: the state of one execution of a plan.
+#[derive(Debug)]
+pub struct Run {
+    plan: Arc<Plan>,
+    start: Arc<Start>,
+    at: Timestamp,
+    fibers: Vec<Fiber>,
+    ready: VecDeque<usize>,
+    forks: Vec<Fork>,
+    open: HashMap<Place, Open>,
+    results: Arc<Results>,
+    /// The facts that a replay will fold in: these places are not evaluated again.
+    known: HashMap<Place, String>,
+    effects: Vec<Effect>,
+    reply: Option<Reply>,
+    ignored_replies: u32,
+    ignored_facts: u32,
+    failing: Option<Fault>,
+    end: Option<End>,
+    instructions: u64,
+    asked: u64,
+    bytes: usize,
+}
+
+/// An ask that waits for its fact.
+#[derive(Debug)]
+struct Open {
+    fiber: usize,
+    verb: &'static str,
+}
+
+/// A journal that does not fit its plan. Nothing is guessed: the run is set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the journal does not fit the plan: {0}")]
+pub struct Diverged(String);
+
+impl Run {
+    /// Begins a run and returns what it wants done first.
+    pub fn begin(plan: Arc<Plan>, start: Start) -> (Self, Vec<Effect>) {
+        let mut run = Self::new(plan, start);
+        run.advance();
+        let effects = std::mem::take(&mut run.effects);
+        (run, effects)
+    }
+
+    /// Folds in a fact and returns what the run wants done next. A fact for a place that is not open is ignored.
+    pub fn on(&mut self, fact: &Fact) -> Vec<Effect> {
+        if fact.at > self.at {
+            self.at = fact.at;
+        }
+        match self.open.remove(&fact.place) {
+            None => self.ignored_facts += 1,
+            Some(open) => {
+                self.settle(open.fiber, fact);
+                self.advance();
+            }
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Brings a run back to where its journal ends: the run, and what it wants done that the journal has no fact for.
+    ///
+    /// # Errors
+    /// When a fact has no open ask of its verb.
+    pub fn replay(plan: Arc<Plan>, start: Start, facts: &[Fact]) -> Result<(Self, Vec<Effect>), Diverged> {
+        let mut run = Self::new(plan, start);
+        run.known = facts.iter().map(|fact| (fact.place.clone(), fact.verb.clone())).collect();
+        run.advance();
+        let mut effects = std::mem::take(&mut run.effects);
+        for fact in facts {
+            match run.open.get(&fact.place) {
+                Some(open) if open.verb == fact.verb => {}
+                Some(open) => {
+                    return Err(Diverged(format!(
+                        "place {} asks `{}`, the fact is of `{}`",
+                        fact.place, open.verb, fact.verb
+                    )));
+                }
+                None => return Err(Diverged(format!("nobody asks at place {}", fact.place))),
+            }
+            // What was told before this fact has been told.
+            effects.retain(|effect| matches!(effect, Effect::Call(..)));
+            run.known.remove(&fact.place);
+            effects.append(&mut run.on(fact));
+        }
+        effects.retain(|effect| match effect {
+            Effect::Call(ask, _) => run.open.contains_key(&ask.place),
+            Effect::Reply(_) | Effect::Log(_) => true,
+        });
+        Ok((run, effects))
+    }
+
+    fn new(plan: Arc<Plan>, start: Start) -> Self {
+        Self {
+            plan,
+            at: start.started_at,
+            start: Arc::new(start),
+            fibers: vec![Fiber::main()],
+            ready: VecDeque::from([0]),
+            forks: Vec::new(),
+            open: HashMap::new(),
+            results: Arc::default(),
+            known: HashMap::new(),
+            effects: Vec::new(),
+            reply: None,
+            ignored_replies: 0,
+            ignored_facts: 0,
+            failing: None,
+            end: None,
+            instructions: 0,
+            asked: 0,
+            bytes: 0,
+        }
+    }
+
+    /// How the run ended, once it has.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// The answer to the caller, once the run has given it.
+    pub fn reply(&self) -> Option<&Reply> {
+        self.reply.as_ref()
+    }
+
+    /// What it began with.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Its plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// How many `respond` steps came too late, and how many facts nobody waited for.
+    pub fn ignored(&self) -> (u32, u32) {
+        (self.ignored_replies, self.ignored_facts)
+    }
+
+    /// Every result so far, by place.
+    pub fn results(&self) -> impl Iterator<Item = (&Place, &Arc<Json>)> {
+        self.results.iter()
+    }
+
+    /// Runs every fiber until it waits or is done.
+    fn advance(&mut self) {
+        let plan = Arc::clone(&self.plan);
+        while self.end.is_none() {
+            let Some(fiber) = self.ready.pop_front() else { break };
+            // An entry may be stale: the fiber has gone on, or its place holds another.
+            if self.fibers.get(fiber).is_none_or(|fiber| fiber.state != State::Ready) {
+                continue;
+            }
+            if self.is_doomed(fiber) {
+                self.finish_turn(fiber, None);
+                continue;
+            }
+            while self.end.is_none()
+                && self.fibers.get(fiber).is_some_and(|fiber| fiber.state == State::Ready)
+            {
+                self.instructions += 1;
+                if self.instructions > MAX_INSTRUCTIONS {
+                    let message = format!("the run executed more than {MAX_INSTRUCTIONS} instructions");
+                    self.end = Some(End::Failed(Fault::new(FaultKind::Limit, Code("run.limit"), message)));
+                    return;
+                }
+                let Some(instruction) = self.fibers.get(fiber).and_then(|fiber| plan.code.get(fiber.pc))
+                else {
+                    self.end = Some(End::Succeeded(Json::Null));
+                    return;
+                };
+                if let Err((step, stop)) = self.execute(fiber, instruction) {
+                    self.raise(fiber, step, stop);
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, fiber: usize, step: StepNumber, value: Arc<Json>) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(scope::weight(&value));
+        if self.bytes > MAX_RESULT_BYTES {
+            let message = format!("the results of the run hold more than {} MiB", MAX_RESULT_BYTES >> 20);
+            return Err(Fault::new(FaultKind::Limit, Code("run.limit"), message));
+        }
+        let place = self.place(fiber, step);
+        Arc::make_mut(&mut self.results).insert(place, value);
+        Ok(())
+    }
+
+    /// Goes to `to`, or to the next instruction.
+    fn go(&mut self, fiber: usize, to: Option<Pc>) {
+        self.with(fiber, |fiber| fiber.pc = to.unwrap_or(fiber.pc + 1));
+    }
+
+    fn with(&mut self, fiber: usize, change: impl FnOnce(&mut Fiber)) {
+        if let Some(fiber) = self.fibers.get_mut(fiber) {
+            change(fiber);
+        }
+    }
+
+    fn name(&self, step: StepNumber) -> Arc<str> {
+        self.plan.step(step).map_or_else(|| "".into(), |info| Arc::clone(&info.name))
+    }
+
+    /// Where in the run this step of this fiber is.
+    fn place(&self, fiber: usize, step: StepNumber) -> Place {
+        let depth = self.plan.step(step).map_or(0, |info| info.depth);
+        let turns = self.fibers.get(fiber).map(|fiber| fiber.place_turns(depth)).unwrap_or_default();
+        Place { step, turns }
+    }
+
+    fn env(&self, fiber: usize, step: StepNumber) -> Env {
+        let (turns, error) = self
+            .fibers
+            .get(fiber)
+            .map_or_else(|| (Arc::from([]), None), |fiber| (Arc::clone(&fiber.turns), fiber.error.clone()));
+        let chance = scope::chance(&self.start.seed, step, &turns);
+        let view = View::new(
+            Arc::clone(&self.plan),
+            Arc::clone(&self.start),
+            Arc::clone(&self.results),
+            turns,
+            error,
+        );
+        Env { scope: Arc::new(view), now: self.start.started_at, chance }
+    }
+}
+
+#[cfg(test)]
+mod tests;

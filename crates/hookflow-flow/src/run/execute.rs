@@ -1,0 +1,148 @@
+//! One instruction after the other.
+
+use super::fiber::{Active, Fiber, State};
+use super::{MAX_EFFECTS, Open, Run};
+use crate::plan::{Branch, Instruction, Pc};
+use crate::step_kind::{Asks, Stop};
+use crate::{Ask, Effect, End, Fact, Fault, FaultKind, Outcome, StepNumber};
+use hookflow_expr::EvalError;
+use hookflow_text::{Code, Json};
+use std::sync::Arc;
+
+impl Run {
+    /// One instruction. An error is raised at the step it names.
+    pub(super) fn execute(
+        &mut self,
+        fiber: usize,
+        instruction: &Instruction,
+    ) -> Result<(), (StepNumber, Stop)> {
+        match instruction {
+            Instruction::Eval { step, value } => {
+                let value = value.eval(&self.env(fiber, *step)).map_err(at(*step))?;
+                self.keep(fiber, *step, value).map_err(|fault| (*step, fault.into()))?;
+                self.go(fiber, None);
+            }
+            Instruction::Branch { step, branch } => {
+                let to = self.branch(fiber, *step, branch).map_err(at(*step))?;
+                self.go(fiber, to);
+            }
+            Instruction::Ask { step, request } => return self.ask(fiber, *step, request.as_ref()),
+            Instruction::Tell { step, telling } => {
+                if telling.answers() && self.reply.is_some() {
+                    self.ignored_replies += 1;
+                } else {
+                    let name = self.name(*step);
+                    let effect =
+                        telling.tell(&self.env(fiber, *step), &name).map_err(|stop| (*step, stop))?;
+                    if let Effect::Reply(reply) = &effect {
+                        self.reply = Some(reply.clone());
+                    }
+                    self.effects.push(effect);
+                }
+                self.go(fiber, None);
+            }
+            Instruction::Enter { handler, timeout } => {
+                let deadline = timeout.and_then(|timeout| self.at.checked_add(timeout).ok());
+                self.with(fiber, |fiber| fiber.scopes.push(Active::scope(*handler, deadline)));
+                self.go(fiber, None);
+            }
+            Instruction::Leave => {
+                self.with(fiber, Fiber::leave);
+                self.go(fiber, None);
+            }
+            Instruction::Fork { step, each, after } => return self.fork(fiber, *step, each, *after),
+            Instruction::Join { step, collect } => {
+                let value = match collect {
+                    Some(collect) => Some(collect.eval(&self.env(fiber, *step)).map_err(at(*step))?),
+                    None => None,
+                };
+                self.finish_turn(fiber, value);
+            }
+            Instruction::Raise { step, failure } => {
+                let fault = failure.fault(&self.env(fiber, *step)).map_err(at(*step))?;
+                return Err((*step, fault.into()));
+            }
+            Instruction::End { step, value } => {
+                let value = match (value, step) {
+                    (Some(value), Some(step)) => value.eval(&self.env(fiber, *step)).map_err(at(*step))?,
+                    _ => Arc::new(Json::Null),
+                };
+                // A run whose `on_error` has run is still a failed one.
+                self.end = Some(match self.failing.take() {
+                    Some(fault) => End::Failed(fault),
+                    None => End::Succeeded(Arc::unwrap_or_clone(value)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn branch(&self, fiber: usize, step: StepNumber, branch: &Branch) -> Result<Option<Pc>, EvalError> {
+        Ok(match branch {
+            Branch::Always(to) => Some(*to),
+            Branch::Unless(test, to) => (!test.test(&self.env(fiber, step))?).then_some(*to),
+            Branch::Switch { on, cases, default } => {
+                let value = on.eval(&self.env(fiber, step))?;
+                let target = match &*value {
+                    Json::String(text) => cases.get(text.as_str()),
+                    other => cases.get(other.to_string().as_str()),
+                };
+                Some(*target.unwrap_or(default))
+            }
+        })
+    }
+
+    fn ask(&mut self, fiber: usize, step: StepNumber, request: &dyn Asks) -> Result<(), (StepNumber, Stop)> {
+        self.asked += 1;
+        if self.asked > MAX_EFFECTS {
+            let message = format!("the run made more than {MAX_EFFECTS} calls");
+            return Err((step, Fault::new(FaultKind::Limit, Code("run.limit"), message).into()));
+        }
+        let verb = self.plan.step(step).map_or("", |info| info.verb);
+        let place = self.place(fiber, step);
+        if !self.known.contains_key(&place) {
+            let deadline = self.fibers.get(fiber).and_then(Fiber::deadline);
+            let step_name = self.name(step);
+            let ask =
+                Ask { place: place.clone(), verb, attempt: 1, not_before: None, deadline, step: step_name };
+            let effect = request.ask(&self.env(fiber, step), ask).map_err(|stop| (step, stop))?;
+            self.effects.push(effect);
+        }
+        self.open.insert(place, Open { fiber, verb });
+        self.with(fiber, |fiber| fiber.state = State::Waiting);
+        Ok(())
+    }
+
+    /// The outcome of an ask: the step's result, and its fault if it has one.
+    pub(super) fn settle(&mut self, fiber: usize, fact: &Fact) {
+        let step = fact.place.step;
+        let plan = Arc::clone(&self.plan);
+        let pc = self.fibers.get(fiber).map_or(0, |fiber| fiber.pc);
+        let Some(Instruction::Ask { request, .. }) = plan.code.get(pc) else { return };
+        let (mut result, fault) = match &fact.outcome {
+            Outcome::Failed { kind: FaultKind::Cancelled, message } => {
+                (Json::Null, Some(Fault::new(FaultKind::Cancelled, Code("run.cancelled"), message.clone())))
+            }
+            outcome => request.settle(outcome, fact.attempt),
+        };
+        let fault = fault.map(|mut fault| {
+            fault.step = Some(self.name(step).to_string());
+            if let Json::Object(map) = &mut result {
+                map.insert("error".to_owned(), fault.to_json());
+            }
+            fault
+        });
+        self.with(fiber, |fiber| fiber.state = State::Ready);
+        self.ready.push_back(fiber);
+        let kept = self.keep(fiber, step, Arc::new(result));
+        match kept.err().or(fault) {
+            Some(fault) => self.raise(fiber, step, fault.into()),
+            None => self.go(fiber, None),
+        }
+    }
+}
+
+/// An expression's error, raised at a step.
+pub(super) fn at(step: StepNumber) -> impl Fn(EvalError) -> (StepNumber, Stop) {
+    move |error| (step, error.into())
+}

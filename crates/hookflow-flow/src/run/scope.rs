@@ -1,0 +1,153 @@
+//! What an expression of a run sees: `webhook`, `steps`, `run`, `error`, `loop`, and the items of the loops around it.
+
+use super::Start;
+use super::fiber::Turn;
+use crate::lowering::RUN;
+use crate::{Place, Plan, StepNumber};
+use hookflow_expr::{Found, Lookup};
+use hookflow_text::Json;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The results of steps, by place.
+pub(super) type Results = HashMap<Place, Arc<Json>>;
+
+/// The whole scope.
+#[derive(Debug)]
+pub(super) struct View(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    plan: Arc<Plan>,
+    start: Arc<Start>,
+    results: Arc<Results>,
+    turns: Arc<[Turn]>,
+    error: Option<Arc<Json>>,
+}
+
+impl View {
+    pub fn new(
+        plan: Arc<Plan>,
+        start: Arc<Start>,
+        results: Arc<Results>,
+        turns: Arc<[Turn]>,
+        error: Option<Arc<Json>>,
+    ) -> Self {
+        Self(Arc::new(Inner { plan, start, results, turns, error }))
+    }
+}
+
+impl Lookup for View {
+    fn get(&self, name: &str) -> Option<Found> {
+        let inner = &self.0;
+        match name {
+            "webhook" => Some(Found::Part(Arc::clone(&inner.start.event) as Arc<dyn Lookup>)),
+            "steps" => Some(Found::Part(Arc::new(Steps(Arc::clone(inner))))),
+            "run" => Some(Found::Part(Arc::new(RunPart(Arc::clone(inner))))),
+            "error" => inner.error.clone().map(Found::Value),
+            "loop" => {
+                let turn = inner.turns.last()?;
+                let last = turn.index + 1 == turn.count;
+                let value = json!({"index": turn.index, "first": turn.index == 0, "last": last});
+                Some(Found::Value(Arc::new(value)))
+            }
+            // The innermost loop wins when two items have the same name.
+            name => inner
+                .turns
+                .iter()
+                .rev()
+                .find(|turn| *turn.name == *name)
+                .map(|turn| Found::Value(Arc::clone(&turn.item))),
+        }
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let fixed = ["webhook", "steps", "run"].into_iter().map(Arc::from);
+        let error = self.0.error.iter().map(|_| Arc::from("error"));
+        let turns = self.0.turns.iter().map(|turn| Arc::clone(&turn.name));
+        fixed.chain(error).chain(turns).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Steps(Arc<Inner>);
+
+impl Lookup for Steps {
+    fn get(&self, name: &str) -> Option<Found> {
+        let step = *self.0.plan.by_id.get(name)?;
+        let depth = self.0.plan.step(step)?.depth;
+        let turns = self
+            .0
+            .turns
+            .iter()
+            .take(depth)
+            .map(|turn| u32::try_from(turn.index).unwrap_or(u32::MAX))
+            .collect();
+        let result = self.0.results.get(&Place { step, turns });
+        Some(result.map_or(Found::DidNotRun, |value| Found::Value(Arc::clone(value))))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.0.plan.steps.iter().filter_map(|step| step.id.clone()).collect()
+    }
+}
+
+#[derive(Debug)]
+struct RunPart(Arc<Inner>);
+
+impl Lookup for RunPart {
+    fn get(&self, name: &str) -> Option<Found> {
+        let Inner { plan, start, .. } = &*self.0;
+        let value = match name {
+            "id" => json!(start.run),
+            "flow" => json!(plan.flow),
+            "version" => json!(plan.version),
+            "attempt" => json!(start.attempt),
+            "started_at" => json!(start.started_at.to_string()),
+            _ => return None,
+        };
+        Some(Found::Value(Arc::new(value)))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        RUN.iter().map(|name| Arc::from(*name)).collect()
+    }
+}
+
+/// The chance of one place: a function of the seed and the place, never of the order of things.
+pub(super) fn chance(seed: &[u8; 16], step: StepNumber, turns: &[Turn]) -> [u8; 32] {
+    // FNV-1a over the turns: what it lacks in quality, the hash in the functions that use it makes up for.
+    let turns = turns.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, turn| {
+        (hash ^ (turn.index as u64 + 1)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut chance = [0; 32];
+    let parts = seed.iter().copied().chain(step.0.to_be_bytes()).chain(turns.to_be_bytes());
+    chance.iter_mut().zip(parts).for_each(|(slot, byte)| *slot = byte);
+    chance
+}
+
+/// About how many bytes a value holds in memory.
+pub(super) fn weight(value: &Json) -> usize {
+    const SLOT: usize = 32;
+    match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => SLOT,
+        Json::String(text) => SLOT + text.len(),
+        Json::Array(items) => SLOT + items.iter().map(weight).sum::<usize>(),
+        Json::Object(map) => {
+            SLOT + map.iter().map(|(key, value)| SLOT + key.len() + weight(value)).sum::<usize>()
+        }
+    }
+}
+
+/// What a value is, in words for a message.
+pub(super) fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "true or false",
+        Json::Number(_) => "a number",
+        Json::String(_) => "text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}

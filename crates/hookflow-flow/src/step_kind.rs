@@ -1,0 +1,85 @@
+//! What a step kind is: a verb, how it is documented, and how it lowers to instructions.
+
+use crate::lowering::{Lowering, StepNode};
+use crate::{Ask, Effect, Fault, Outcome};
+use hookflow_expr::{Env, EvalError};
+use hookflow_text::Json;
+use std::fmt;
+
+/// A verb of the flow format. [`crate::step_kinds::ALL`] is the table of all of them; parsing, "did you mean", the
+/// documentation and the test that runs the example come from it.
+pub struct StepKind {
+    /// The key that names it in a flow.
+    pub verb: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// What `steps.<id>` holds afterwards.
+    pub result: &'static str,
+    /// The keys beside the verb.
+    pub companions: &'static [Companion],
+    /// The verb's own keys under which steps nest; the verb's name itself when its value is a list of steps.
+    pub blocks: &'static [&'static str],
+    /// Whether it asks the world for something, so that `timeout` bounds it.
+    pub asks: bool,
+    /// A whole flow with a sample that shows it.
+    pub example: Example,
+    /// Emits its instructions.
+    pub(crate) lower: fn(&mut Lowering<'_>, &mut StepNode<'_>) -> Option<()>,
+}
+
+/// A key beside a verb, or within its map.
+pub struct Companion {
+    /// The key.
+    pub key: &'static str,
+    /// What it does, with its default.
+    pub about: &'static str,
+}
+
+/// A documented example that a test runs.
+pub struct Example {
+    /// A whole flow with a sample.
+    pub flow: &'static str,
+    /// What calls are answered with: the step's ID, the status and the JSON body.
+    pub mocks: &'static [(&'static str, u16, &'static str)],
+    /// What the caller gets: the status and the body, as text.
+    pub answer: (u16, &'static str),
+}
+
+/// A step that asks the world for something and waits for what comes of it.
+pub(crate) trait Asks: fmt::Debug + Send + Sync {
+    /// The effect, from what the run knows.
+    fn ask(&self, env: &Env, ask: Ask) -> Result<Effect, Stop>;
+    /// The step's result, and the fault when the outcome is not good.
+    fn settle(&self, outcome: &Outcome, attempt: u32) -> (Json, Option<Fault>);
+}
+
+/// A step that tells the world something and goes on.
+pub(crate) trait Tells: fmt::Debug + Send + Sync {
+    /// The effect, from what the run knows.
+    fn tell(&self, env: &Env, step: &std::sync::Arc<str>) -> Result<Effect, Stop>;
+    /// Whether it answers the caller.
+    fn answers(&self) -> bool {
+        false
+    }
+}
+
+/// Why a step could not be carried out.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// An expression failed.
+    Eval(EvalError),
+    /// Anything else. Boxed: it is far larger than the other.
+    Fault(Box<Fault>),
+}
+
+impl From<EvalError> for Stop {
+    fn from(error: EvalError) -> Self {
+        Self::Eval(error)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}

@@ -1,0 +1,79 @@
+//! `for`: the same steps for each item of a list.
+
+use crate::lowering::{Lowering, StepNode};
+use crate::plan::{Each, Instruction};
+use crate::step_kind::{Companion, Example, StepKind};
+
+/// How many items a loop takes unless it says otherwise.
+const DEFAULT_MAX: u64 = 10_000;
+/// The most items that a loop may be told to take.
+const HIGHEST_MAX: u64 = 100_000;
+/// The most turns side by side.
+const HIGHEST_PARALLEL: u64 = 100;
+
+pub(super) static KIND: StepKind = StepKind {
+    verb: "for",
+    summary: "Runs the steps under `do` once for each item of a list. The item has the name after `for`; `loop.index` (from 0), `loop.first` and `loop.last` are in scope.",
+    result: "the list of what `collect` gave in each turn, in the order of the items; without `collect`, nothing",
+    companions: &[
+        Companion { key: "in", about: "an expression that gives the list" },
+        Companion { key: "do", about: "the steps of a turn" },
+        Companion { key: "parallel", about: "how many turns may run side by side (1)" },
+        Companion { key: "collect", about: "an expression whose value is kept of each turn" },
+        Companion { key: "max", about: "more items than this are an error (10000)" },
+    ],
+    blocks: &["do"],
+    asks: false,
+    example: Example {
+        flow: r"
+flow: lines
+webhook:
+  auth: none
+  sample: {body: {items: [{sku: A, qty: 2}, {sku: B, qty: 3}]}}
+steps:
+  - id: labels
+    for: item
+    in: webhook.body.items
+    do:
+      - id: line
+        set: {text: '${ loop.index + 1 }: ${ item.qty } × ${ item.sku }'}
+    collect: steps.line.text
+  - respond: {json: {lines: '${ steps.labels }'}}
+",
+        mocks: &[],
+        answer: (200, r#"{"lines":["1: 2 × A","2: 3 × B"]}"#),
+    },
+    lower,
+};
+
+fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
+    let item = cx.own_name(step.value);
+    let list = step.fields.require("in", cx.diagnostics).and_then(|node| cx.expression(node));
+    let body = step.fields.require("do", cx.diagnostics);
+    let limit =
+        step.fields.take("parallel").and_then(|node| node.as_integer(1, HIGHEST_PARALLEL, cx.diagnostics));
+    let max = step.fields.take("max").and_then(|node| node.as_integer(1, HIGHEST_MAX, cx.diagnostics));
+    let collect = step.fields.take("collect");
+    // Without its item's name, nothing in the body can be checked.
+    let item = item?;
+    let number = step.number;
+    let fork = list.map(|list| {
+        let limit = usize::try_from(limit.unwrap_or(1)).unwrap_or(1);
+        let max = usize::try_from(max.unwrap_or(DEFAULT_MAX)).unwrap_or(usize::MAX);
+        let each = Each { item: item.clone(), list, limit, max };
+        cx.emit(Instruction::Fork { step: number, each, after: 0 })
+    });
+    let path = cx.path("do");
+    cx.turn(&item, |cx| {
+        if let Some(body) = body {
+            cx.block(body, &path);
+        }
+        let collect = collect.and_then(|node| cx.expression(node));
+        cx.emit(Instruction::Join { step: number, collect });
+    });
+    if let Some(fork) = fork {
+        let here = cx.here();
+        cx.aim(fork, here);
+    }
+    Some(())
+}

@@ -1,0 +1,60 @@
+//! `if`: one way or the other.
+
+use crate::lowering::{Lowering, StepNode};
+use crate::plan::{Branch, Instruction};
+use crate::step_kind::{Companion, Example, StepKind};
+
+pub(super) static KIND: StepKind = StepKind {
+    verb: "if",
+    summary: "Runs the steps under `then` when the expression is true, else those under `else`.",
+    result: "nothing",
+    companions: &[
+        Companion { key: "then", about: "steps for a true expression" },
+        Companion { key: "else", about: "steps for a false one" },
+    ],
+    blocks: &["then", "else"],
+    asks: false,
+    example: Example {
+        flow: r"
+flow: guard
+webhook:
+  auth: none
+  sample: {body: {amount: 1200}}
+steps:
+  - if: webhook.body.amount > 1000
+    then:
+      - respond: {status: 202, json: {state: review}}
+    else:
+      - respond: {json: {state: paid}}
+",
+        mocks: &[],
+        answer: (202, r#"{"state":"review"}"#),
+    },
+    lower,
+};
+
+#[expect(clippy::unnecessary_wraps, reason = "every step kind lowers by one signature")]
+fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
+    let then = step.fields.require("then", cx.diagnostics);
+    let otherwise = step.fields.take("else");
+    let test = cx.expression(step.value);
+    let unless =
+        test.map(|test| cx.emit(Instruction::Branch { step: step.number, branch: Branch::Unless(test, 0) }));
+    let path = cx.path("then");
+    if let Some(then) = then {
+        cx.block(then, &path);
+    }
+    let over = otherwise
+        .map(|node| (node, cx.emit(Instruction::Branch { step: step.number, branch: Branch::Always(0) })));
+    let here = cx.here();
+    if let Some(unless) = unless {
+        cx.aim(unless, here);
+    }
+    if let Some((node, over)) = over {
+        let path = cx.path("else");
+        cx.block(node, &path);
+        let here = cx.here();
+        cx.aim(over, here);
+    }
+    Some(())
+}

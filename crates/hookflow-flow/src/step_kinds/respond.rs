@@ -1,0 +1,271 @@
+//! `respond`: answers the caller. The first one wins; the flow goes on behind it.
+
+use crate::flow::add_content_type;
+use crate::lowering::{Lowering, StepNode};
+use crate::plan::Instruction;
+use crate::step_kind::{Companion, Example, StepKind, Stop, Tells};
+use crate::{Effect, Fault, FaultKind, Reply};
+use bytes::Bytes;
+use hookflow_expr::{Env, Escape, Expression, Template, Text};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+
+pub(super) static KIND: StepKind = StepKind {
+    verb: "respond",
+    summary: "Answers the caller, who waits for it. The first one wins; the flow goes on behind it.",
+    result: "nothing",
+    companions: &[
+        Companion { key: "status", about: "200 to 599 (200), a number or an expression" },
+        Companion {
+            key: "override_status",
+            about: "an expression: an integer wins over `status`, null keeps it, anything else fails the run",
+        },
+        Companion { key: "headers", about: "a map of names to text" },
+        Companion { key: "json", about: "the body as a value" },
+        Companion { key: "text", about: "the body as text" },
+    ],
+    blocks: &[],
+    asks: false,
+    example: Example {
+        flow: r"
+flow: intake
+webhook:
+  auth: none
+  sample: {body: {id: A-1, stock: 0}}
+steps:
+  - respond:
+      status: 201
+      override_status: ${ 409 if webhook.body.stock == 0 else none }
+      headers: {X-Order: '${ webhook.body.id }'}
+      json: {id: '${ webhook.body.id }'}
+",
+        mocks: &[],
+        answer: (409, r#"{"id":"A-1"}"#),
+    },
+    lower,
+};
+
+/// Whether an answer with a status has a body (RFC 9110, 15.3.5 and 15.4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyRule {
+    /// 204 and 304.
+    Forbidden,
+    /// All others.
+    Allowed,
+}
+
+impl BodyRule {
+    pub(crate) fn of(status: StatusCode) -> Self {
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            Self::Forbidden
+        } else {
+            Self::Allowed
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Respond {
+    status: Status,
+    override_status: Option<Expression>,
+    headers: Vec<(HeaderName, Text)>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Status {
+    Fixed(StatusCode),
+    Computed(Box<Expression>),
+}
+
+#[derive(Debug)]
+enum Body {
+    None,
+    Json(Template),
+    Text { text: Text, content_type: &'static str, nosniff: bool },
+}
+
+fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
+    let mut fields = Fields::of(step.value, "a `respond`", cx.diagnostics)?;
+    let status = match fields.take("status") {
+        None => Some(Status::Fixed(StatusCode::OK)),
+        Some(node) => read_status(cx, node),
+    };
+    let override_status = match fields.take("override_status") {
+        None => Some(None),
+        Some(node) => cx.expression(node).map(Some),
+    };
+    let headers = read_headers(cx, fields.take("headers"));
+    let json = fields.take_entry("json");
+    let text = fields.take_entry("text");
+    fields.finish(cx.diagnostics);
+    let (body, key) = match (json, text) {
+        (Some(_), Some((key, _))) => {
+            cx.diagnostics.error(
+                Code("respond.two-bodies"),
+                &key.span,
+                "an answer has one body: `json` or `text`",
+            );
+            return None;
+        }
+        (Some((key, node)), None) => (Body::Json(cx.template(node)?), Some(key)),
+        (None, Some((key, node))) => (read_text(cx, node, headers.as_deref()?)?, Some(key)),
+        (None, None) => (Body::None, None),
+    };
+    let status = status?;
+    if let (Status::Fixed(status), Some(key)) = (&status, key)
+        && BodyRule::of(*status) == BodyRule::Forbidden
+    {
+        cx.diagnostics
+            .error(
+                Code("respond.body-not-allowed"),
+                &key.span,
+                format!("an answer with status {} has no body", status.as_u16()),
+            )
+            .help("remove the body, or answer 200");
+        return None;
+    }
+    let telling = Respond { status, override_status: override_status?, headers: headers?, body };
+    cx.emit(Instruction::Tell { step: step.number, telling: Arc::new(telling) });
+    Some(())
+}
+
+fn read_status(cx: &mut Lowering<'_>, node: &Node) -> Option<Status> {
+    if node.text().contains("${") || node.plain().is_none_or(|text| text.parse::<u16>().is_err()) {
+        return cx.expression(node).map(|status| Status::Computed(Box::new(status)));
+    }
+    let status = u16::try_from(node.as_integer(200, 599, cx.diagnostics)?).ok()?;
+    StatusCode::from_u16(status).ok().map(Status::Fixed)
+}
+
+fn read_headers(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Vec<(HeaderName, Text)>> {
+    let Some(node) = node else { return Some(Vec::new()) };
+    let mut headers = Vec::new();
+    for (key, value) in node.as_map(cx.diagnostics)? {
+        let name = header_name(key, cx.diagnostics)?;
+        if matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
+            cx.diagnostics.error(
+                Code("respond.header"),
+                &key.span,
+                format!("`{name}` is set by the service itself"),
+            );
+            return None;
+        }
+        headers.push((name, cx.text(value, Escape::Header)?));
+    }
+    Some(headers)
+}
+
+/// Reads a header's name.
+pub(crate) fn header_name(node: &Node, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
+    let name = HeaderName::from_bytes(node.text().as_bytes()).ok();
+    if name.is_none() {
+        diagnostics.error(
+            Code("respond.header"),
+            &node.span,
+            format!("`{}` cannot be a header's name", node.text()),
+        );
+    }
+    name
+}
+
+/// How templates in a text body are escaped follows from its content type, written or implied.
+fn read_text(cx: &mut Lowering<'_>, node: &Node, headers: &[(HeaderName, Text)]) -> Option<Body> {
+    let written = headers.iter().find(|(name, _)| name == header::CONTENT_TYPE).map(|(_, text)| text);
+    let (escape, content_type) = text_escape(node.text(), written.map(|text| text.constant().unwrap_or("")));
+    let text = cx.text(node, escape)?;
+    Some(Body::Text { text, content_type, nosniff: matches!(escape, Escape::None) })
+}
+
+/// The escaping for a text body with the content type that the flow wrote (`Some("")`: a template), and the content
+/// type that is sent when it wrote none.
+pub(crate) fn text_escape(text: &str, written: Option<&str>) -> (Escape, &'static str) {
+    const PLAIN: &str = "text/plain; charset=utf-8";
+    let Some(written) = written else {
+        return if text.trim_start().starts_with(['{', '[']) {
+            (Escape::Json, "application/json")
+        } else {
+            (Escape::None, PLAIN)
+        };
+    };
+    let essence = written.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let escape = match essence.as_str() {
+        "application/x-www-form-urlencoded" => Escape::Form,
+        "text/html" | "text/xml" | "application/xml" => Escape::Markup,
+        "application/json" => Escape::Json,
+        other if other.ends_with("+json") => Escape::Json,
+        other if other.ends_with("+xml") => Escape::Markup,
+        _ => Escape::None,
+    };
+    (escape, PLAIN)
+}
+
+impl Tells for Respond {
+    fn tell(&self, env: &Env, _: &Arc<str>) -> Result<Effect, Stop> {
+        let status = self.status(env)?;
+        let mut headers = Vec::with_capacity(self.headers.len() + 1);
+        for (name, text) in &self.headers {
+            let value = HeaderValue::try_from(text.eval(env)?).map_err(|_| {
+                fault(
+                    Code("respond.header-value"),
+                    format!("the header `{name}` would hold a line end or a control character"),
+                )
+            })?;
+            headers.push((name.clone(), value));
+        }
+        let body = match &self.body {
+            Body::None => Bytes::new(),
+            Body::Json(template) => {
+                add_content_type(&mut headers, Some("application/json"));
+                let value = template.eval(env)?;
+                Bytes::from(serde_json::to_vec(&*value).unwrap_or_default())
+            }
+            Body::Text { text, content_type, nosniff } => {
+                add_content_type(&mut headers, Some(content_type));
+                if *nosniff {
+                    headers.push((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+                }
+                text.eval(env)?.into()
+            }
+        };
+        let body = if BodyRule::of(status) == BodyRule::Forbidden { Bytes::new() } else { body };
+        Ok(Effect::Reply(Reply { status, headers, body }))
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+}
+
+impl Respond {
+    fn status(&self, env: &Env) -> Result<StatusCode, Stop> {
+        if let Some(expression) = &self.override_status {
+            let value = expression.eval(env)?;
+            if !value.is_null() {
+                return integer_status(&value, "override_status");
+            }
+        }
+        match &self.status {
+            Status::Fixed(status) => Ok(*status),
+            Status::Computed(expression) => integer_status(&*expression.eval(env)?, "status"),
+        }
+    }
+}
+
+fn integer_status(value: &Json, key: &str) -> Result<StatusCode, Stop> {
+    value
+        .as_u64()
+        .filter(|status| (200..=599).contains(status))
+        .and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok())
+        .ok_or_else(|| {
+            fault(
+                Code("respond.status"),
+                format!("`{key}` gave {value}, which is not a status from 200 to 599"),
+            )
+        })
+}
+
+fn fault(code: Code, message: String) -> Stop {
+    Fault::new(FaultKind::Expression, code, message).into()
+}

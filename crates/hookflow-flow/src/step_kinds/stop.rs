@@ -1,0 +1,37 @@
+//! `stop`: ends the run as succeeded.
+
+use crate::lowering::{Lowering, StepNode};
+use crate::plan::Instruction;
+use crate::step_kind::{Example, StepKind};
+
+pub(super) static KIND: StepKind = StepKind {
+    verb: "stop",
+    summary: "Ends the run as succeeded. Its value is kept with the run.",
+    result: "nothing: no step follows it",
+    companions: &[],
+    blocks: &[],
+    asks: false,
+    example: Example {
+        flow: r"
+flow: pings
+webhook:
+  auth: none
+  sample: {body: {type: ping}}
+steps:
+  - if: webhook.body.type = 'ping'
+    then:
+      - respond: {json: {pong: true}}
+      - stop: a ping
+  - respond: {status: 201, json: {kept: true}}
+",
+        mocks: &[],
+        answer: (200, r#"{"pong":true}"#),
+    },
+    lower,
+};
+
+fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
+    let value = cx.template(step.value)?;
+    cx.emit(Instruction::End { step: Some(step.number), value: Some(value) });
+    Some(())
+}
