@@ -1,1 +1,26 @@
-//! placeholder
+//! Admission, queues and workers: what happens to an event between the door and the end of its run.
+//!
+//! The pure core says what a run does next; this crate does it. A 2xx leaves only when the event is kept, every run
+//! reaches one end, every end wakes who waits for it, and one slow flow holds up nobody else.
+
+mod admission;
+mod engine;
+mod generation;
+mod limits;
+mod metrics;
+mod perform;
+mod queue;
+mod ticket;
+mod worker;
+
+pub use admission::{Admission, AdmitRefusal};
+pub use engine::{Engine, Parts};
+pub use generation::{Generation, LiveFlow};
+pub use hookflow_store::Duplicate;
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use queue::{Full, QueuePlace};
+pub use ticket::{Conclusion, Ticket};
+
+#[cfg(test)]
+mod tests;

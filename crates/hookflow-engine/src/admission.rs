@@ -1,0 +1,108 @@
+//! What becomes of an event at the engine's edge.
+
+use crate::engine::Inner;
+use crate::queue::{Item, QueuePlace};
+use crate::ticket::{Accepted, Ticket};
+use crate::{Duplicate, Engine, LiveFlow};
+use hookflow_flow::Enabled;
+use hookflow_store::{Admitted, StoreError};
+use hookflow_trigger::Event;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum Admission {
+    /// The flow answers; this is the place to wait. The event is kept before anything of the run leaves the node.
+    Waiting(Ticket),
+    /// The event is kept and its run will come.
+    Queued {
+        /// The run's ID.
+        run: Arc<str>,
+    },
+    /// The event repeats another; nothing of it is kept.
+    Duplicate(Duplicate),
+    /// It is not taken, and nothing of it is kept.
+    Refused(AdmitRefusal),
+}
+
+/// Why an event is not taken now. Another try may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmitRefusal {
+    /// The flow is paused, and its caller would wait for nothing.
+    Paused,
+    /// The store cannot be written to.
+    StoreUnavailable,
+    /// The service is going down.
+    ShuttingDown,
+}
+
+impl Engine {
+    /// Takes an event in. The future may be dropped at any time: then the event is either admitted whole or not at all.
+    pub async fn admit(&self, live: &Arc<LiveFlow>, event: Event, place: QueuePlace) -> Admission {
+        let engine = &self.0;
+        if engine.soft.is_set() {
+            return Admission::Refused(AdmitRefusal::ShuttingDown);
+        }
+        let accepted = engine.accept(live, event, &place);
+        if !live.flow.plan.is_sync() {
+            return engine.keep_and_queue(live, accepted, place).await;
+        }
+        if live.flow.enabled == Enabled::Paused {
+            return Admission::Refused(AdmitRefusal::Paused);
+        }
+        let (caller, conclusion) = oneshot::channel();
+        let ticket =
+            Ticket::new(Arc::clone(engine), Arc::clone(&accepted), Arc::clone(&live.queue), conclusion);
+        live.queue.series().accepted.inc();
+        live.queue.push(engine, Item { accepted, caller: Some(caller), place });
+        Admission::Waiting(ticket)
+    }
+}
+
+impl Inner {
+    fn accept(&self, live: &LiveFlow, event: Event, place: &QueuePlace) -> Arc<Accepted> {
+        Arc::new(Accepted::new(
+            self.chance.uuid_v7().to_string().into(),
+            self.chance.bytes(),
+            self.clock.now(),
+            Arc::new(event),
+            place.bytes(),
+            Arc::clone(&live.flow.id),
+        ))
+    }
+
+    /// The store's side moves the event into the queue, so it does not matter whether the caller still waits.
+    async fn keep_and_queue(
+        self: &Arc<Self>,
+        live: &LiveFlow,
+        accepted: Arc<Accepted>,
+        place: QueuePlace,
+    ) -> Admission {
+        let run = Arc::clone(&accepted.run);
+        let new_run = accepted.new_run(live.queue.nothing_yet());
+        let (sender, answer) = oneshot::channel();
+        let (engine, queue) = (Arc::clone(self), Arc::clone(&live.queue));
+        let settled = Box::new(move |outcome| {
+            if outcome == Ok(Admitted::Kept) {
+                accepted.set_kept();
+                queue.series().accepted.inc();
+                queue.push(&engine, Item { accepted, caller: None, place });
+            }
+            // Nobody listens when the caller's future was dropped.
+            drop(sender.send(outcome));
+        });
+        self.store.admit(&self.owner, self.clock.now(), vec![(new_run, settled)]);
+        match answer.await {
+            Ok(Ok(Admitted::Kept)) => Admission::Queued { run },
+            Ok(Ok(Admitted::Duplicate(duplicate))) => Admission::Duplicate(duplicate),
+            Ok(Err(error)) => Admission::Refused(refused(&run, &error)),
+            Err(_) => Admission::Refused(AdmitRefusal::StoreUnavailable),
+        }
+    }
+}
+
+fn refused(run: &str, error: &StoreError) -> AdmitRefusal {
+    tracing::error!(run, %error, "an event could not be kept");
+    AdmitRefusal::StoreUnavailable
+}

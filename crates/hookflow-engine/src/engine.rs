@@ -1,0 +1,217 @@
+//! The engine: what all flows share, and the swap of generations.
+
+use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
+use crate::{Generation, Limits, LiveFlow, Metrics};
+use arc_swap::ArcSwap;
+use hookflow_flow::Flow;
+use hookflow_outbound::Caller;
+use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
+use hookflow_store::{Owner, Pending, Store, StoreError};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+/// Takes events in and carries their runs to their ends. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The node's name in the store.
+    pub node: Arc<str>,
+    /// Where events and runs are kept.
+    pub store: Arc<dyn Store>,
+    /// Performs calls.
+    pub caller: Caller,
+    /// The clock.
+    pub clock: Clock,
+    /// IDs and seeds.
+    pub chance: Chance,
+    /// Whose shutdown the engine follows.
+    pub tasks: Tasks,
+    /// Where workers beat.
+    pub heartbeats: Heartbeats,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The bounds that all flows share.
+    pub limits: Limits,
+}
+
+pub(crate) struct Inner {
+    pub owner: Owner,
+    pub store: Arc<dyn Store>,
+    pub caller: Caller,
+    pub clock: Clock,
+    pub chance: Chance,
+    pub tasks: Tasks,
+    pub heartbeats: Heartbeats,
+    pub metrics: Arc<Metrics>,
+    pub limits: Limits,
+    /// First come, first served, over all flows; each flow waits with at most its workers.
+    pub in_flight: Semaphore,
+    pub soft: Token,
+    /// Workers may be started by the store's own thread.
+    pub runtime: Handle,
+    /// How many workers there are.
+    pub workers: watch::Sender<usize>,
+    letting_go: watch::Sender<bool>,
+    overall: Arc<Overall>,
+    generation: ArcSwap<Generation>,
+    queues: Mutex<HashMap<Arc<str>, Arc<FlowQueue>>>,
+    installing: tokio::sync::Mutex<()>,
+}
+
+impl Engine {
+    /// An engine without flows yet. Must be called within a runtime, on which the workers will run.
+    pub async fn new(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits } = parts;
+        let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
+        let engine = Arc::new(Inner {
+            owner: store.register(&node).await?,
+            in_flight: Semaphore::new(limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            soft: tasks.soft(),
+            runtime: Handle::current(),
+            workers: watch::Sender::new(0),
+            letting_go: watch::Sender::new(false),
+            overall: Arc::new(Overall::new(limits.queued_bytes)),
+            generation: ArcSwap::from_pointee(nothing),
+            queues: Mutex::default(),
+            installing: tokio::sync::Mutex::new(()),
+            store,
+            caller,
+            clock,
+            chance,
+            tasks,
+            heartbeats,
+            metrics,
+            limits,
+        });
+        engine.tasks.spawn("engine shutdown", Arc::clone(&engine).shut_down());
+        Ok(Self(engine))
+    }
+
+    /// Puts flows in force, all at once, in place of those before. Their versions are kept first; when the store does
+    /// not take them, nothing changes. Queues outlive it: the same ID is the same queue.
+    pub async fn install(
+        &self,
+        flows: Vec<Arc<Flow>>,
+        base_url: impl Into<Arc<str>>,
+    ) -> Result<Arc<Generation>, StoreError> {
+        let engine = &self.0;
+        let _one_at_a_time = engine.installing.lock().await;
+        let kept: Vec<_> = flows.iter().map(|flow| engine.keep_version(flow)).collect();
+        for kept in kept {
+            kept.await?;
+        }
+        let number = engine.generation.load().number + 1;
+        let flows = engine.serve(flows);
+        let generation = Arc::new(Generation { number, base_url: base_url.into(), flows });
+        engine.generation.store(Arc::clone(&generation));
+        tracing::info!(generation = number, flows = generation.flows.len(), "flows are in force");
+        Ok(generation)
+    }
+
+    /// The flows in force.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.0.generation.load_full()
+    }
+
+    /// A place in a flow's queue for an event of so many bytes, taken before anything else is done for it. Dropping it
+    /// gives it back.
+    pub fn reserve(&self, live: &LiveFlow, bytes: u64) -> Result<QueuePlace, Full> {
+        live.queue.reserve(&live.flow.queue, bytes)
+    }
+
+    /// Says in the log what the end of the process does to what was accepted and has not ended. To be called last.
+    pub async fn close(&self) {
+        let engine = &self.0;
+        let events = match engine.store.counts(&engine.owner.node).await {
+            Ok(counts) => counts.iter().map(|count| count.events).sum::<u64>(),
+            Err(error) => return tracing::error!(%error, "the store does not say what is unfinished"),
+        };
+        match (events, engine.store.is_durable()) {
+            (0, _) => tracing::info!("no event is unfinished"),
+            (events, true) => tracing::info!(events, "unfinished events go on at the next start"),
+            (events, false) => {
+                tracing::error!(events, "accepted events are lost: this store keeps them in memory only");
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Set when nobody may wait for an answer any longer and no queued event may start.
+    pub(crate) fn letting_go(&self) -> watch::Receiver<bool> {
+        self.letting_go.subscribe()
+    }
+
+    pub(crate) fn keep_version(&self, flow: &Flow) -> Pending<()> {
+        self.store.keep_version(&flow.id, &flow.plan.version, &flow.span.source.text.as_str().into())
+    }
+
+    fn serve(self: &Arc<Self>, flows: Vec<Arc<Flow>>) -> HashMap<Arc<str>, Arc<LiveFlow>> {
+        let mut queues = self.queues();
+        let live: HashMap<_, _> = flows
+            .into_iter()
+            .map(|flow| {
+                let queue = queues.entry(Arc::clone(&flow.id)).or_insert_with(|| {
+                    let (overall, metrics) = (Arc::clone(&self.overall), Arc::clone(&self.metrics));
+                    Arc::new(FlowQueue::new(Arc::clone(&flow), overall, metrics, self.clock.clone()))
+                });
+                let queue = Arc::clone(queue);
+                queue.serve(self, &flow);
+                (Arc::clone(&flow.id), Arc::new(LiveFlow { flow, queue }))
+            })
+            .collect();
+        // A flow that is gone keeps its queue until the last event has left it.
+        queues.retain(|id, queue| {
+            let stays = live.contains_key(id) || !queue.is_idle();
+            if !stays {
+                queue.forget_series();
+            }
+            stays
+        });
+        live
+    }
+
+    /// Waits for the shutdown, and within its patience for the workers; then lets go of whoever still waits.
+    async fn shut_down(self: Arc<Self>) {
+        // The hard step drops this future at any await, and lets go all the same.
+        let _at_last = LetGo(Arc::clone(&self));
+        self.soft.clone().wait().await;
+        let mut workers = self.workers.subscribe();
+        let ended = workers.wait_for(|workers| *workers == 0);
+        if self.clock.timeout(self.limits.patience, ended).await.is_err() {
+            tracing::warn!("the shutdown does not wait any longer for runs and calls");
+        }
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<FlowQueue>>> {
+        // Nothing under the lock can panic half way.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct LetGo(Arc<Inner>);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        self.0.letting_go.send_replace(true);
+        let queues: Vec<_> = self.0.queues().values().cloned().collect();
+        let left: usize = queues.iter().map(|queue| queue.close()).sum();
+        if left > 0 {
+            tracing::warn!(events = left, "queued events do not start any more");
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("generation", &self.0.generation.load().number)
+            .field("workers", &*self.0.workers.borrow())
+            .finish_non_exhaustive()
+    }
+}

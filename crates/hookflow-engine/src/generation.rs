@@ -1,0 +1,31 @@
+//! The flows in force: one immutable snapshot, swapped whole. Queues live outside it and outlive it.
+
+use crate::queue::FlowQueue;
+use hookflow_flow::Flow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The flows in force. A request holds one generation from accept to answer.
+#[derive(Debug)]
+pub struct Generation {
+    /// Counts from 1; 0 is the empty one before the first.
+    pub number: u64,
+    /// Our own public URL.
+    pub base_url: Arc<str>,
+    /// By ID.
+    pub flows: HashMap<Arc<str>, Arc<LiveFlow>>,
+}
+
+/// A flow in force, and its queue.
+pub struct LiveFlow {
+    /// The flow.
+    pub flow: Arc<Flow>,
+    pub(crate) queue: Arc<FlowQueue>,
+}
+
+impl fmt::Debug for LiveFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LiveFlow").field(&self.flow.id).finish()
+    }
+}

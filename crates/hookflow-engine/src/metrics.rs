@@ -1,0 +1,181 @@
+//! What is counted. Series of a flow are made when the flow is first used and kept by its queue, so counting is an
+//! addition and ten thousand silent flows cost nothing.
+
+use hookflow_text::Code;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many flows have series of their own; the rest share one.
+const LABELLED_FLOWS: usize = 1_000;
+/// The label of the shared one. It cannot be a flow's ID.
+const OTHER: &str = "_other";
+
+/// Seconds; from pure flows to calls that wait.
+const DURATIONS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0];
+
+type Label = [(&'static str, String); 1];
+type Outcome = [(&'static str, String); 2];
+
+/// What is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    accepted: Family<Label, Counter>,
+    refused: Family<Label, Counter>,
+    queue_items: Family<Label, Gauge>,
+    queue_bytes: Family<Label, Gauge>,
+    runs: Family<Outcome, Counter>,
+    durations: Family<Label, Histogram, fn() -> Histogram>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) panics: Counter,
+    labelled: AtomicUsize,
+}
+
+/// What is counted of a flow.
+#[derive(Debug)]
+pub(crate) struct Series {
+    flow: String,
+    pub accepted: Counter,
+    queue_items: Gauge,
+    queue_bytes: Gauge,
+    pub succeeded: Counter,
+    pub failed: Counter,
+    pub duration: Histogram,
+}
+
+impl Metrics {
+    /// Metrics that the registry shows.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            accepted: Family::default(),
+            refused: Family::default(),
+            queue_items: Family::default(),
+            queue_bytes: Family::default(),
+            runs: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            in_flight: Gauge::default(),
+            panics: Counter::default(),
+            labelled: AtomicUsize::new(0),
+        };
+        let m = &metrics;
+        registry.register("hookflow_events_accepted", "Events taken in", m.accepted.clone());
+        registry.register("hookflow_requests_refused", "Requests refused, by code", m.refused.clone());
+        registry.register("hookflow_queue_items", "Events that have not started", m.queue_items.clone());
+        registry.register("hookflow_queue_bytes", "Bytes of events not started", m.queue_bytes.clone());
+        registry.register("hookflow_runs", "Runs that have ended, by outcome", m.runs.clone());
+        registry.register("hookflow_run_seconds", "How long runs took", m.durations.clone());
+        registry.register("hookflow_runs_in_flight", "Runs under way", m.in_flight.clone());
+        registry.register("hookflow_run_panics", "Runs that failed by a bug", m.panics.clone());
+        metrics
+    }
+
+    /// A request was refused.
+    pub fn refused(&self, code: Code) {
+        self.refused.get_or_create(&[("code", code.0.to_owned())]).inc();
+    }
+
+    pub(crate) fn series(&self, flow: &str) -> Series {
+        let own = |labelled: usize| (labelled < LABELLED_FLOWS).then_some(labelled + 1);
+        let has_own = self.labelled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, own).is_ok();
+        let flow = if has_own { flow } else { OTHER };
+        let label = label(flow);
+        let ended = |outcome| self.runs.get_or_create_owned(&outcome_label(flow, outcome));
+        Series {
+            flow: flow.to_owned(),
+            accepted: self.accepted.get_or_create_owned(&label),
+            queue_items: self.queue_items.get_or_create_owned(&label),
+            queue_bytes: self.queue_bytes.get_or_create_owned(&label),
+            succeeded: ended("succeeded"),
+            failed: ended("failed"),
+            duration: self.durations.get_or_create_owned(&label),
+        }
+    }
+
+    /// A flow is gone, and its series with it.
+    pub(crate) fn forget(&self, series: &Series) {
+        if series.flow == OTHER {
+            return;
+        }
+        let label = label(&series.flow);
+        self.accepted.remove(&label);
+        self.queue_items.remove(&label);
+        self.queue_bytes.remove(&label);
+        self.durations.remove(&label);
+        for outcome in ["succeeded", "failed"] {
+            self.runs.remove(&outcome_label(&series.flow, outcome));
+        }
+        self.labelled.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Series {
+    pub(crate) fn took_place(&self, bytes: u64) {
+        self.queue_items.inc();
+        self.queue_bytes.inc_by(signed(bytes));
+    }
+
+    pub(crate) fn gave_place_back(&self, bytes: u64) {
+        self.queue_items.dec();
+        self.queue_bytes.dec_by(signed(bytes));
+    }
+}
+
+fn label(flow: &str) -> Label {
+    [("flow", flow.to_owned())]
+}
+
+fn outcome_label(flow: &str, outcome: &str) -> Outcome {
+    [("flow", flow.to_owned()), ("outcome", outcome.to_owned())]
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(registry: &Registry) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn flows_have_series_from_their_first_use_until_they_are_gone() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let series = metrics.series("shop");
+        series.took_place(10);
+        series.took_place(5);
+        series.gave_place_back(10);
+        series.failed.inc();
+        metrics.refused(Code("queue.full"));
+        let text = shown(&registry);
+        for line in [
+            "hookflow_queue_items{flow=\"shop\"} 1",
+            "hookflow_queue_bytes{flow=\"shop\"} 5",
+            "hookflow_runs_total{flow=\"shop\",outcome=\"failed\"} 1",
+            "hookflow_requests_refused_total{code=\"queue.full\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        metrics.forget(&series);
+        assert!(!shown(&registry).contains("shop"));
+    }
+
+    #[test]
+    fn beyond_a_thousand_flows_share_one_series() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let all: Vec<_> = (0..LABELLED_FLOWS + 2).map(|n| metrics.series(&format!("f{n}"))).collect();
+        all.last().unwrap().accepted.inc();
+        assert!(shown(&registry).contains("hookflow_events_accepted_total{flow=\"_other\"} 1"));
+        metrics.forget(&all[0]);
+        assert_eq!(metrics.series("late").flow, "late");
+    }
+}

@@ -1,0 +1,322 @@
+//! A flow's queue: a count of places, the events that wait, and the workers that come with work and go without.
+//!
+//! The places are the bound: one is taken before anything else is done for an event and travels with it, so a push
+//! cannot fail. The list itself grows with the load, so a flow that nobody calls costs next to nothing.
+
+mod drain_rate;
+
+use crate::Metrics;
+use crate::engine::Inner;
+use crate::metrics::Series;
+use crate::ticket::{Accepted, Conclusion};
+use crate::worker::Worker;
+use drain_rate::DrainRate;
+use hookflow_flow::{Enabled, Flow, Queue};
+use hookflow_runtime::Clock;
+use hookflow_store::Progress;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// The soonest and the latest that a refused caller is asked to come again.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// When it cannot be known.
+const RETRY_SOME_TIME: Duration = Duration::from_secs(30);
+
+pub(crate) struct FlowQueue {
+    flow: Arc<str>,
+    state: Mutex<State>,
+    work: Notify,
+    overall: Arc<Overall>,
+    metrics: Arc<Metrics>,
+    series: OnceLock<Series>,
+    clock: Clock,
+}
+
+struct State {
+    /// The flow in force; events start on it, whatever was in force when they came.
+    serving: Arc<Flow>,
+    waiting: VecDeque<Item>,
+    items: u64,
+    bytes: u64,
+    workers: usize,
+    idle: usize,
+    drain: DrainRate,
+    closed: bool,
+}
+
+/// An event on its way to a worker.
+pub(crate) struct Item {
+    pub accepted: Arc<Accepted>,
+    /// Who waits. Dropping it says `Gone`.
+    pub caller: Option<oneshot::Sender<Conclusion>>,
+    pub place: QueuePlace,
+}
+
+/// A place in a flow's queue. Dropping it gives it back.
+pub struct QueuePlace {
+    queue: Arc<FlowQueue>,
+    bytes: u64,
+}
+
+/// There is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full {
+    /// When there may be one, as the queue has drained lately.
+    pub retry_after: Duration,
+    /// The status that the flow answers then: 429 or 503.
+    pub status: u16,
+}
+
+/// The bytes of all queues.
+pub(crate) struct Overall {
+    limit: u64,
+    bytes: AtomicU64,
+}
+
+/// What a worker finds.
+pub(crate) enum Taken {
+    Item(Item),
+    Nothing,
+    /// The worker is counted out and must end.
+    Leave,
+}
+
+#[derive(Clone, Copy)]
+enum Rouse {
+    Nobody,
+    Idle,
+    New,
+}
+
+impl FlowQueue {
+    pub(crate) fn new(flow: Arc<Flow>, overall: Arc<Overall>, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let id = Arc::clone(&flow.id);
+        let state = State {
+            serving: flow,
+            waiting: VecDeque::new(),
+            items: 0,
+            bytes: 0,
+            workers: 0,
+            idle: 0,
+            drain: DrainRate::new(clock.monotonic()),
+            closed: false,
+        };
+        let (work, series) = (Notify::new(), OnceLock::new());
+        Self { flow: id, state: Mutex::new(state), work, overall, metrics, series, clock }
+    }
+
+    /// What is counted of the flow, made when it is first used.
+    pub(crate) fn series(&self) -> &Series {
+        self.series.get_or_init(|| self.metrics.series(&self.flow))
+    }
+
+    pub(crate) fn reserve(self: &Arc<Self>, bounds: &Queue, bytes: u64) -> Result<QueuePlace, Full> {
+        let mut state = self.lock();
+        // An event that is larger than the whole queue would never fit, so an empty queue takes it.
+        let fits = state.bytes == 0 || state.bytes.saturating_add(bytes) <= bounds.bytes;
+        if state.items >= bounds.capacity || !fits || !self.overall.take(bytes) {
+            let retry_after = state.retry_after(&self.clock);
+            return Err(Full { retry_after, status: bounds.on_full });
+        }
+        state.items += 1;
+        state.bytes = state.bytes.saturating_add(bytes);
+        drop(state);
+        self.series().took_place(bytes);
+        Ok(QueuePlace { queue: Arc::clone(self), bytes })
+    }
+
+    /// Puts an event behind the others. After the end it is let go: its caller hears `Gone`, and the store has it if
+    /// anybody was told so.
+    pub(crate) fn push(self: &Arc<Self>, engine: &Arc<Inner>, item: Item) {
+        let mut state = self.lock();
+        if state.closed {
+            // Its place takes the lock when it is dropped.
+            drop(state);
+            return drop(item);
+        }
+        state.waiting.push_back(item);
+        let rouse = state.rouse();
+        drop(state);
+        self.act(engine, rouse);
+    }
+
+    /// The next event, for a worker. `was_idle`: it found nothing the last time. `stays`: it would wait if there is
+    /// nothing now.
+    pub(crate) fn take(self: &Arc<Self>, engine: &Arc<Inner>, was_idle: bool, stays: bool) -> Taken {
+        let mut state = self.lock();
+        if was_idle {
+            state.idle -= 1;
+        }
+        let has_work = state.serving.enabled != Enabled::Paused && !state.waiting.is_empty();
+        if state.workers > state.serving.queue.workers || (!has_work && !stays) {
+            state.workers -= 1;
+            return Taken::Leave;
+        }
+        let Some(item) = state.waiting.pop_front_if(|_| has_work) else {
+            state.idle += 1;
+            return Taken::Nothing;
+        };
+        // A wake-up that was stored for two is not lost for the second.
+        let rouse = state.rouse();
+        drop(state);
+        self.act(engine, rouse);
+        Taken::Item(item)
+    }
+
+    /// Completes when there may be work. Made before [`Self::take`], it misses none that comes after.
+    pub(crate) fn work(&self) -> impl Future<Output = ()> {
+        self.work.notified()
+    }
+
+    /// An event leaves the queue for its run.
+    pub(crate) fn started(&self, place: QueuePlace) {
+        self.lock().drain.count(self.clock.monotonic());
+        drop(place);
+    }
+
+    /// The flow in force. The store knows its version, whatever was in force when an event came.
+    pub(crate) fn serving(&self) -> Arc<Flow> {
+        Arc::clone(&self.lock().serving)
+    }
+
+    /// What a run begins with that has not started.
+    pub(crate) fn nothing_yet(&self) -> Progress {
+        Progress::none(Arc::clone(&self.serving().plan.version))
+    }
+
+    /// A worker is gone without having been told to leave.
+    pub(crate) fn worker_lost(&self) {
+        self.lock().workers -= 1;
+    }
+
+    /// A flow is in force. When it is paused, callers who wait are let go, for nothing was promised to them; what was
+    /// promised is held.
+    pub(crate) fn serve(self: &Arc<Self>, engine: &Arc<Inner>, flow: &Arc<Flow>) {
+        let mut state = self.lock();
+        state.serving = Arc::clone(flow);
+        let mut let_go = VecDeque::new();
+        if flow.enabled == Enabled::Paused {
+            let waiting = std::mem::take(&mut state.waiting);
+            (state.waiting, let_go) = waiting.into_iter().partition(Item::is_promised);
+        }
+        let rouse = state.rouse();
+        drop(state);
+        drop(let_go);
+        self.act(engine, rouse);
+    }
+
+    /// Nothing starts any more; callers who wait are let go. Returns how many events did not start.
+    pub(crate) fn close(&self) -> usize {
+        let mut state = self.lock();
+        state.closed = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.len()
+    }
+
+    /// Whether nothing is in it and nobody works for it.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.items == 0 && state.workers == 0
+    }
+
+    /// Takes the flow out of what is counted.
+    pub(crate) fn forget_series(&self) {
+        if let Some(series) = self.series.get() {
+            self.metrics.forget(series);
+        }
+    }
+
+    fn act(self: &Arc<Self>, engine: &Arc<Inner>, rouse: Rouse) {
+        match rouse {
+            Rouse::Nobody => {}
+            Rouse::Idle => self.work.notify_one(),
+            Rouse::New => {
+                let worker = Worker::new(Arc::clone(engine), Arc::clone(self));
+                let _on_our_threads = engine.runtime.enter();
+                engine.tasks.spawn("flow worker", worker.work());
+            }
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.items -= 1;
+        state.bytes = state.bytes.saturating_sub(bytes);
+        drop(state);
+        self.overall.give_back(bytes);
+        self.series().gave_place_back(bytes);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Who is to see to what waits. A new worker is counted here.
+    fn rouse(&mut self) -> Rouse {
+        if self.waiting.is_empty() || self.serving.enabled == Enabled::Paused {
+            Rouse::Nobody
+        } else if self.idle > 0 {
+            Rouse::Idle
+        } else if self.workers < self.serving.queue.workers {
+            self.workers += 1;
+            Rouse::New
+        } else {
+            Rouse::Nobody
+        }
+    }
+
+    fn retry_after(&self, clock: &Clock) -> Duration {
+        let (soonest, latest) = RETRY_AFTER;
+        let time = self.drain.time_for(self.items, clock.monotonic());
+        time.map_or(RETRY_SOME_TIME, |time| time.clamp(soonest, latest))
+    }
+}
+
+impl Item {
+    /// Whether somebody was told that its run will come.
+    fn is_promised(&self) -> bool {
+        self.caller.is_none() || self.accepted.is_kept()
+    }
+}
+
+impl QueuePlace {
+    /// What it counts against the queue's bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for QueuePlace {
+    fn drop(&mut self) {
+        self.queue.give_back(self.bytes);
+    }
+}
+
+impl fmt::Debug for QueuePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuePlace").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Overall {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, bytes: AtomicU64::new(0) }
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        let more = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}

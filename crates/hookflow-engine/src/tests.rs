@@ -1,0 +1,7 @@
+//! The engine as a whole, over a store in memory.
+
+mod admitting;
+mod bench;
+mod ending;
+mod load;
+mod swapping;

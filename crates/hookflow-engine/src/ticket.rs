@@ -1,0 +1,149 @@
+//! A caller's place to wait for the end of a run. Every end wakes it: the run itself, a panic in it, a worker that is
+//! dropped, a shutdown that cannot wait longer. Whoever lets go of the other side without a word has said `Gone`.
+
+use crate::Duplicate;
+use crate::engine::Inner;
+use crate::queue::FlowQueue;
+use hookflow_flow::{Fault, Reply};
+use hookflow_store::{Admitted, Claim, NewRun, Progress, StoreError};
+use hookflow_trigger::Event;
+use jiff::Timestamp;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::oneshot;
+
+/// A caller's place to wait.
+pub struct Ticket {
+    /// The run's ID.
+    pub run: Arc<str>,
+    engine: Arc<Inner>,
+    accepted: Arc<Accepted>,
+    queue: Arc<FlowQueue>,
+    conclusion: Option<oneshot::Receiver<Conclusion>>,
+}
+
+/// What there is to tell a waiting caller.
+#[derive(Debug, Clone)]
+pub enum Conclusion {
+    /// The flow answers. The run may go on.
+    Reply(Arc<Reply>),
+    /// The run ended well without an answer.
+    Completed,
+    /// The run failed before an answer.
+    Failed(Fault),
+    /// The event repeats another; nothing of it is kept.
+    Duplicate(Duplicate),
+    /// Nobody will answer any more. A run that is kept goes on after the restart.
+    Gone,
+}
+
+impl Ticket {
+    pub(crate) fn new(
+        engine: Arc<Inner>,
+        accepted: Arc<Accepted>,
+        queue: Arc<FlowQueue>,
+        conclusion: oneshot::Receiver<Conclusion>,
+    ) -> Self {
+        Self { run: Arc::clone(&accepted.run), engine, accepted, queue, conclusion: Some(conclusion) }
+    }
+
+    /// Waits for the run's answer. May be dropped and called again; what was told once is not told again.
+    pub async fn wait(&mut self) -> Conclusion {
+        let Some(conclusion) = &mut self.conclusion else { return Conclusion::Gone };
+        let conclusion = conclusion.await.unwrap_or(Conclusion::Gone);
+        self.conclusion = None;
+        conclusion
+    }
+
+    /// Makes sure that the run is kept, so that its ID may be told to a caller who will not wait longer. `false`: it
+    /// is not, and the caller must be told to come again.
+    pub async fn persist(&self) -> bool {
+        if self.accepted.is_kept() {
+            return true;
+        }
+        let (sender, answer) = oneshot::channel();
+        let accepted = Arc::clone(&self.accepted);
+        let settled = Box::new(move |outcome| {
+            if is_there(&outcome) {
+                accepted.set_kept();
+            }
+            drop(sender.send(outcome));
+        });
+        let new_run = self.accepted.new_run(self.queue.nothing_yet());
+        self.engine.store.admit(&self.engine.owner, self.engine.clock.now(), vec![(new_run, settled)]);
+        answer.await.is_ok_and(|outcome| is_there(&outcome))
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+/// A run that has ended meanwhile is kept as well.
+fn is_there(outcome: &Result<Admitted, StoreError>) -> bool {
+    matches!(outcome, Ok(Admitted::Kept) | Err(StoreError::Ended))
+}
+
+/// An event that was accepted, with all that its run begins with.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub run: Arc<str>,
+    pub flow: Arc<str>,
+    pub seed: [u8; 16],
+    pub started_at: Timestamp,
+    pub event: Arc<Event>,
+    bytes: u64,
+    kept: AtomicBool,
+}
+
+impl Accepted {
+    /// Which attempt at the event a run that comes from a caller is.
+    pub(crate) const FIRST_ATTEMPT: u32 = 1;
+
+    pub(crate) fn new(
+        run: Arc<str>,
+        seed: [u8; 16],
+        started_at: Timestamp,
+        event: Arc<Event>,
+        bytes: u64,
+        flow: Arc<str>,
+    ) -> Self {
+        Self { run, flow, seed, started_at, event, bytes, kept: AtomicBool::new(false) }
+    }
+
+    /// Whether it is in the store.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_kept(&self) {
+        self.kept.store(true, Ordering::Release);
+    }
+
+    /// The sender's own ID of the request. Another sender may use the same one, and another flow may hear of it too.
+    fn claims(&self) -> Vec<Claim> {
+        let claim = self.event.replay().map(|replay| Claim {
+            scope: format!("{}/{}", self.flow, self.event.credential().map_or("", |name| name)).into(),
+            key: replay.id.as_str().into(),
+            window: replay.remember,
+        });
+        claim.into_iter().collect()
+    }
+
+    pub(crate) fn new_run(&self, progress: Progress) -> NewRun {
+        NewRun {
+            run: Arc::clone(&self.run),
+            flow: Arc::clone(&self.flow),
+            attempt: Self::FIRST_ATTEMPT,
+            seed: self.seed,
+            started_at: self.started_at,
+            event: Arc::clone(&self.event),
+            bytes: self.bytes,
+            claims: self.claims(),
+            progress,
+        }
+    }
+}

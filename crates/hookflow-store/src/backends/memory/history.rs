@@ -1,0 +1,75 @@
+//! How much of what has ended is kept: so many runs and so many bytes over all flows, the oldest ends going first.
+
+use crate::NewRun;
+use hookflow_flow::{End, Outcome};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How many finished runs are kept.
+pub const FINISHED_KEPT: usize = 10_000;
+/// About how many bytes of finished runs are kept.
+pub const FINISHED_BYTES: u64 = 64 << 20;
+
+/// What a run takes beside its data.
+const FRAME: u64 = 1_024;
+
+#[derive(Default)]
+pub(super) struct History {
+    finished: VecDeque<(Arc<str>, u64)>,
+    bytes: u64,
+}
+
+impl History {
+    pub(super) fn add(&mut self, id: &Arc<str>, run: &NewRun) {
+        let bytes = weight(run);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.finished.push_back((Arc::clone(id), bytes));
+    }
+
+    /// The run to forget next, while there are too many.
+    pub(super) fn surplus(&mut self) -> Option<Arc<str>> {
+        if self.finished.len() <= FINISHED_KEPT && self.bytes <= FINISHED_BYTES {
+            return None;
+        }
+        let (id, bytes) = self.finished.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(id)
+    }
+}
+
+fn weight(run: &NewRun) -> u64 {
+    let progress = &run.progress;
+    let facts: usize = progress.facts.iter().map(|fact| outcome_weight(&fact.outcome)).sum();
+    let reply = progress.reply.as_ref().map_or(0, |reply| reply.body.len());
+    let end = match progress.ended.as_ref().map(|ended| &*ended.end) {
+        Some(End::Succeeded(value)) => value_weight(value),
+        Some(End::Failed(fault)) => fault.message.len(),
+        None => 0,
+    };
+    let data = u64::try_from(facts + reply + end).unwrap_or(u64::MAX);
+    FRAME.saturating_add(run.bytes).saturating_add(data)
+}
+
+fn outcome_weight(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Answered { headers, body, captures, .. } => {
+            let values = headers.iter().chain(captures);
+            value_weight(body) + values.map(|(name, value)| name.len() + value_weight(value)).sum::<usize>()
+        }
+        Outcome::Failed { message, .. } => message.len(),
+    }
+}
+
+/// About how many bytes a value takes: what it is made of, and its text.
+fn value_weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(value_weight).sum(),
+            Value::Object(entries) => {
+                entries.iter().map(|(name, value)| name.len() + value_weight(value)).sum()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
+}

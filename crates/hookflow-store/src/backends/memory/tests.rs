@@ -1,0 +1,100 @@
+use super::*;
+use crate::{Claim, Ended, conformance};
+use hookflow_flow::{End, Fact, Outcome, Place, StepNumber};
+use hookflow_trigger::{BodySpec, Event, Params, Route, Sample};
+use serde_json::json;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+fn event() -> Arc<Event> {
+    let route = Route { flow: "shop".into(), suffix: String::new(), params: Params::default(), system: None };
+    let spec = BodySpec::auto(1_000);
+    let at = Timestamp::UNIX_EPOCH;
+    Arc::new(Event::of_sample(Sample::default(), &spec, route, "e1", at, "http://localhost".into()).unwrap())
+}
+
+async fn bench() -> (Arc<dyn Store>, Owner) {
+    let store = (BACKEND.open)();
+    let owner = store.register(&"node".into()).await.unwrap();
+    store.keep_version(&"shop".into(), &"v1".into(), &"flow: shop".into()).await.unwrap();
+    (store, owner)
+}
+
+fn ended(id: &str, bytes: u64, event: &Arc<Event>) -> NewRun {
+    let end = Arc::new(End::Succeeded(json!(null)));
+    NewRun {
+        run: id.into(),
+        flow: "shop".into(),
+        attempt: 1,
+        seed: [0; 16],
+        started_at: Timestamp::UNIX_EPOCH,
+        event: Arc::clone(event),
+        bytes,
+        claims: Vec::new(),
+        progress: Progress {
+            ended: Some(Ended { end, at: Timestamp::UNIX_EPOCH }),
+            ..Progress::none("v1".into())
+        },
+    }
+}
+
+async fn admit(store: &dyn Store, owner: &Owner, run: NewRun) -> Result<Admitted, StoreError> {
+    let (sender, answer) = oneshot::channel();
+    store.admit(
+        owner,
+        Timestamp::UNIX_EPOCH,
+        vec![(run, Box::new(move |outcome| drop(sender.send(outcome))))],
+    );
+    answer.await.unwrap()
+}
+
+#[tokio::test]
+async fn it_passes_the_suite() {
+    conformance::every_backend_passes(BACKEND.open, event()).await.unwrap();
+}
+
+#[tokio::test]
+async fn history_is_bounded_in_runs_and_a_claim_outlives_its_run() {
+    let ((store, owner), event) = (bench().await, event());
+    let claim = Claim { scope: "s".into(), key: "k".into(), window: Duration::from_hours(1) };
+    let claiming = |id| NewRun { claims: vec![claim.clone()], ..ended(id, 1, &event) };
+    admit(&*store, &owner, claiming("first")).await.unwrap();
+    for n in (2..=VERSIONS_KEPT + 1).rev() {
+        store.keep_version(&"shop".into(), &format!("v{n}").into(), &"flow: shop".into()).await.unwrap();
+    }
+    assert!(store.version("shop", "v1").await.unwrap().is_some());
+    for n in 0..FINISHED_KEPT {
+        let mut run = ended(&format!("r{n}"), 1, &event);
+        run.progress.version = "v2".into();
+        admit(&*store, &owner, run).await.unwrap();
+    }
+    assert_eq!(store.load("first").await.map(drop), Err(StoreError::UnknownRun));
+    assert_eq!(store.recent("shop", usize::MAX).await.unwrap().len(), FINISHED_KEPT);
+    assert_eq!(store.version("shop", "v1").await.unwrap(), None, "no kept run is on it");
+    let again = admit(&*store, &owner, claiming("again")).await;
+    assert!(matches!(again, Ok(Admitted::Duplicate(duplicate)) if &*duplicate.run == "first"));
+}
+
+#[tokio::test]
+async fn history_is_bounded_in_bytes_and_facts_count() {
+    let ((store, owner), event) = (bench().await, event());
+    admit(&*store, &owner, ended("first", FINISHED_BYTES / 2, &event)).await.unwrap();
+    let mut second = ended("second", 1, &event);
+    let half = usize::try_from(FINISHED_BYTES / 2).unwrap();
+    second.progress.facts.push(Arc::new(Fact {
+        place: Place { step: StepNumber(0), turns: Vec::new() },
+        verb: "http".into(),
+        attempt: 1,
+        at: Timestamp::UNIX_EPOCH,
+        outcome: Outcome::Answered {
+            status: 200,
+            headers: serde_json::Map::new(),
+            body: json!([{"text": "x".repeat(half)}]),
+            captures: serde_json::Map::new(),
+        },
+    }));
+    admit(&*store, &owner, second).await.unwrap();
+    assert_eq!(store.load("first").await.map(drop), Err(StoreError::UnknownRun));
+    assert!(store.load("second").await.is_ok());
+    assert_eq!(format!("{store:?}"), "Memory: 1 runs, 0 unfinished");
+}
