@@ -1,1 +1,17 @@
-//! placeholder
+//! The public door: webhooks come in here, and every answer to them goes out here.
+//!
+//! A request goes from the `connection` through the `guards` to the engine; `answer::respond` alone chooses what the
+//! caller hears. Nothing else listens in public.
+
+mod answer;
+mod connection;
+mod door;
+mod guards;
+mod problem;
+mod receive;
+mod refusal;
+mod request_id;
+mod seats;
+mod wire;
+
+pub use door::{Bound, Door, DoorLimits, DoorParts};

@@ -1,0 +1,164 @@
+//! One connection, from its first byte to its last word.
+
+use crate::answer::{Answer, Outcome, respond};
+use crate::door::Doorway;
+use crate::guards::{self, Knock};
+use crate::receive::{Arriving, drain};
+use crate::refusal::Refusal;
+use crate::request_id::RequestId;
+use crate::seats::Seat;
+use crate::wire::{HeadLimits, Line, Violation, Wire};
+use bytes::Bytes;
+use http::{Request, Response, Version, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// How long a last word may take to be heard.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr, _seat: Seat) {
+    let limits = HeadLimits { bytes: doorway.limits.header_bytes, fields: doorway.limits.header_count };
+    let (wire, line) = Wire::new(stream, limits, doorway.clock.clone());
+    let overdue = converse(&doorway, wire, &line, ip).await;
+    let is_slow = overdue && line.is_within_head();
+    let (stream, violation) = line.take();
+    let refusal = match violation {
+        Some(Violation::TooLarge) => Refusal::HeadTooLarge,
+        Some(Violation::AmbiguousLength) => Refusal::AmbiguousLength,
+        Some(Violation::Malformed) => Refusal::Malformed,
+        None if is_slow => Refusal::HeadTooSlow,
+        None => return,
+    };
+    if let Some(stream) = stream {
+        farewell(&doorway, stream, refusal).await;
+    }
+}
+
+/// Lets the HTTP library speak until the connection ends or nothing is heard for too long. On shutdown the answers
+/// under way are still sent. Returns whether it ended because a head did not come.
+async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAddr) -> bool {
+    let service = service_fn(|request| {
+        let (doorway, line) = (Arc::clone(doorway), Arc::clone(line));
+        async move {
+            line.begin();
+            let response = answer(&doorway, request, ip).await;
+            line.answered();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = pin!(doorway.http.serve_connection(TokioIo::new(wire), service));
+    let mut overdue = pin!(line.overdue(doorway.limits.header_timeout));
+    let mut soft = doorway.tasks.soft();
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    tracing::debug!(target: "door", %ip, %error, "a connection broke");
+                }
+                return false;
+            }
+            () = soft.wait(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = overdue.as_mut() => return true,
+        }
+    }
+}
+
+/// From a request to its answer, logged and counted.
+async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let id: Arc<str> = doorway.chance.uuid_v7().to_string().into();
+    let request_id = RequestId::of(&parts.headers).unwrap_or_else(|| RequestId::new(&id));
+    let mut knock = Knock { ip, id, flow: None };
+    let http2 = parts.version == Version::HTTP_2;
+    let mut body = Arriving::new(body, &parts.headers);
+    let outcome = guards::pass(doorway, parts, &mut body, &mut knock).await;
+    if let Some(unread) = body.unread() {
+        // The answer must not wait for what a refused caller still sends.
+        doorway.tasks.spawn("drain", drain(unread, doorway.clock.clone()));
+    }
+    let mut response = conclude(doorway, outcome, &request_id, knock.flow.as_deref());
+    if http2 {
+        // HTTP/2 has no such header.
+        response.headers_mut().remove(header::CONNECTION);
+    }
+    response.map(Full::new)
+}
+
+/// Chooses the answer, counts and logs it.
+fn conclude(
+    doorway: &Doorway,
+    outcome: Outcome,
+    request_id: &RequestId,
+    flow: Option<&str>,
+) -> Response<Bytes> {
+    let reason = match &outcome {
+        Outcome::Refused(refusal) => refusal.reason(),
+        _ => None,
+    };
+    let refused = matches!(outcome, Outcome::Refused(_));
+    let Answer { response, code } = respond(outcome, request_id);
+    let (request, status) = (request_id.as_str(), response.status().as_u16());
+    let Some(code) = code else {
+        tracing::debug!(target: "door", request, flow, status, "answered");
+        return response;
+    };
+    if refused {
+        doorway.metrics.refused(code);
+    }
+    tracing::info!(target: "door", request, flow, status, %code, reason, "answered with a no");
+    response
+}
+
+/// Says why the connection ends, and listens for a moment so that it is heard.
+async fn farewell(doorway: &Doorway, mut stream: TcpStream, refusal: Refusal) {
+    let text = last_words(doorway, refusal);
+    let saying = async {
+        stream.write_all(&text).await?;
+        stream.shutdown().await?;
+        let mut sink = [0; 4096];
+        while stream.read(&mut sink).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // Whoever has gone, or goes on for too long, has lost it by own doing.
+    drop(doorway.clock.timeout(FAREWELL, saying).await);
+}
+
+/// Says that there is no room. Nothing is waited for: the room is what is missing.
+pub(crate) fn turn_away(doorway: &Doorway, stream: &TcpStream) {
+    let text = last_words(doorway, Refusal::ConnectionsFull);
+    // A fresh socket takes so few bytes at once, or its caller hears nothing.
+    drop(stream.try_write(&text));
+}
+
+/// An answer as it stands on the wire, for when the HTTP library does not speak.
+fn last_words(doorway: &Doorway, refusal: Refusal) -> Vec<u8> {
+    let request_id = RequestId::new(&doorway.chance.uuid_v7().to_string());
+    let response = conclude(doorway, Outcome::Refused(refusal), &request_id, None);
+    let mut text = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    let mut field = |name: &[u8], value: &[u8]| text.extend([name, b": ", value, b"\r\n"].concat());
+    for (name, value) in response.headers() {
+        if name != header::CONNECTION {
+            field(name.as_ref(), value.as_bytes());
+        }
+    }
+    field(b"connection", b"close");
+    field(b"content-length", response.body().len().to_string().as_bytes());
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(response.body());
+    text
+}

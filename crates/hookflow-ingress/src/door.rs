@@ -1,0 +1,193 @@
+//! The public listener: accepts connections until shutdown, within their limits.
+
+use crate::connection::{self, turn_away};
+use crate::seats::Seats;
+use hookflow_engine::{Engine, Metrics};
+use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+
+/// How long to wait when the system has no socket left: accepting at once again would only spin.
+const BREATH: Duration = Duration::from_millis(50);
+/// How many requests one HTTP/2 connection may have under way.
+const STREAMS: u32 = 200;
+/// How often a silent HTTP/2 connection is asked whether it is still there, and how long its answer may take.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// What a stranger may take up before anybody knows who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Fields in a request's head.
+    pub header_count: usize,
+    /// Bytes of a body; a flow may allow less.
+    pub body: u64,
+    /// How long a head may take, and a connection be idle.
+    pub header_timeout: Duration,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 1_000,
+            header_bytes: 32 << 10,
+            header_count: 100,
+            body: 10 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the door works with.
+pub struct DoorParts {
+    /// Takes the events.
+    pub engine: Engine,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Names requests.
+    pub chance: Chance,
+    /// Runs the connections.
+    pub tasks: Tasks,
+    /// Hears that the door still accepts.
+    pub heartbeats: Heartbeats,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The public door, not yet open.
+pub struct Door(Arc<Doorway>);
+
+/// What every connection shares.
+pub(crate) struct Doorway {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
+    pub(crate) tasks: Tasks,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: DoorLimits,
+    pub(crate) http: auto::Builder<Streams>,
+    pub(crate) soft: Token,
+    seats: Arc<Seats>,
+}
+
+/// The door with its address. It accepts once it serves; until then connections wait.
+pub struct Bound {
+    /// Where it listens: the port is never 0.
+    pub addr: SocketAddr,
+    listener: TcpListener,
+    doorway: Arc<Doorway>,
+}
+
+/// Runs what HTTP/2 does beside a connection.
+#[derive(Clone)]
+pub(crate) struct Streams(Tasks);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, future: F) {
+        self.0.spawn("http2", future);
+    }
+}
+
+impl Door {
+    /// A door that is still closed.
+    pub fn new(parts: DoorParts, limits: DoorLimits) -> Self {
+        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics } = parts;
+        let http = http(&tasks, &limits);
+        let seats = Seats::new(limits.connections, limits.connections_per_address);
+        let soft = tasks.soft();
+        Self(Arc::new(Doorway {
+            engine,
+            clock,
+            chance,
+            tasks,
+            heartbeats,
+            metrics,
+            limits,
+            http,
+            soft,
+            seats,
+        }))
+    }
+
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When the system does not give it.
+    pub async fn bind(self, addr: impl ToSocketAddrs) -> io::Result<Bound> {
+        let listener = TcpListener::bind(addr).await?;
+        Ok(Bound { addr: listener.local_addr()?, listener, doorway: self.0 })
+    }
+}
+
+fn http(tasks: &Tasks, limits: &DoorLimits) -> auto::Builder<Streams> {
+    let mut http = auto::Builder::new(Streams(tasks.clone()));
+    // The wire watches heads by itself, so the library's own limits only have to lie beyond.
+    http.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.saturating_mul(2).max(256 << 10));
+    if limits.header_count > 100 {
+        http.http1().max_headers(limits.header_count);
+    }
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    http
+}
+
+impl Bound {
+    /// Accepts until shutdown begins. The connections are tasks of their own: answers under way are still sent.
+    pub async fn serve(self) {
+        let heartbeat = self.doorway.heartbeats.register("door");
+        let mut soft = self.doorway.tasks.soft();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = soft.wait() => break,
+                accepted = heartbeat.wait(self.listener.accept()) => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.receive(stream, peer),
+                Err(error) => {
+                    tracing::warn!(target: "door", %error, "no connection could be accepted");
+                    self.doorway.clock.sleep(BREATH).await;
+                }
+            }
+        }
+        heartbeat.end();
+    }
+
+    fn receive(&self, stream: TcpStream, peer: SocketAddr) {
+        let ip = peer.ip().to_canonical();
+        let doorway = Arc::clone(&self.doorway);
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(target: "door", %ip, %error, "a connection was gone at once");
+            return;
+        }
+        match self.doorway.seats.take(ip) {
+            Some(seat) => {
+                self.doorway.tasks.spawn("connection", connection::serve(doorway, stream, ip, seat));
+            }
+            None => turn_away(&doorway, &stream),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! The contract with the caller, row by row, over real sockets.
+
+mod answers;
+mod bench;
+mod broken_store;
+mod order;
+mod wire;

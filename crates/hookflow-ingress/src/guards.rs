@@ -1,0 +1,129 @@
+//! The order of the guards, from the head of a request to the place in its flow's queue. Earlier wins, cheap stands
+//! before dear, and nothing about a flow leaks to who may not call it.
+
+use crate::answer::Outcome;
+use crate::door::Doorway;
+use crate::receive::Arriving;
+use crate::refusal::Refusal;
+use hookflow_engine::{Admission, AdmitRefusal, Full, Generation, LiveFlow, Ticket};
+use hookflow_flow::{Enabled, Webhook};
+use hookflow_trigger::{Event, Head, Received, Route, decode};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What is known of a request besides itself.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    /// Where it comes from.
+    pub(crate) ip: IpAddr,
+    /// The ID of the event that it may become.
+    pub(crate) id: Arc<str>,
+    /// The flow it is for, once that is known.
+    pub(crate) flow: Option<Arc<str>>,
+}
+
+/// Takes a request through every guard; what became of it.
+pub(crate) async fn pass(doorway: &Doorway, parts: Parts, body: &mut Arriving, knock: &mut Knock) -> Outcome {
+    match guard(doorway, parts, body, knock).await {
+        Ok(outcome) => outcome,
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+async fn guard(
+    doorway: &Doorway,
+    parts: Parts,
+    body: &mut Arriving,
+    knock: &mut Knock,
+) -> Result<Outcome, Refusal> {
+    let Doorway { limits, engine, clock, .. } = doorway;
+    // HTTP/1.1 heads were counted on the wire already.
+    if parts.headers.len() > limits.header_count {
+        return Err(Refusal::HeadTooLarge);
+    }
+    if doorway.soft.is_set() {
+        return Err(Refusal::Draining);
+    }
+    let generation = engine.generation();
+    let (live, webhook, route) = find(&generation, parts.uri.path()).ok_or(Refusal::UnknownRoute)?;
+    knock.flow = Some(Arc::clone(&live.flow.id));
+    if parts.method == Method::HEAD {
+        return Ok(Outcome::Live);
+    }
+    if !webhook.methods.contains(&parts.method) {
+        return Err(Refusal::Method(webhook.methods.allow()));
+    }
+    let limit = webhook.body.limit().min(limits.body);
+    if body.announced().is_some_and(|length| length > limit) {
+        return Err(Refusal::BodyTooLarge(limit));
+    }
+    let head = Head {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers,
+        ip: knock.ip,
+        received_at: clock.now(),
+        base_url: Arc::clone(&generation.base_url),
+    };
+    webhook.auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
+    let body = body.read(limit, limits.body_timeout, clock).await?;
+    let authenticated =
+        webhook.auth.verify(Received { head, body }, clock.now()).map_err(Refusal::Unauthorized)?;
+    let event = decode(authenticated, &webhook.body, route, Arc::clone(&knock.id)).map_err(Refusal::Body)?;
+    admit(doorway, live, webhook, event).await
+}
+
+/// The flow behind `/hook/{flow}{suffix}`. A disabled flow, another path and nothing at all look the same.
+fn find<'g>(generation: &'g Generation, path: &str) -> Option<(&'g Arc<LiveFlow>, &'g Webhook, Route)> {
+    let rest = path.strip_prefix("/hook/")?;
+    let (id, suffix) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    let live = generation.flows.get(id).filter(|live| live.flow.enabled != Enabled::No)?;
+    let webhook = live.flow.webhook.as_ref()?;
+    let params = webhook.path.matches(suffix)?;
+    let (flow, system) = (Arc::clone(&live.flow.id), webhook.system.clone());
+    Some((live, webhook, Route { flow, suffix: suffix.to_owned(), params, system }))
+}
+
+/// The last guards, and then the flow's own answer or ours.
+async fn admit(
+    doorway: &Doorway,
+    live: &Arc<LiveFlow>,
+    webhook: &Webhook,
+    event: Event,
+) -> Result<Outcome, Refusal> {
+    let place = doorway.engine.reserve(live, weight(&event)).map_err(full)?;
+    match doorway.engine.admit(live, event, place).await {
+        Admission::Queued { run } => Ok(Outcome::Queued { run, live: Arc::clone(live) }),
+        Admission::Waiting(ticket) => wait(doorway, webhook, ticket).await,
+        Admission::Duplicate(duplicate) => Ok(Outcome::Repeated { duplicate, live: Arc::clone(live) }),
+        Admission::Refused(AdmitRefusal::Paused) => Err(Refusal::Paused),
+        Admission::Refused(AdmitRefusal::StoreUnavailable) => Err(Refusal::StoreUnavailable),
+        Admission::Refused(AdmitRefusal::ShuttingDown) => Err(Refusal::Draining),
+    }
+}
+
+/// Waits for the flow's answer. A run's ID is given to a caller whose time is over only when the run is kept.
+async fn wait(doorway: &Doorway, webhook: &Webhook, mut ticket: Ticket) -> Result<Outcome, Refusal> {
+    match doorway.clock.timeout(webhook.timeout, ticket.wait()).await {
+        Ok(conclusion) => Ok(Outcome::Concluded { run: ticket.run, conclusion }),
+        Err(_) if ticket.persist().await => {
+            Ok(Outcome::Late { run: ticket.run, on_timeout: webhook.on_timeout })
+        }
+        Err(_) => Err(Refusal::StoreUnavailable),
+    }
+}
+
+/// What an event takes up while it waits.
+fn weight(event: &Event) -> u64 {
+    let head = event.head();
+    let headers: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let query = head.query.as_ref().map_or(0, String::len);
+    (event.wire_body().len() + headers + head.path.len() + query) as u64
+}
+
+fn full(Full { retry_after, status }: Full) -> Refusal {
+    Refusal::QueueFull(StatusCode::from_u16(status).unwrap_or(StatusCode::TOO_MANY_REQUESTS), retry_after)
+}

@@ -1,0 +1,93 @@
+//! The body of a request: the only place where one is read.
+
+use crate::refusal::Refusal;
+use bytes::{Bytes, BytesMut};
+use hookflow_runtime::Clock;
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use std::time::Duration;
+
+/// The most room that is made for a body before any of it has come.
+const FIRST_ROOM: u64 = 256 << 10;
+/// How long what a refused caller still sends is read, so that the answer reaches it.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// A body that has not been read, or not wholly.
+pub(crate) struct Arriving {
+    body: Incoming,
+    ended: bool,
+    /// The caller sends nothing before it is asked to, which reading does.
+    awaits_word: bool,
+}
+
+impl Arriving {
+    pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
+        let ended = body.is_end_stream();
+        Self { body, ended, awaits_word: headers.contains_key(http::header::EXPECT) }
+    }
+
+    /// The length that was announced.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
+    /// The whole body, under a cap of bytes and one deadline for all of it.
+    pub(crate) async fn read(
+        &mut self,
+        limit: u64,
+        deadline: Duration,
+        clock: &Clock,
+    ) -> Result<Bytes, Refusal> {
+        if self.ended {
+            return Ok(Bytes::new());
+        }
+        self.awaits_word = false;
+        clock.timeout(deadline, self.gather(limit)).await.unwrap_or_else(|_| {
+            // Who is that slow is not listened to any longer.
+            self.ended = true;
+            Err(Refusal::BodyTooSlow)
+        })
+    }
+
+    /// A body that came in one piece is not copied.
+    async fn gather(&mut self, limit: u64) -> Result<Bytes, Refusal> {
+        let room = self.announced().unwrap_or_default().min(FIRST_ROOM);
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(frame) = self.body.frame().await {
+            let Ok(frame) = frame else {
+                self.ended = true;
+                return Err(Refusal::Malformed);
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if (first.len() + rest.len() + data.len()) as u64 > limit {
+                return Err(Refusal::BodyTooLarge(limit));
+            }
+            if first.is_empty() && rest.is_empty() {
+                first = data;
+                continue;
+            }
+            if rest.is_empty() {
+                rest.reserve(usize::try_from(room).unwrap_or_default());
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+        self.ended = true;
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+
+    /// What a refused caller may still be sending; `None` when it is not.
+    pub(crate) fn unread(self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let mut body = self.body;
+        let reading = async move { while let Some(Ok(_)) = body.frame().await {} };
+        (!self.ended && !self.awaits_word).then_some(reading)
+    }
+}
+
+/// Reads and drops for up to a second.
+pub(crate) async fn drain(unread: impl Future<Output = ()>, clock: Clock) {
+    // Whether it ended or not, it was long enough.
+    let (Ok(()) | Err(_)) = clock.timeout(DRAIN, unread).await;
+}

@@ -1,0 +1,142 @@
+//! Why the door says no to a request. A refusal is an expected answer: a value, never an error.
+
+use crate::problem::Problem;
+use hookflow_text::Code;
+use hookflow_trigger::{DecodeRefusal, Unauthorized};
+use http::StatusCode;
+use std::time::Duration;
+
+/// What a caller is told to wait when nothing better is known.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a request is not admitted, in the order of the guards.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The listener, or the caller's address, has as many connections as it may.
+    ConnectionsFull,
+    /// The head did not come in time.
+    HeadTooSlow,
+    /// The head is larger than it may be.
+    HeadTooLarge,
+    /// Two statements of the body's length, between which two servers may choose differently.
+    AmbiguousLength,
+    /// Not HTTP.
+    Malformed,
+    /// The service shuts down.
+    Draining,
+    /// No such flow, a disabled one, or another path: nobody learns which.
+    UnknownRoute,
+    /// A method that the flow does not take; what it takes.
+    Method(String),
+    /// More body than this many bytes, announced or sent.
+    BodyTooLarge(u64),
+    /// No credential passes.
+    Unauthorized(Unauthorized),
+    /// The body did not come in time.
+    BodyTooSlow,
+    /// A body that the flow does not take.
+    Body(DecodeRefusal),
+    /// No place in the flow's queue: the status that the flow chose, and when there may be one.
+    QueueFull(StatusCode, Duration),
+    /// The flow is paused and its caller would wait.
+    Paused,
+    /// The event could not be made safe.
+    StoreUnavailable,
+}
+
+impl Refusal {
+    /// What the caller hears.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::ConnectionsFull => {
+                unavailable(Code("connection.limit"), "Too many connections").retry_after(PATIENCE)
+            }
+            Self::HeadTooSlow => {
+                slow(Code("request.head-timeout"), "The request's head did not arrive in time")
+            }
+            Self::HeadTooLarge => Problem::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Code("request.head-too-large"),
+                "The request's headers are too large or too many",
+            )
+            .closing(),
+            Self::AmbiguousLength => {
+                bad(Code("request.ambiguous-length"), "The request states its length twice").closing()
+            }
+            Self::Malformed => bad(Code("request.malformed"), "The request is not valid HTTP").closing(),
+            Self::Draining => {
+                unavailable(Code("service.draining"), "The service is shutting down").retry_after(PATIENCE)
+            }
+            Self::UnknownRoute => {
+                Problem::new(StatusCode::NOT_FOUND, Code("route.unknown"), "There is nothing here")
+            }
+            Self::Method(allow) => Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code("route.method"),
+                "The method is not taken here",
+            )
+            .allow(allow.clone()),
+            Self::BodyTooLarge(limit) => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code("body.too-large"), "The body is too large")
+                    .detail(format!("at most {limit} bytes are taken"))
+                    .closing()
+            }
+            Self::Unauthorized(why) => {
+                let title = "The request is not authenticated";
+                let problem = Problem::new(StatusCode::UNAUTHORIZED, why.code(), title);
+                match why.challenge() {
+                    Some(challenge) => problem.challenge(challenge),
+                    None => problem,
+                }
+            }
+            Self::BodyTooSlow => slow(Code("body.timeout"), "The body did not arrive in time"),
+            Self::Body(why) => undecodable(why),
+            Self::QueueFull(status, retry_after) => {
+                Problem::new(*status, Code("queue.full"), "The queue is full").retry_after(*retry_after)
+            }
+            Self::Paused => unavailable(Code("flow.paused"), "The flow is paused").retry_after(PATIENCE),
+            Self::StoreUnavailable => {
+                unavailable(Code("store.unavailable"), "The event could not be stored").retry_after(PATIENCE)
+            }
+        }
+    }
+
+    /// What only the operator may read.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Unauthorized(why) => Some(why.reason()),
+            Self::Body(why) => Some(why.to_string()),
+            _ => None,
+        }
+    }
+}
+
+fn bad(code: Code, title: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, title)
+}
+
+fn slow(code: Code, title: &'static str) -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, code, title).closing()
+}
+
+fn unavailable(code: Code, title: &'static str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, title)
+}
+
+fn undecodable(why: &DecodeRefusal) -> Problem {
+    let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    match why {
+        DecodeRefusal::MediaType { .. } => {
+            Problem::new(unsupported, why.code(), "The body's media type is not taken")
+                .detail(why.to_string())
+        }
+        DecodeRefusal::Encoding { .. } => {
+            Problem::new(unsupported, why.code(), "The body's content encoding is not taken")
+                .detail(why.to_string())
+        }
+        DecodeRefusal::Malformed { line, column, .. } => {
+            bad(why.code(), "The body cannot be read").detail(why.to_string()).position(*line, *column)
+        }
+        DecodeRefusal::TooDeep { .. } => bad(why.code(), "The body cannot be read").detail(why.to_string()),
+    }
+}
