@@ -1,2 +1,35 @@
-//! placeholder
-fn main() {}
+//! The hookflow binary: the commands, the configuration, and the assembly of all the other crates.
+//!
+//! The only crate that reads configuration and the environment. A command is a file in `commands/`, a section of
+//! `config/hookflow.yaml` a file in `sections/`; `project.rs` loads a folder, `assembly.rs` builds the service.
+
+mod assembly;
+mod command;
+mod commands;
+mod config;
+mod environment;
+mod listing;
+mod logging;
+mod project;
+mod report;
+mod sample_request;
+mod secrets;
+mod section;
+mod sections;
+mod starter;
+mod terminal;
+
+#[cfg(test)]
+mod documents;
+
+use std::process::ExitCode;
+use terminal::Terminal;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let matches = commands::cli().get_matches();
+    commands::run(&matches, &mut Terminal::of_process())
+}

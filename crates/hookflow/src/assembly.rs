@@ -1,0 +1,156 @@
+//! The service, put together: every part is made here, once, and handed to the parts that need it.
+
+use crate::config::Config;
+use anyhow::{Context as _, bail};
+use hookflow_console::{Condition, Console, ConsoleParts};
+use hookflow_engine::{Engine, Limits, Metrics, Parts};
+use hookflow_flow::Flow;
+use hookflow_ingress::{Door, DoorLimits, DoorParts};
+use hookflow_outbound::{Caller, Policy};
+use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
+use hookflow_store::{Store, backends};
+use prometheus_client::registry::Registry;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The node's name in the store. There is one node until the store can be shared.
+const NODE: &str = "local";
+
+/// The service with both its addresses, not yet serving.
+pub(crate) struct Service {
+    pub(crate) public: hookflow_ingress::Bound,
+    pub(crate) ops: hookflow_console::Bound,
+    pub(crate) engine: Engine,
+    pub(crate) tasks: Tasks,
+    /// The root of all public URLs.
+    pub(crate) base_url: Arc<str>,
+    /// Whether accepted events outlive the process.
+    pub(crate) durable: bool,
+}
+
+impl Service {
+    /// Makes all parts, takes both addresses and puts the flows in force.
+    pub(crate) async fn assemble(config: &Config, flows: Vec<Arc<Flow>>) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
+        let chance = Chance::system(clock.clone());
+        let mut registry = Registry::default();
+        let metrics = Arc::new(Metrics::new(&mut registry));
+        let store = open_store()?;
+
+        let engine_once = Arc::new(OnceLock::new());
+        let console = Console::new(ConsoleParts {
+            listen: config.ops.listen,
+            hosts: config.ops.hosts.clone(),
+            token: config.ops.token.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            conditions: conditions(&store, &engine_once),
+            registry: Arc::new(registry),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            heartbeats: heartbeats.clone(),
+        })?;
+        let ops = console.bind().await?;
+
+        let listen = public_address(config).map_err(|error| cannot_listen(config, error))?;
+        let policy = Policy {
+            allow: config.outbound.allow.clone(),
+            public_listeners: vec![listen],
+            ops_listeners: vec![ops.addr],
+            response_bytes: config.outbound.response,
+            ..Policy::default()
+        };
+        let engine = Engine::new(Parts {
+            node: NODE.into(),
+            store: Arc::clone(&store),
+            caller: Caller::new(policy, clock.clone()),
+            clock: clock.clone(),
+            chance: chance.clone(),
+            tasks: tasks.clone(),
+            heartbeats: heartbeats.clone(),
+            metrics: Arc::clone(&metrics),
+            limits: engine_limits(config),
+        });
+        let engine = engine.await.context("the store cannot be used")?;
+        let parts =
+            DoorParts { engine: engine.clone(), clock, chance, tasks: tasks.clone(), heartbeats, metrics };
+        let door = Door::new(parts, door_limits(config));
+        let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
+
+        let base_url = config.public.base_url.clone().unwrap_or_else(|| format!("http://{}", public.addr));
+        let base_url: Arc<str> = base_url.into();
+        engine.install(flows, Arc::clone(&base_url)).await.context("the flows cannot be put in force")?;
+        // Set once, here: whoever looked before saw a service that is not ready.
+        engine_once.get_or_init(|| engine.clone());
+        Ok(Self { public, ops, engine, tasks, base_url, durable: store.is_durable() })
+    }
+}
+
+fn open_store() -> anyhow::Result<Arc<dyn Store>> {
+    match backends::ALL.iter().find(|backend| backend.name == "memory") {
+        Some(backend) => Ok((backend.open)()),
+        None => bail!("this build has no store"),
+    }
+}
+
+/// What must hold before the service is ready.
+fn conditions(store: &Arc<dyn Store>, engine: &Arc<OnceLock<Engine>>) -> Vec<Condition> {
+    let (store, engine) = (Arc::clone(store), Arc::clone(engine));
+    let flows = move || match engine.get().map(Engine::generation) {
+        Some(generation) => Ok(format!("{} in generation {}", generation.flows.len(), generation.number)),
+        None => Err("not loaded yet".into()),
+    };
+    let writable = move || {
+        // A store in memory answers at once; one that does not is not ready.
+        match pin!(store.check()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Ok(String::new()),
+            Poll::Ready(Err(error)) => Err(error.to_string()),
+            Poll::Pending => Err("it does not answer".into()),
+        }
+    };
+    vec![Condition::new("flows", flows), Condition::new("store", writable)]
+}
+
+/// The address to listen on. Where calls could reach our own listener, its port must be known before the first call is
+/// possible, so a free one is looked for here instead of by the door.
+fn public_address(config: &Config) -> io::Result<SocketAddr> {
+    let listen = config.public.listen;
+    if listen.port() == 0 && !config.outbound.allow.is_empty() {
+        return TcpListener::bind(listen)?.local_addr();
+    }
+    Ok(listen)
+}
+
+fn cannot_listen(config: &Config, error: io::Error) -> anyhow::Error {
+    let listen = config.public.listen;
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow::anyhow!("the public listener cannot listen at {listen}: it is in use")
+        }
+        _ => anyhow::Error::new(error).context(format!("the public listener cannot listen at {listen}")),
+    }
+}
+
+fn engine_limits(config: &Config) -> Limits {
+    // A tenth of the grace is left for the last answers to leave.
+    let grace = config.shutdown.grace;
+    let patience = grace.saturating_sub((grace / 10).max(Duration::from_millis(100)));
+    Limits { queued_bytes: config.public.limits.memory, patience, ..Limits::default() }
+}
+
+fn door_limits(config: &Config) -> DoorLimits {
+    let limits = config.public.limits;
+    DoorLimits {
+        connections: limits.connections,
+        connections_per_address: limits.connections_per_address,
+        header_bytes: limits.headers,
+        header_count: limits.header_count,
+        body: limits.body,
+        header_timeout: limits.header_timeout,
+        body_timeout: limits.body_timeout,
+    }
+}

@@ -1,0 +1,122 @@
+//! The configuration: `config/hookflow.yaml` with the environment laid over it. Every key has a default, so an empty
+//! file is a working service on loopback.
+
+use crate::sections::{self, Log, Ops, Outbound, Public, Shutdown};
+use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+
+/// What the service runs with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Config {
+    pub(crate) public: Public,
+    pub(crate) ops: Ops,
+    pub(crate) outbound: Outbound,
+    pub(crate) log: Log,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl Config {
+    /// Reads the document. Sections with mistakes keep their defaults.
+    pub(crate) fn read(root: &Node, secrets: &dyn SecretSource, diagnostics: &mut Diagnostics) -> Self {
+        let mut config = Self::default();
+        let Some(mut fields) = Fields::of(root, "the configuration", diagnostics) else { return config };
+        for section in sections::ALL {
+            // A key with nothing behind it is an empty section.
+            if let Some(node) = fields.take(section.key).filter(|node| !node.is_null()) {
+                (section.read)(node, &mut config, secrets, diagnostics);
+            }
+        }
+        fields.finish(diagnostics);
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::FolderSecrets;
+    use crate::sections::LogFormat;
+    use hookflow_text::{Source, parse};
+    use std::time::Duration;
+
+    fn read(yaml: &str) -> (Config, Vec<&'static str>, String) {
+        let mut diagnostics = Diagnostics::default();
+        let root = parse(&Source::new("config/hookflow.yaml", yaml), &mut diagnostics).unwrap();
+        let config = Config::read(&root, &FolderSecrets::invented(), &mut diagnostics);
+        (config, diagnostics.codes(), diagnostics.render(false))
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_defaults() {
+        assert!(sections::ALL.is_sorted_by_key(|section| section.key));
+        let documented: String = sections::ALL.iter().map(|section| section.defaults).collect();
+        let (config, codes, text) = read(&documented);
+        assert!(codes.is_empty(), "{text}");
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+        assert_eq!(format!("{:?}", read("").0), format!("{:?}", Config::default()));
+        assert_eq!(format!("{:?}", read("public:\nlog:\n").0), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn what_is_written_is_honoured() {
+        let (config, codes, text) = read(
+            "public: {listen: '[::1]:0', base_url: 'https://hooks.example.com/', limits: {body: 1MiB, header_count: 7}}
+ops: {listen: '0.0.0.0:9', hosts: [ops.example.com], token: {env: T}}
+outbound: {allow: [10.1.0.0/16, 192.168.0.7], response: 1KiB}
+log: {format: json, level: debug}
+shutdown: {grace: 5s}
+",
+        );
+        assert!(codes.is_empty(), "{text}");
+        assert_eq!(config.public.listen, "[::1]:0".parse().unwrap());
+        assert_eq!(config.public.base_url.as_deref(), Some("https://hooks.example.com"));
+        assert_eq!((config.public.limits.body, config.public.limits.header_count), (1 << 20, 7));
+        assert_eq!(config.ops.hosts, ["ops.example.com"]);
+        assert!(config.ops.token.is_some());
+        assert_eq!(config.outbound.allow.len(), 2);
+        assert_eq!(config.outbound.response, 1024);
+        assert_eq!((config.log.format, config.log.level), (LogFormat::Json, tracing::Level::DEBUG));
+        assert_eq!(config.shutdown.grace, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_by_name() {
+        for (yaml, key) in [
+            ("public: {tls: {cert: a, key: b}}", "public.tls"),
+            ("public: {trusted_proxies: [10.0.0.0/8]}", "public.trusted_proxies"),
+            ("store: {sqlite: {path: a}}", "store.sqlite"),
+            ("store: {postgres: {url: {env: U}}}", "store.postgres"),
+            ("outbound: {proxy: 'http://p'}", "outbound.proxy"),
+            ("outbound: {timeout: 5s}", "outbound.timeout"),
+            ("retention: {age: 30d}", "retention.age"),
+        ] {
+            let (_, codes, text) = read(yaml);
+            assert_eq!(codes, ["config.not-yet"], "{yaml}");
+            assert!(text.contains(&format!("`{key}` is not in this version yet")), "{text}");
+        }
+        let (_, codes, _) = read("public: {trusted_proxies: [], tls: null}\noutbound: {proxy: null}");
+        assert!(codes.is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_named_all_at_once() {
+        for (yaml, expected) in [
+            ("pubic: {}", "yaml.unknown-key"),
+            ("public: {listen: localhost:80}", "config.address"),
+            ("public: {base_url: hooks.example.com}", "config.base-url"),
+            ("public: {base_url: 'ftp://a'}", "config.base-url"),
+            ("public: {base_url: 'https://a/?b'}", "config.base-url"),
+            ("public: {limits: {headers: 1KiB}}", "yaml.type"),
+            ("public: {limits: {body: 0B}}", "yaml.type"),
+            ("public: {limits: {body_timeout: 0s}}", "yaml.type"),
+            ("ops: {listen: '0.0.0.0:9'}", "config.ops-token"),
+            ("ops: {token: plain}", "secret.plain-text"),
+            ("outbound: {allow: [10.1]}", "config.range"),
+            ("log: {level: loud}", "yaml.word"),
+            ("store: {memory: {size: 1}}", "yaml.unknown-key"),
+            ("- a", "yaml.type"),
+        ] {
+            assert_eq!(read(yaml).1, [expected], "{yaml}");
+        }
+        assert_eq!(read("public: {listen: a}\nlog: {format: xml}\nstor: 1\n").1.len(), 3);
+    }
+}

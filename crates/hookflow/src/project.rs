@@ -1,0 +1,196 @@
+//! A folder: `config/hookflow.yaml`, `config/credentials.yaml` and `flows/**/*.yaml`, read whole, with everything that
+//! is wrong with it at once.
+
+mod files;
+
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::secrets::FolderSecrets;
+use anyhow::{Context as _, bail};
+use files::Files;
+use hookflow_flow::{Flow, Surroundings};
+use hookflow_text::{Code, Diagnostics, Node, NodeValue, Source, Span, nearest, parse};
+use hookflow_trigger::Credentials;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+/// Compiling an expression recurses as deep as the expression nests, in this thread's stack. Only what is touched is
+/// used.
+const STACK: usize = 16 << 20;
+/// What may stand in `config/`, and whether this version reads it.
+const CONFIG: &[(&str, bool)] =
+    &[("credentials.yaml", true), ("hookflow.yaml", true), ("integrations", false), ("subscriptions", false)];
+
+/// Where the secrets of a folder come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretMode {
+    /// From where the files say; a file with `create: true` is made when it is missing.
+    Make,
+    /// From where the files say; nothing is made.
+    Read,
+    /// None is read: all are invented.
+    Invent,
+}
+
+/// A folder as it was read.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) config: Config,
+    /// Those that nothing stops, in the order of their files.
+    pub(crate) flows: Vec<LoadedFlow>,
+    /// How many files were read.
+    pub(crate) files: usize,
+    /// The secret files that were made.
+    pub(crate) made: Vec<PathBuf>,
+    /// Everything that is wrong with it.
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// A flow and what its document says beyond what it compiles to.
+#[derive(Debug)]
+pub(crate) struct LoadedFlow {
+    pub(crate) flow: Arc<Flow>,
+    /// `webhook.path` as written: what follows the flow's ID in its URL.
+    pub(crate) path: String,
+}
+
+impl Project {
+    /// Reads the folder.
+    pub(crate) fn load(folder: &Path, environment: &Environment, mode: SecretMode) -> anyhow::Result<Self> {
+        if !folder.is_dir() {
+            bail!("there is no folder `{}`", folder.display());
+        }
+        with_deep_stack(|| Self::read(folder, environment, mode))
+    }
+
+    /// The flow of this ID.
+    pub(crate) fn flow(&self, id: &str) -> Option<&LoadedFlow> {
+        self.flows.iter().find(|loaded| &*loaded.flow.id == id)
+    }
+
+    /// The flow whose ID is nearest to a word.
+    pub(crate) fn nearest_flow(&self, id: &str) -> Option<&str> {
+        nearest(id, self.flows.iter().map(|loaded| &*loaded.flow.id))
+    }
+
+    fn read(folder: &Path, environment: &Environment, mode: SecretMode) -> Self {
+        let mut diagnostics = Diagnostics::default();
+        let mut files = Files::new(folder);
+        let secrets = FolderSecrets::new(folder, environment, mode);
+        check_config_folder(&files, &mut diagnostics);
+
+        let mut root = read_or_empty(&mut files, "config/hookflow.yaml", &mut diagnostics);
+        environment.overlay(&mut root, &mut diagnostics);
+        let config = Config::read(&root, &secrets, &mut diagnostics);
+
+        let root = read_or_empty(&mut files, "config/credentials.yaml", &mut diagnostics);
+        let credentials = Credentials::load(&root, &secrets, &mut diagnostics);
+
+        let flows = read_flows(&mut files, &credentials, config.public.limits.body, &mut diagnostics);
+        Self { config, flows, files: files.count(), made: secrets.made(), diagnostics }
+    }
+}
+
+/// Runs `work` with a stack that deep expressions do not exhaust.
+pub(crate) fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("load".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .context("the system has no thread left")?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+fn read_or_empty(files: &mut Files, name: &str, diagnostics: &mut Diagnostics) -> Node {
+    let source = if files.exists(name) { files.read_source(name, diagnostics) } else { None };
+    source.and_then(|source| parse(&source, diagnostics)).unwrap_or_else(|| {
+        let span = Span::new(&Source::new(name, ""), 0..0);
+        Node { span, value: NodeValue::Map(Vec::new()) }
+    })
+}
+
+/// Nothing that somebody put there to be read is passed over in silence.
+fn check_config_folder(files: &Files, diagnostics: &mut Diagnostics) {
+    for name in files.names("config") {
+        let path = format!("config/{name}");
+        let span = Span::new(&Source::new(path.clone(), ""), 0..0);
+        match CONFIG.iter().find(|(known, _)| *known == name) {
+            Some((_, true)) => {}
+            Some((_, false)) if files.names(&path).is_empty() => {}
+            Some((_, false)) => {
+                diagnostics
+                    .error(Code("config.not-yet"), &span, format!("`{path}` is not in this version yet"))
+                    .help("remove the folder; what this version has stands in docs/configuration.md");
+            }
+            None => {
+                let diagnostic = diagnostics.warning(
+                    Code("config.unknown-file"),
+                    &span,
+                    format!("`{path}` is not a file that the service reads"),
+                );
+                if let Some(near) = nearest(&name, CONFIG.iter().map(|(known, _)| *known)) {
+                    diagnostic.help(format!("did you mean `config/{near}`?"));
+                }
+            }
+        }
+    }
+}
+
+fn read_flows(
+    files: &mut Files,
+    credentials: &Credentials,
+    body_limit: u64,
+    diagnostics: &mut Diagnostics,
+) -> Vec<LoadedFlow> {
+    let names = files.flows(diagnostics);
+    let mut flows = Vec::with_capacity(names.len());
+    let mut seen: HashMap<Arc<str>, Span> = HashMap::with_capacity(names.len());
+    for name in names {
+        // A list of its own for each file: reading a flow counts what was found before it.
+        let mut found = Diagnostics::default();
+        let source = files.read_source(&name, &mut found);
+        let root = source.and_then(|source| parse(&source, &mut found));
+        let read_file = |path: &str| files.read_sample(path);
+        let surroundings = Surroundings { credentials, body_limit, read_file: &read_file };
+        if let Some(root) = root
+            && let Some(flow) = Flow::load(&root, &surroundings, &mut found)
+        {
+            if let Some(first) = seen.get(&flow.id) {
+                found
+                    .error(
+                        Code("flow.duplicate-id"),
+                        &flow.span,
+                        format!("two flows have the ID `{}`", flow.id),
+                    )
+                    .label("again here")
+                    .also(first, "first here")
+                    .help("give one of them another ID with `flow: …`, or rename its file");
+            } else {
+                seen.insert(Arc::clone(&flow.id), flow.span.clone());
+                flows.push(LoadedFlow { flow: Arc::new(flow), path: webhook_path(&root) });
+            }
+        }
+        diagnostics.extend(found);
+    }
+    flows
+}
+
+fn webhook_path(root: &Node) -> String {
+    value_of(root, "webhook")
+        .and_then(|webhook| value_of(webhook, "path"))
+        .map(Node::text)
+        .unwrap_or_default()
+        .into()
+}
+
+fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let NodeValue::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(name, _)| name.text() == key).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The files of a folder, by the names that people type: `flows/shop.yaml`.
+
+use hookflow_text::{Code, Diagnostics, Source, Span};
+use std::collections::HashSet;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The largest file of YAML that is read.
+const LARGEST_DOCUMENT: u64 = 4 << 20;
+/// The largest file that a flow may name.
+const LARGEST_SAMPLE: u64 = 16 << 20;
+
+/// The files of one folder.
+pub(super) struct Files {
+    folder: PathBuf,
+    read: usize,
+}
+
+impl Files {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), read: 0 }
+    }
+
+    /// How many documents were read.
+    pub(super) fn count(&self) -> usize {
+        self.read
+    }
+
+    pub(super) fn exists(&self, name: &str) -> bool {
+        // A link that leads nowhere is there, and reading it says so.
+        fs::symlink_metadata(self.folder.join(name)).is_ok()
+    }
+
+    /// What stands in a folder, sorted, without hidden files. Nothing when there is no such folder.
+    pub(super) fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.join(folder)).into_iter().flatten();
+        let mut names: Vec<_> = entries
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A document's text. A file that cannot be read, or is not UTF-8, is an error.
+    pub(super) fn read_source(&mut self, name: &str, diagnostics: &mut Diagnostics) -> Option<Arc<Source>> {
+        self.read += 1;
+        match self.read_bytes(name, LARGEST_DOCUMENT) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Some(Source::new(name, text)),
+                Err(error) => {
+                    let at = error.utf8_error().valid_up_to();
+                    let source = Source::new(name, String::from_utf8_lossy(error.as_bytes()));
+                    diagnostics
+                        .error(
+                            Code("yaml.encoding"),
+                            &Span::new(&source, at..at + 1),
+                            format!("the file is not UTF-8: it breaks at byte {at}"),
+                        )
+                        .help("save it as UTF-8");
+                    None
+                }
+            },
+            Err(why) => {
+                unreadable(name, &why, diagnostics);
+                None
+            }
+        }
+    }
+
+    /// A file that a flow names.
+    pub(super) fn read_sample(&self, name: &str) -> Result<Vec<u8>, String> {
+        self.read_bytes(name, LARGEST_SAMPLE)
+    }
+
+    fn read_bytes(&self, name: &str, most: u64) -> Result<Vec<u8>, String> {
+        let file = fs::File::open(self.folder.join(name)).map_err(|error| error.to_string())?;
+        let mut bytes = Vec::new();
+        file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if bytes.len() as u64 > most {
+            return Err(format!("it is larger than {} MiB", most >> 20));
+        }
+        Ok(bytes)
+    }
+
+    /// Every `.yaml` file under `flows/`, sorted. Links are followed, each folder once.
+    pub(super) fn flows(&self, diagnostics: &mut Diagnostics) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut visited = HashSet::new();
+        let mut open = vec!["flows".to_owned()];
+        while let Some(folder) = open.pop() {
+            // A link to a folder above would lead round and round.
+            let Ok(real) = fs::canonicalize(self.folder.join(&folder)) else { continue };
+            if !visited.insert(real) {
+                continue;
+            }
+            for name in self.names(&folder) {
+                let path = format!("{folder}/{name}");
+                let extension = Path::new(&name).extension().and_then(|extension| extension.to_str());
+                match fs::metadata(self.folder.join(&path)) {
+                    Ok(metadata) if metadata.is_dir() => open.push(path),
+                    Ok(_) if extension == Some("yaml") => found.push(path),
+                    Ok(_) if extension == Some("yml") => {
+                        diagnostics
+                            .warning(Code("flow.file-name"), &nowhere(&path), format!("`{path}` is not read"))
+                            .help("flows stand in files that end in `.yaml`");
+                    }
+                    Ok(_) => {}
+                    Err(error) => unreadable(&path, &error.to_string(), diagnostics),
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+}
+
+fn unreadable(name: &str, why: &str, diagnostics: &mut Diagnostics) {
+    diagnostics.error(Code("yaml.unreadable"), &nowhere(name), format!("`{name}` cannot be read: {why}"));
+}
+
+fn nowhere(name: &str) -> Span {
+    Span::new(&Source::new(name, ""), 0..0)
+}

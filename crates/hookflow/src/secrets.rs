@@ -1,0 +1,132 @@
+//! Where secrets come from: the environment, files beside the configuration, or nowhere, when a command only needs
+//! something to compute with.
+
+use crate::environment::Environment;
+use crate::project::SecretMode;
+use hookflow_runtime::{Chance, Clock};
+use hookflow_text::{SecretRef, SecretSource};
+use std::cell::RefCell;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What stands in for every secret that is not there. It can be read as text, as hex and as base64.
+const INVENTED: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// The secrets of one folder.
+#[derive(Debug)]
+pub(crate) struct FolderSecrets {
+    folder: PathBuf,
+    environment: Environment,
+    mode: SecretMode,
+    made: RefCell<Vec<PathBuf>>,
+}
+
+impl FolderSecrets {
+    /// The secrets that files in `folder` name.
+    pub(crate) fn new(folder: &Path, environment: &Environment, mode: SecretMode) -> Self {
+        Self { folder: folder.to_owned(), environment: environment.clone(), mode, made: RefCell::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn invented() -> Self {
+        Self::new(Path::new("."), &Environment::default(), SecretMode::Invent)
+    }
+
+    /// The files that were made, in the order they were needed.
+    pub(crate) fn made(self) -> Vec<PathBuf> {
+        self.made.into_inner()
+    }
+
+    fn make(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let bytes = Chance::system(Clock::system()).bytes::<32>();
+        let mut secret = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            secret.push_str(&format!("{byte:02x}"));
+        }
+        let write = || {
+            if let Some(parent) = path.parent() {
+                DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            }
+            // Never over a file that somebody else has just made.
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            writeln!(file, "{secret}")?;
+            file.sync_all()
+        };
+        write().map_err(|error| format!("it cannot be made: {error}"))?;
+        self.made.borrow_mut().push(path.to_owned());
+        Ok(secret.into_bytes())
+    }
+}
+
+impl SecretSource for FolderSecrets {
+    fn resolve(&self, reference: &SecretRef) -> Result<Vec<u8>, String> {
+        if self.mode == SecretMode::Invent {
+            return Ok(INVENTED.into());
+        }
+        match reference {
+            SecretRef::Env(name) => self.environment.get(name).ok_or_else(|| "it is not set".to_owned()),
+            SecretRef::File { path, create } => {
+                let path = self.folder.join(path);
+                match fs::read(&path) {
+                    Ok(mut bytes) => {
+                        for end in [b'\n', b'\r'] {
+                            if bytes.last() == Some(&end) {
+                                bytes.pop();
+                            }
+                        }
+                        Ok(bytes)
+                    }
+                    Err(error) if error.kind() == ErrorKind::NotFound && *create => match self.mode {
+                        SecretMode::Make => self.make(&path),
+                        // `serve` would make it, so it is not missing.
+                        SecretMode::Read | SecretMode::Invent => Ok(INVENTED.into()),
+                    },
+                    Err(error) if error.kind() == ErrorKind::NotFound => Err("it does not exist".into()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn file(path: &str, create: bool) -> SecretRef {
+        SecretRef::File { path: path.into(), create }
+    }
+
+    #[test]
+    fn secrets_come_from_where_the_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), "line\r\n").unwrap();
+        fs::write(folder.path().join("b"), "two\n\n").unwrap();
+        let environment = Environment::of(&[("TOKEN", "from env"), ("EMPTY", "")]);
+        let secrets = FolderSecrets::new(folder.path(), &environment, SecretMode::Read);
+        assert_eq!(secrets.resolve(&SecretRef::Env("TOKEN".into())), Ok(b"from env".to_vec()));
+        assert_eq!(secrets.resolve(&SecretRef::Env("EMPTY".into())), Ok(Vec::new()));
+        assert_eq!(secrets.resolve(&SecretRef::Env("NONE".into())), Err("it is not set".into()));
+        assert_eq!(secrets.resolve(&file("a", false)), Ok(b"line".to_vec()));
+        assert_eq!(secrets.resolve(&file("b", false)), Ok(b"two\n".to_vec()));
+        assert_eq!(secrets.resolve(&file("c", false)), Err("it does not exist".into()));
+        assert!(secrets.resolve(&file("c", true)).is_ok());
+        assert!(!folder.path().join("c").exists(), "only `serve` makes files");
+    }
+
+    #[test]
+    fn serve_makes_what_is_missing_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = FolderSecrets::new(folder.path(), &Environment::default(), SecretMode::Make);
+        let first = secrets.resolve(&file("secrets/a", true)).unwrap();
+        assert_eq!(first.len(), 64);
+        assert_eq!(secrets.resolve(&file("secrets/a", true)), Ok(first.clone()));
+        assert_ne!(secrets.resolve(&file("secrets/b", true)), Ok(first));
+        let path = folder.path().join("secrets/a");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(secrets.made(), [path, folder.path().join("secrets/b")]);
+    }
+}

@@ -1,0 +1,49 @@
+//! What a section of `config/hookflow.yaml` is. The table is `sections.rs`.
+
+use crate::config::Config;
+use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, SecretSource};
+use std::net::SocketAddr;
+
+/// One top-level key of `config/hookflow.yaml`.
+pub(crate) struct Section {
+    /// The key.
+    pub(crate) key: &'static str,
+    /// Every key that this version honours, with its default, as it stands in the documentation.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a test holds the code and docs/configuration.md to it")
+    )]
+    pub(crate) defaults: &'static str,
+    /// Reads it into the configuration, which holds the defaults before.
+    pub(crate) read: fn(&Node, &mut Config, &dyn SecretSource, &mut Diagnostics),
+}
+
+/// Refuses a key of the format that this version cannot honour. Nothing, written as null or as an empty list, is what
+/// it does anyway.
+pub(crate) fn not_yet(
+    fields: &mut Fields<'_>,
+    section: &str,
+    key: &'static str,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some((name, value)) = fields.take_entry(key) else { return };
+    if value.is_null() || matches!(&value.value, NodeValue::Seq(items) if items.is_empty()) {
+        return;
+    }
+    diagnostics
+        .error(Code("config.not-yet"), &name.span, format!("`{section}.{key}` is not in this version yet"))
+        .label("cannot be honoured")
+        .help("remove it; what this version has stands in docs/configuration.md");
+}
+
+/// Reads `127.0.0.1:8080` or `[::1]:8080`.
+pub(crate) fn address(node: &Node, diagnostics: &mut Diagnostics) -> Option<SocketAddr> {
+    let text = node.as_str(diagnostics)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        diagnostics
+            .error(Code("config.address"), &node.span, format!("`{text}` is not an address to listen on"))
+            .help("write an IP address and a port, such as `127.0.0.1:8080` or `'[::]:8080'`");
+    }
+    address
+}

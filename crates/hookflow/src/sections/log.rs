@@ -1,0 +1,50 @@
+//! `log`: how the service's log is written, and how much of it.
+
+use crate::config::Config;
+use crate::section::Section;
+use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use tracing::Level;
+
+pub(crate) static SECTION: Section = Section {
+    key: "log",
+    defaults: "\
+log:
+  format: text                     # or json: one object a line
+  level: info                      # error warn info debug trace
+",
+    read,
+};
+
+/// The log, which goes to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: Level,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: Level::INFO }
+    }
+}
+
+fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+    let Some(mut fields) = Fields::of(node, "the section `log`", diagnostics) else { return };
+    match fields.take("format").and_then(|node| node.one_of(&["text", "json"], diagnostics)) {
+        Some("json") => config.log.format = LogFormat::Json,
+        Some(_) => config.log.format = LogFormat::Text,
+        None => {}
+    }
+    let levels = ["error", "warn", "info", "debug", "trace"];
+    if let Some(level) = fields.take("level").and_then(|node| node.one_of(&levels, diagnostics)) {
+        config.log.level = level.parse().unwrap_or(Level::INFO);
+    }
+    fields.finish(diagnostics);
+}

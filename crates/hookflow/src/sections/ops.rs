@@ -1,0 +1,56 @@
+//! `ops`: the listener for operators.
+
+use crate::config::Config;
+use crate::section::{Section, address};
+use hookflow_text::{Code, Diagnostics, Fields, Node, Secret, SecretRef, SecretSource};
+use std::net::{Ipv4Addr, SocketAddr};
+
+pub(crate) static SECTION: Section = Section {
+    key: "ops",
+    defaults: "\
+ops:
+  listen: 127.0.0.1:8081           # port 0: the system picks one
+  hosts: []                        # further names it may be called by
+  token: null                      # {env: OPS_TOKEN}; needed as soon as the listener is not on loopback
+",
+    read,
+};
+
+/// The listener for operators.
+#[derive(Debug, Clone)]
+pub(crate) struct Ops {
+    pub(crate) listen: SocketAddr,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) token: Option<Secret>,
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)), hosts: Vec::new(), token: None }
+    }
+}
+
+fn read(node: &Node, config: &mut Config, secrets: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+    let Some(mut fields) = Fields::of(node, "the section `ops`", diagnostics) else { return };
+    let listen = fields.take("listen");
+    if let Some(address) = listen.and_then(|node| address(node, diagnostics)) {
+        config.ops.listen = address;
+    }
+    if let Some(items) = fields.take("hosts").and_then(|node| node.as_list(diagnostics)) {
+        config.ops.hosts =
+            items.iter().filter_map(|item| item.as_str(diagnostics).map(str::to_owned)).collect();
+    }
+    let token = fields.take("token").filter(|node| !node.is_null());
+    config.ops.token = token.and_then(|node| SecretRef::load(node, secrets, diagnostics));
+    if let (Some(node), None, false) = (listen, token, config.ops.listen.ip().to_canonical().is_loopback()) {
+        diagnostics
+            .error(
+                Code("config.ops-token"),
+                &node.span,
+                "an ops listener that is not on loopback needs a token",
+            )
+            .label("others can reach it here")
+            .help("add `token: {env: OPS_TOKEN}`, or listen on 127.0.0.1");
+    }
+    fields.finish(diagnostics);
+}

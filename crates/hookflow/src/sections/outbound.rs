@@ -1,0 +1,55 @@
+//! `outbound`: how far calls may reach, and how much they may bring back.
+
+use crate::config::Config;
+use crate::section::{Section, not_yet};
+use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+pub(crate) static SECTION: Section = Section {
+    key: "outbound",
+    defaults: "\
+outbound:
+  allow: []                        # private ranges that flows may call, such as 10.1.0.0/16
+  response: 10MiB                  # the largest answer
+",
+    read,
+};
+
+/// The rules for calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outbound {
+    pub(crate) allow: Vec<IpNet>,
+    pub(crate) response: u64,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self { allow: Vec::new(), response: 10 << 20 }
+    }
+}
+
+fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+    let Some(mut fields) = Fields::of(node, "the section `outbound`", diagnostics) else { return };
+    if let Some(items) = fields.take("allow").and_then(|node| node.as_list(diagnostics)) {
+        config.outbound.allow = items.iter().filter_map(|item| range(item, diagnostics)).collect();
+    }
+    if let Some(bytes) = fields.take("response").and_then(|node| node.as_size(diagnostics)) {
+        config.outbound.response = bytes;
+    }
+    for key in ["proxy", "timeout"] {
+        not_yet(&mut fields, "outbound", key, diagnostics);
+    }
+    fields.finish(diagnostics);
+}
+
+fn range(node: &Node, diagnostics: &mut Diagnostics) -> Option<IpNet> {
+    let text = node.as_str(diagnostics)?;
+    let range = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    if range.is_none() {
+        diagnostics
+            .error(Code("config.range"), &node.span, format!("`{text}` is not a range of addresses"))
+            .help("write an address and the length of its prefix, such as `10.1.0.0/16`");
+    }
+    range
+}

@@ -1,0 +1,146 @@
+//! `public`: the listener that the outside world calls, and its bounds.
+
+use crate::config::Config;
+use crate::section::{Section, address, not_yet};
+use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use url::Url;
+
+pub(crate) static SECTION: Section = Section {
+    key: "public",
+    defaults: "\
+public:
+  listen: 127.0.0.1:8080           # port 0: the system picks one; serve prints the address it got
+  base_url: null                   # https://hooks.example.com; default: http:// and the address it listens on
+  limits:
+    connections: 10000
+    connections_per_address: 1000
+    headers: 32KiB
+    header_count: 100
+    body: 10MiB                    # of any flow; a flow may set a smaller one
+    header_timeout: 10s
+    body_timeout: 30s
+    memory: 256MiB                 # of the events in all queues
+",
+    read,
+};
+
+/// The listener that the outside world calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Public {
+    pub(crate) listen: SocketAddr,
+    /// The only source of our own URLs. Without a slash at its end.
+    pub(crate) base_url: Option<String>,
+    pub(crate) limits: Limits,
+}
+
+/// The bounds of the public listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
+    pub(crate) headers: usize,
+    pub(crate) header_count: usize,
+    pub(crate) body: u64,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) memory: u64,
+}
+
+impl Default for Public {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            base_url: None,
+            limits: Limits {
+                connections: 10_000,
+                connections_per_address: 1_000,
+                headers: 32 << 10,
+                header_count: 100,
+                body: 10 << 20,
+                header_timeout: Duration::from_secs(10),
+                body_timeout: Duration::from_secs(30),
+                memory: 256 << 20,
+            },
+        }
+    }
+}
+
+fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+    let Some(mut fields) = Fields::of(node, "the section `public`", diagnostics) else { return };
+    if let Some(address) = fields.take("listen").and_then(|node| address(node, diagnostics)) {
+        config.public.listen = address;
+    }
+    if let Some(node) = fields.take("base_url").filter(|node| !node.is_null()) {
+        config.public.base_url = base_url(node, diagnostics);
+    }
+    for key in ["tls", "trusted_proxies"] {
+        not_yet(&mut fields, "public", key, diagnostics);
+    }
+    if let Some(node) = fields.take("limits") {
+        read_limits(node, &mut config.public.limits, diagnostics);
+    }
+    fields.finish(diagnostics);
+}
+
+fn read_limits(node: &Node, limits: &mut Limits, diagnostics: &mut Diagnostics) {
+    let Some(mut fields) = Fields::of(node, "the public limits", diagnostics) else { return };
+    let counts = [
+        ("connections", 1_000_000, &mut limits.connections),
+        ("connections_per_address", 1_000_000, &mut limits.connections_per_address),
+        ("header_count", 1_000, &mut limits.header_count),
+    ];
+    for (key, most, limit) in counts {
+        if let Some(count) = fields.take(key).and_then(|node| node.as_integer(1, most, diagnostics)) {
+            *limit = usize::try_from(count).unwrap_or(usize::MAX);
+        }
+    }
+    // The reader of heads needs room for one buffer, and one connection may not take all memory.
+    if let Some(bytes) = size(fields.take("headers"), 8 << 10, 1 << 20, diagnostics) {
+        limits.headers = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    for (key, limit) in [("body", &mut limits.body), ("memory", &mut limits.memory)] {
+        if let Some(bytes) = size(fields.take(key), 1, 1 << 40, diagnostics) {
+            *limit = bytes;
+        }
+    }
+    for (key, limit) in
+        [("header_timeout", &mut limits.header_timeout), ("body_timeout", &mut limits.body_timeout)]
+    {
+        let Some(node) = fields.take(key) else { continue };
+        match node.as_duration(diagnostics) {
+            Some(time) if !time.is_zero() => *limit = time,
+            Some(_) => drop(node.mistyped::<()>("a time longer than none", diagnostics)),
+            None => {}
+        }
+    }
+    fields.finish(diagnostics);
+}
+
+fn size(node: Option<&Node>, least: u64, most: u64, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let node = node?;
+    let bytes = node.as_size(diagnostics)?;
+    if (least..=most).contains(&bytes) {
+        return Some(bytes);
+    }
+    node.mistyped(&format!("a size from {least} to {most} bytes"), diagnostics)
+}
+
+fn base_url(node: &Node, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = node.as_str(diagnostics)?;
+    let sound = Url::parse(text).is_ok_and(|url| {
+        ["http://", "https://"].iter().any(|root| text.starts_with(root))
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    if sound {
+        return Some(text.trim_end_matches('/').to_owned());
+    }
+    diagnostics
+        .error(Code("config.base-url"), &node.span, format!("`{text}` cannot be the root of public URLs"))
+        .help("write it as the outside world types it: `https://hooks.example.com`");
+    None
+}

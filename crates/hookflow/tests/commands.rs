@@ -1,0 +1,196 @@
+//! The commands, as they are run.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn hookflow(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookflow"));
+    // What the machine's own environment says is nobody's business here.
+    command.env_clear().current_dir(folder).args(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A folder made by `init`.
+fn starter() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = hookflow(folder.path(), &["init", "."]);
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    assert!(out(&made).contains("curl http://127.0.0.1:8080/hook/hello"), "{}", out(&made));
+    folder
+}
+
+#[test]
+fn init_makes_a_folder_that_holds() {
+    let folder = starter();
+    let checked = hookflow(folder.path(), &["check", "--strict"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", err(&checked));
+    assert_eq!(out(&checked), "3 files read, 1 sound flow: 0 errors, 0 warnings\n");
+    assert!(!folder.path().join("secrets").exists(), "only `serve` makes secrets");
+
+    let again = hookflow(folder.path(), &["init", "."]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(err(&again).contains("is not empty"), "{}", err(&again));
+}
+
+#[test]
+fn check_says_everything_at_once() {
+    let folder = starter();
+    fs::write(folder.path().join("flows/hello.yaml"), "webhok: {}\nsteps:\n  - sett: {a: 1}\n").unwrap();
+    fs::write(folder.path().join("config/hookflow.yaml"), "public: {tls: {cert: a}}\n").unwrap();
+    let checked = hookflow(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let text = err(&checked);
+    for part in [
+        "config/hookflow.yaml:1:10",
+        "`public.tls` is not in this version yet",
+        "flows/hello.yaml:1:1",
+        "did you mean `webhook`?",
+        "flows/hello.yaml:3:5",
+        "did you mean `set`?",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(out(&checked).ends_with("3 errors, 0 warnings\n"), "{}", out(&checked));
+
+    let checked = hookflow(folder.path(), &["check", "--format", "json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let result: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(result["errors"], 3);
+    let first = &result["items"][0];
+    assert_eq!(first["code"], "config.not-yet");
+    assert_eq!(
+        (&first["file"], &first["line"], &first["column"]),
+        (&"config/hookflow.yaml".into(), &1.into(), &10.into())
+    );
+}
+
+#[test]
+fn warnings_fail_only_when_asked_to() {
+    let folder = starter();
+    fs::write(folder.path().join("flows/other.yml"), "").unwrap();
+    assert_eq!(hookflow(folder.path(), &["check"]).status.code(), Some(0));
+    assert_eq!(hookflow(folder.path(), &["check", "--strict"]).status.code(), Some(1));
+}
+
+#[test]
+fn secrets_are_needed_unless_they_are_invented() {
+    let folder = starter();
+    let credentials = "hello: {type: api_key, header: X-Api-Key, keys: [{env: NOT_SET}]}\n";
+    fs::write(folder.path().join("config/credentials.yaml"), credentials).unwrap();
+    let checked = hookflow(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(err(&checked).contains("NOT_SET"), "{}", err(&checked));
+    assert_eq!(hookflow(folder.path(), &["check", "--without-secrets"]).status.code(), Some(0));
+    assert_eq!(hookflow(folder.path(), &["try", "hello"]).status.code(), Some(0));
+    assert_eq!(hookflow(folder.path(), &["serve"]).status.code(), Some(1));
+}
+
+#[test]
+fn urls_lists_every_flow() {
+    let folder = starter();
+    let open = "webhook: {auth: none, path: '/{id}', methods: [PUT, DELETE]}\nsteps:\n  - respond: {}\n";
+    fs::write(folder.path().join("flows/open.yaml"), open).unwrap();
+    let listed = hookflow(folder.path(), &["urls"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert_eq!(
+        out(&listed),
+        "  hello   POST         http://127.0.0.1:8080/hook/hello       auth: hello\n  \
+         open    PUT,DELETE   http://127.0.0.1:8080/hook/open/{id}   auth: none\n"
+    );
+    assert_eq!(err(&listed), "!! OPEN TO ANYONE (auth: none): open\n");
+    let listed = hookflow(folder.path(), &["urls", "--format", "json"]);
+    let result: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(result["items"][0]["auth"], serde_json::json!(["hello"]));
+    assert_eq!(result["items"][1]["open"], true);
+}
+
+const CALLING: &str = "
+webhook: {auth: none, sample: {body: {sku: A}}}
+steps:
+  - id: stock
+    http:
+      url: https://warehouse.example/stock
+      headers: {Authorization: Bearer of-the-flow}
+      json: {sku: '${ webhook.body.sku }'}
+    on_error: continue
+  - log: asked for ${ webhook.body.sku }
+  - respond: {status: 201, json: {left: '${ steps.stock.body.left | default(none) }', ok: '${ steps.stock.ok }'}}
+";
+
+#[test]
+fn try_runs_a_flow_without_network() {
+    let folder = starter();
+    fs::write(folder.path().join("flows/calling.yaml"), CALLING).unwrap();
+    let tried = hookflow(folder.path(), &["try", "calling"]);
+    assert_eq!(tried.status.code(), Some(0), "{}", err(&tried));
+    let text = out(&tried);
+    for part in [
+        "POST http://127.0.0.1:8080/hook/calling",
+        "stock: POST https://warehouse.example/stock",
+        "authorization: ***",
+        r#"{"sku":"A"}"#,
+        "not sent; answered with 200 and nothing",
+        "info: asked for A",
+        "answer\n  201",
+        r#"{"left":null,"ok":true}"#,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("of-the-flow"), "{text}");
+
+    let mock = r#"stock={"status": 200, "json": {"left": 7}}"#;
+    let tried = hookflow(folder.path(), &["try", "calling", "--mock", mock, "--format", "json"]);
+    let result: serde_json::Value = serde_json::from_slice(&tried.stdout).unwrap();
+    assert_eq!(result["answer"]["status"], 201);
+    assert_eq!(result["answer"]["body"], r#"{"left":7,"ok":true}"#);
+    assert_eq!(result["calls"][0]["mocked"], true);
+
+    let mock = r#"stock={"timeout": true}"#;
+    let tried = hookflow(folder.path(), &["try", "calling", "--mock", mock]);
+    assert!(out(&tried).contains(r#"{"left":null,"ok":false}"#), "{}", out(&tried));
+}
+
+#[test]
+fn try_says_what_it_cannot_do() {
+    let folder = starter();
+    for (arguments, code, why) in [
+        (&["try", "helo"][..], 2, "did you mean `hello`?"),
+        (&["try", "hello", "--mock", "nobody={}"][..], 2, "has no step `nobody`"),
+        (&["try", "hello", "--mock", "x"][..], 2, "STEP=JSON"),
+        (&["try", "hello", "--dir", "nowhere"][..], 2, "no folder `nowhere`"),
+    ] {
+        let tried = hookflow(folder.path(), arguments);
+        assert_eq!(tried.status.code(), Some(code), "{arguments:?}");
+        assert!(err(&tried).contains(why), "{arguments:?}: {}", err(&tried));
+    }
+    let flow = "webhook: {auth: none, sample: {body: {}}}\nsteps:\n  - when: webhook.body == {}\n    fail: nothing fits\n    status: 409\n  - respond: {}\n";
+    fs::write(folder.path().join("flows/failing.yaml"), flow).unwrap();
+    let tried = hookflow(folder.path(), &["try", "failing"]);
+    assert_eq!(tried.status.code(), Some(1));
+    assert!(out(&tried).contains("nothing fits") && out(&tried).contains("answer\n  409"), "{}", out(&tried));
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = hookflow(folder.path(), &["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for command in ["check", "completions", "init", "serve", "try", "urls"] {
+        assert!(out(&help).contains(command), "{}", out(&help));
+        let own = hookflow(folder.path(), &[command, "--help"]);
+        assert!(out(&own).contains("Examples:"), "{}", out(&own));
+    }
+    assert_eq!(hookflow(folder.path(), &["chek"]).status.code(), Some(2));
+    assert!(out(&hookflow(folder.path(), &["completions", "bash"])).contains("_hookflow"));
+    assert!(out(&hookflow(folder.path(), &["--version"])).starts_with("hookflow "));
+}

@@ -1,0 +1,208 @@
+//! The service, as it is started and stopped: what it prints, the README's call, and its end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A running service, killed when dropped.
+struct Running {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    printed: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is well too.
+        if self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+impl Running {
+    fn start(folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hookflow"))
+            .env_clear()
+            .env("HOOKFLOW_PUBLIC__LISTEN", "127.0.0.1:0")
+            .env("HOOKFLOW_OPS__LISTEN", "127.0.0.1:0")
+            .env("HOOKFLOW_LOG__LEVEL", "error")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut printed = String::new();
+        // The last line that is printed.
+        while !printed.contains("Events live in memory") {
+            assert!(out.read_line(&mut printed).unwrap() > 0, "it ended after: {printed}");
+        }
+        Self { child, out, printed }
+    }
+
+    /// The address behind the first `http://` in a line that holds `word`.
+    fn address(&self, word: &str) -> String {
+        let line = self.printed.lines().find(|line| line.contains(word)).unwrap();
+        let rest = line.split("http://").nth(1).unwrap();
+        rest.split(['/', ' ']).next().unwrap().to_owned()
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "everything is printed at the start");
+        self.child.wait().unwrap().code()
+    }
+}
+
+/// Sends one request and returns the status and the body.
+fn send(address: &str, method: &str, path: &str, headers: &[String], body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// A copy of what a fresh clone serves.
+fn clone() -> tempfile::TempDir {
+    let (from, to) = (root(), tempfile::tempdir().unwrap());
+    for folder in ["config", "flows"] {
+        fs::create_dir(to.path().join(folder)).unwrap();
+        for entry in fs::read_dir(from.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, to.path().join(folder).join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    to
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The first block of this kind in a text that begins so.
+fn block<'t>(text: &'t str, kind: &str, begins: &str) -> &'t str {
+    let open = format!("```{kind}\n");
+    let mut blocks = text.split(&open).skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    blocks.find(|block| block.starts_with(begins)).unwrap()
+}
+
+/// The words of a shell command: quotes, line ends behind a backslash, and `$(cat FILE)`.
+fn words(command: &str, folder: &Path) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in command.replace("\\\n", " ").chars() {
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            (' ', None) => words.push(String::new()),
+            (c, _) => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    for word in &mut words {
+        if let Some((before, rest)) = word.clone().split_once("$(cat ") {
+            let (file, after) = rest.split_once(')').unwrap();
+            let content = fs::read_to_string(folder.join(file)).unwrap();
+            *word = format!("{before}{}{after}", content.trim_end());
+        }
+    }
+    words
+}
+
+#[test]
+fn a_fresh_clone_serves_and_answers_as_the_readme_says() {
+    let folder = clone();
+    let running = Running::start(folder.path());
+    let printed = &running.printed;
+    for part in
+        ["orders", "POST", "auth: shop", "made a random secret: ./secrets/shop", "ops: http://127.0.0.1:"]
+    {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+    assert!(!printed.contains("OPEN TO ANYONE"), "{printed}");
+
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let words = words(block(&readme, "sh", "curl"), folder.path());
+    let mut options: HashMap<&str, Vec<String>> = HashMap::new();
+    for pair in words[2..].chunks(2) {
+        options.entry(&pair[0]).or_default().push(pair[1].clone());
+    }
+    let path = words[1].strip_prefix("http://127.0.0.1:8080").unwrap();
+    let address = running.address("orders");
+    let (status, body) = send(&address, "POST", path, &options["-H"], &options["-d"][0]);
+    assert_eq!((status, body.as_str()), (201, block(&readme, "json", "{")));
+
+    let typed = ["Content-Type: application/json".to_owned()];
+    assert_eq!(send(&address, "POST", path, &typed, "{}").0, 401);
+    assert_eq!(send(&address, "POST", path, &options["-H"], "{}").0, 422);
+    assert_eq!(send(&address, "POST", "/hook/nobody", &[], "").0, 404);
+
+    let ops = running.address("ops:");
+    assert_eq!(send(&ops, "GET", "/healthz", &[], "").0, 200);
+    assert_eq!(send(&ops, "GET", "/readyz", &[], "").0, 200);
+    assert!(send(&ops, "GET", "/metrics", &[], "").1.contains("hookflow_events_accepted"));
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn secrets_are_made_once() {
+    let folder = clone();
+    assert!(Running::start(folder.path()).printed.contains("made a random secret"));
+    let secret = fs::read(folder.path().join("secrets/shop")).unwrap();
+    assert!(!Running::start(folder.path()).printed.contains("made a random secret"));
+    assert_eq!(fs::read(folder.path().join("secrets/shop")).unwrap(), secret);
+}
+
+#[test]
+fn open_flows_stand_out_and_many_are_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("flows")).unwrap();
+    for number in 0..60 {
+        let flow = "webhook: {auth: none}\nsteps:\n  - respond: {}\n";
+        fs::write(folder.path().join(format!("flows/f{number:02}.yaml")), flow).unwrap();
+    }
+    let running = Running::start(folder.path());
+    let printed = &running.printed;
+    assert!(printed.contains("!! OPEN TO ANYONE (auth: none): f00, f01"), "{printed}");
+    assert!(printed.contains("f04") && printed.contains("… and 55 more"), "{printed}");
+    assert_eq!(send(&running.address("f00 "), "POST", "/hook/f59", &[], "").0, 200);
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookflow"));
+        command.env_clear().envs(variables.iter().copied()).current_dir(folder.path());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listens = [("HOOKFLOW_PUBLIC__LISTEN", address.as_str()), ("HOOKFLOW_OPS__LISTEN", "127.0.0.1:0")];
+    let (code, why) = start(&listens);
+    assert_eq!(code, Some(2), "{why}");
+    assert!(why.contains("is in use"), "{why}");
+    let (code, why) = start(&[("HOOKFLOW_OPS__LISTEN", "0.0.0.0:0")]);
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("needs a token"), "{why}");
+    let (code, why) = start(&[("HOOKFLOW_PUBLIC__LISTN", "x")]);
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("did you mean `listen`?"), "{why}");
+}
