@@ -1,0 +1,96 @@
+//! The load: wrk with the bench's request, and what it reports.
+
+use super::options::Options;
+use super::report::Row;
+use super::request;
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const CHECK: Duration = Duration::from_secs(1);
+const THREADS: usize = 2;
+
+pub(super) struct Load {
+    strict: PathBuf,
+    fast: PathBuf,
+    duration: Duration,
+    connections: usize,
+}
+
+/// One round's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Round {
+    /// Requests in a second.
+    pub(super) rate: u64,
+    /// In microseconds.
+    pub(super) p50: u64,
+    /// In microseconds.
+    pub(super) p99: u64,
+    /// Answers that were not what they should be, and broken connections.
+    wrong: u64,
+}
+
+impl Load {
+    /// Writes the scripts into `folder`.
+    pub(super) fn prepare(folder: &Path, options: &Options) -> Result<Self> {
+        let (strict, fast) = (folder.join("strict.lua"), folder.join("fast.lua"));
+        std::fs::write(&strict, request::script(true))?;
+        std::fs::write(&fast, request::script(false))?;
+        Ok(Self { strict, fast, duration: options.duration, connections: options.connections })
+    }
+
+    /// A short round in which every answer is looked at; warms up, too. Whether all were right.
+    pub(super) fn check(&self, row: &Row) -> Result<bool> {
+        let round = self.send(&self.strict, CHECK, &row.contender.url)?;
+        Ok(round.wrong == 0)
+    }
+
+    /// A measured round; whether all answers were successes.
+    pub(super) fn measure(&self, row: &mut Row) -> Result<bool> {
+        let round = self.send(&self.fast, self.duration, &row.contender.url)?;
+        row.rounds.push(round);
+        Ok(round.wrong == 0)
+    }
+
+    fn send(&self, script: &Path, duration: Duration, url: &str) -> Result<Round> {
+        let output = Command::new("wrk")
+            .arg(format!("-t{}", THREADS.min(self.connections)))
+            .arg(format!("-c{}", self.connections))
+            .arg(format!("-d{}s", duration.as_secs()))
+            .args(["--timeout", "5s", "-s"])
+            .arg(script)
+            .arg(url)
+            .output()
+            .context("cannot run wrk")?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("wrk: {printed}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        parse(&printed).with_context(|| format!("wrk reports nothing to read: {printed}"))
+    }
+}
+
+fn parse(printed: &str) -> Option<Round> {
+    let line = printed.lines().find_map(|line| line.strip_prefix("RESULT "))?;
+    let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [requests, micros, wrong, p50, p99] = numbers.try_into().ok()?;
+    let rate = requests.checked_mul(1_000_000)?.checked_div(micros)?;
+    (rate > 0).then_some(Round { rate, p50, p99, wrong })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_and_a_broken_one_refused() {
+        let printed = "Running 1s test\nRESULT 100000 2000000 3 800 5100\n";
+        assert_eq!(parse(printed), Some(Round { rate: 50_000, p50: 800, p99: 5_100, wrong: 3 }));
+        for bad in
+            ["", "RESULT 1 2 3\n", "RESULT 1 0 0 1 1\n", "RESULT 0 1000000 0 0 0\n", "RESULT a b c d e\n"]
+        {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

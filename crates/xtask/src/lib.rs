@@ -1,0 +1,43 @@
+//! The project's own commands: the one that tests everything, the one that holds the house's rules, and
+//! the benches. A library, so that `cargo test` runs the rules too.
+
+pub mod bench;
+pub mod test;
+pub mod tidy;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  test         everything that has to hold before a change goes in: format, lints, tests
+  tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
+  bench door   the door against a bare server that does the same by hand; --help lists its options";
+
+/// Runs one command.
+///
+/// # Errors
+/// When the command could not do its work; a finding or a failed step is an exit code instead.
+pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
+    match args {
+        ["test"] => test::run(&root()),
+        ["tidy"] => tidy::run(&root()),
+        ["bench", "door", options @ ..] => bench::run(&root(), options),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+/// The folder of the workspace.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}

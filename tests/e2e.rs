@@ -1,0 +1,27 @@
+//! End-to-end tests: each starts the real binary on a folder of its own and speaks to it over sockets.
+//!
+//! One module is one story. `service` starts and stops the binary, `wire` speaks HTTP/1.1 and can speak it wrongly,
+//! `target` is what the flows call. Nothing here reaches beyond loopback.
+
+#[cfg(test)]
+mod e2e {
+    mod acks;
+    mod answers;
+    mod calls;
+    mod canaries;
+    mod forms;
+    mod full_queues;
+    mod guards;
+    mod hostile;
+    mod life;
+    mod limits;
+    mod operators;
+    mod orders;
+    mod protocols;
+    mod refused_starts;
+    mod service;
+    mod shipped;
+    mod signed;
+    mod target;
+    mod wire;
+}

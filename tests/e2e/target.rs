@@ -1,0 +1,162 @@
+//! What the flows call: a server that keeps what it heard and answers as the test says, or not until the test says so.
+
+use super::service::{SOON, beside};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// A request that it heard.
+#[derive(Debug, Clone)]
+pub(super) struct Heard {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Heard {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// What it does with a request.
+pub(super) enum Play {
+    /// Answers at once with this status and this JSON.
+    Answer(u16, &'static str),
+    /// Answers 200 once it is released.
+    Hang,
+}
+
+type Script = dyn Fn(&Heard) -> Play + Send + Sync;
+
+/// The server. Dropping it ends it.
+pub(super) struct Target {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    script: Box<Script>,
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Told {
+    heard: Vec<Heard>,
+    released: bool,
+    ended: bool,
+}
+
+impl Target {
+    pub(super) fn start(script: impl Fn(&Heard) -> Play + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let state =
+            Arc::new(State { script: Box::new(script), told: Mutex::default(), changed: Condvar::new() });
+        let accepting = Arc::clone(&state);
+        beside(move || {
+            for stream in listener.incoming() {
+                if accepting.told().ended {
+                    return;
+                }
+                let state = Arc::clone(&accepting);
+                // A caller that goes away half way is its own affair.
+                beside(move || stream.is_ok_and(|stream| state.converse(&stream).is_some()));
+            }
+        });
+        Self { address, state }
+    }
+
+    /// One that answers nobody before it is released.
+    pub(super) fn hanging() -> Self {
+        Self::start(|_| Play::Hang)
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Waits until it has heard so many requests.
+    pub(super) fn heard(&self, count: usize) -> Vec<Heard> {
+        let waiting = |told: &mut Told| told.heard.len() < count;
+        let (told, late) = self.state.changed.wait_timeout_while(self.state.told(), SOON, waiting).unwrap();
+        assert!(!late.timed_out(), "it heard {} of {count}", told.heard.len());
+        told.heard.clone()
+    }
+
+    /// How many it has heard by now.
+    pub(super) fn count(&self) -> usize {
+        self.state.told().heard.len()
+    }
+
+    /// Lets everything go that hangs, now and later.
+    pub(super) fn release(&self) {
+        self.state.told().released = true;
+        self.state.changed.notify_all();
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.state.told().ended = true;
+        self.release();
+        // Wakes who accepts, unless it is gone already.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl State {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap()
+    }
+
+    /// Answers until the other side closes.
+    fn converse(&self, mut stream: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream);
+        loop {
+            let heard = read(&mut reader)?;
+            let play = (self.script)(&heard);
+            self.told().heard.push(heard);
+            self.changed.notify_all();
+            let (status, body) = match play {
+                Play::Answer(status, body) => (status, body),
+                Play::Hang => {
+                    drop(self.changed.wait_while(self.told(), |told| !told.released).unwrap());
+                    (200, r#"{"late":true}"#)
+                }
+            };
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .ok()?;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<&TcpStream>) -> Option<Heard> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, target) = (words.next()?, words.next()?);
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut heard = Heard { method, target, headers, body: Vec::new() };
+    let length = heard.header("content-length").map_or(0, |length| length.parse().unwrap());
+    heard.body = vec![0; length];
+    reader.read_exact(&mut heard.body).ok()?;
+    Some(heard)
+}
