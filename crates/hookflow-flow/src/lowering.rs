@@ -147,10 +147,7 @@ impl Lowering<'_> {
             self.by_id.insert(Arc::clone(id), number);
         }
         let step = StepNode { number, value, fields, result: ResultFields::Unknown };
-        let result = self.modified(kind, step, path);
-        if let Some(id) = id {
-            self.names.show(id, result);
-        }
+        self.modified(kind, step, path, id);
         Some(())
     }
 
@@ -194,7 +191,13 @@ impl Lowering<'_> {
     }
 
     /// Puts the common modifiers around the verb's instructions.
-    fn modified(&mut self, kind: &'static StepKind, mut step: StepNode<'_>, path: &str) -> ResultFields {
+    fn modified(
+        &mut self,
+        kind: &'static StepKind,
+        mut step: StepNode<'_>,
+        path: &str,
+        id: Option<Arc<str>>,
+    ) {
         let when = step.fields.take("when").map(|node| self.expression(node));
         let disabled =
             step.fields.take("disabled").and_then(|node| node.as_bool(self.diagnostics)).unwrap_or(false);
@@ -219,6 +222,10 @@ impl Lowering<'_> {
         if lowered.is_some() {
             fields.finish(self.diagnostics);
         }
+        // Its own `on_error` reads what there is of its result.
+        if let Some(id) = id {
+            self.names.show(id, result);
+        }
         if let Some(scope) = scope {
             self.emit(Instruction::Leave);
             if let Some(node) = on_error {
@@ -229,7 +236,6 @@ impl Lowering<'_> {
         for skip in [skip_disabled, skip_when].into_iter().flatten() {
             self.aim(skip, here);
         }
-        result
     }
 
     /// `on_error: continue` or a list of steps, for the scope that was entered at `scope`.

@@ -71,6 +71,8 @@ fn on_error_continue_keeps_what_there_is() {
 fn on_error_steps_see_the_error_and_the_run_goes_on() {
     let steps = "  - id: a\n    fail: no luck\n    code: luck\n    on_error:\n      - {id: seen, set: {why: '${ error.message }', code: '${ error.code }'}}\n  - respond: {json: '${ steps.seen }'}\n";
     assert_eq!(body(&run_with(steps, &mut never)), json!({"why": "no luck", "code": "luck"}));
+    let steps = "  - id: a\n    http: {url: 'https://x.example/'}\n    on_error:\n      - respond: {status: 502, json: {status: '${ steps.a.status }'}}\n  - respond: {}\n";
+    assert_eq!(body(&run_with(steps, &mut |_, call| answer(call, 503, "{}"))), json!({"status": 503}));
     // A handler that fails hands its own fault on, with the first one as the cause.
     let steps = "  - fail: first\n    on_error:\n      - fail: second\n  - respond: {}\n";
     let rehearsal = run_with(steps, &mut never);
