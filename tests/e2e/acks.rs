@@ -8,7 +8,8 @@ use std::collections::HashSet;
 const CREDENTIALS: &str = "key: {type: api_key, header: X-Api-Key, keys: [{file: key}]}";
 const KEY: &str = "a-key-for-acknowledged-events";
 
-/// A service with the flow `told`, whose steps call the target, and `thanked`, which has an `ack` of its own.
+/// A service with the flow `told`, whose steps call the target; `thanked`, which has an `ack` of its own beside them; and
+/// `waited`, which answers behind them.
 fn service(target: &Target) -> (Folder, Service) {
     let url = target.url("/told");
     let told = format!(
@@ -18,7 +19,7 @@ fn service(target: &Target) -> (Folder, Service) {
     let thanked = told.replace("auth: key", &format!("auth: key, ack: {ack}"));
     let folder = Folder::new().with("key", KEY).credentials(CREDENTIALS);
     let folder = folder.config("outbound: {allow: [127.0.0.0/8]}").flow("told", &told);
-    let folder = folder.flow("thanked", &thanked);
+    let folder = folder.flow("thanked", &thanked).flow("waited", &format!("{told}  - respond: {{}}\n"));
     let service = Service::start(&folder);
     (folder, service)
 }
@@ -37,7 +38,11 @@ fn the_caller_does_not_wait_for_the_steps() {
     assert_eq!(answer.text(), format!(r#"{{"run_id":"{run}","status":"queued"}}"#));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let heard = target.heard(1);
-    assert_eq!(heard[0].value(), serde_json::json!({"id": 1, "run": run}), "the run has the ID that was told");
+    assert_eq!(
+        heard[0].value(),
+        serde_json::json!({"id": 1, "run": run}),
+        "the run has the ID that was told"
+    );
 
     let answer = service.send(&event("thanked", 2));
     assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"received":true}"#));
@@ -81,15 +86,22 @@ fn every_accepted_event_runs_once() {
 }
 
 #[test]
-fn a_caller_who_does_not_stay_for_the_answer_loses_nothing() {
-    let target = Target::start(|_| Play::Answer(200, "{}"));
+fn a_caller_who_goes_away_takes_nothing_along() {
+    let target = Target::hanging();
     let (_folder, service) = service(&target);
-    for id in 0..5 {
+    let mut callers = Vec::new();
+    for (number, flow) in ["told", "waited", "thanked", "waited"].into_iter().enumerate() {
         let mut wire = Wire::connect(service.public);
-        wire.send(event("told", id).bytes());
-        drop(wire);
+        wire.send(event(flow, number).bytes());
+        callers.push(wire);
+        assert_eq!(target.heard(number + 1).len(), number + 1);
     }
-    assert_eq!(target.heard(5).len(), 5);
-    service.until_metric("hookflow_runs_total{flow=\"told\",outcome=\"succeeded\"}", 5);
+    drop(callers);
+    // Whoever comes later is served as if nothing had happened.
+    assert_eq!(service.send(&event("told", 5)).status, 202);
+    target.release();
+    for (flow, runs) in [("told", 2), ("waited", 2), ("thanked", 1)] {
+        service.until_metric(&format!("hookflow_runs_total{{flow=\"{flow}\",outcome=\"succeeded\"}}"), runs);
+    }
     service.stop_sound();
 }

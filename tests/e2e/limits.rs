@@ -71,7 +71,8 @@ fn heads_that_are_too_large_are_refused() {
     let service = Service::start(&folder);
     let many = |count| (0..count).fold(call("created", "{}"), |call, _| call.header("X-A", "b"));
     let large = call("created", "{}").header("X-A", &"a".repeat(17 << 10));
-    let endless = Request { target: format!("/hook/created?{}", "a".repeat(64 << 10)), ..call("created", "{}") };
+    let endless =
+        Request { target: format!("/hook/created?{}", "a".repeat(64 << 10)), ..call("created", "{}") };
     for request in [many(21), many(2_000), large, endless] {
         let mut wire = Wire::connect(service.public);
         wire.send(request.bytes());
@@ -90,9 +91,12 @@ fn who_is_slow_is_told_so() {
     let service = Service::start(&folder);
     let whole = call("created", "{}").bytes();
     let head = whole.len() - 2;
-    for (sent, code) in
-        [(1, "request.head-timeout"), (30, "request.head-timeout"), (head, "body.timeout"), (head + 1, "body.timeout")]
-    {
+    for (sent, code) in [
+        (1, "request.head-timeout"),
+        (30, "request.head-timeout"),
+        (head, "body.timeout"),
+        (head + 1, "body.timeout"),
+    ] {
         let mut wire = Wire::connect(service.public);
         wire.send(&whole[..sent]);
         let answer = wire.answer();

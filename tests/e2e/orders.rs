@@ -141,7 +141,7 @@ fn each_key_opens_and_nothing_else_does() {
         at("/hook/orders"),
         at("/hook/orders").header("X-Api-Key", ""),
         at("/hook/orders").header("X-Api-Key", &upper),
-        at("/hook/orders").header("X-Api-Key", &KEY[1..]),
+        at("/hook/orders").header("X-Api-Key", KEY.strip_prefix('t').unwrap()),
         at("/hook/orders").header("X-Api-Key", &format!("{KEY}x")),
         at("/hook/orders").header("Authorization", KEY),
         at(&format!("/hook/orders?X-Api-Key={KEY}")),

@@ -4,7 +4,7 @@ use super::service::{SOON, beside};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A request that it heard.
 #[derive(Debug, Clone)]
@@ -114,7 +114,8 @@ impl Drop for Target {
 
 impl State {
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap()
+        // A test that has failed under the lock still ends what it began.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers until the other side closes.

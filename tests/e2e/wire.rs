@@ -2,11 +2,12 @@
 
 use super::service::SOON;
 use serde_json::Value;
+use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// A request, as it is to stand on the wire.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: String,
@@ -70,7 +71,7 @@ impl Request {
 }
 
 /// An answer, read to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
@@ -108,6 +109,18 @@ impl Answer {
     }
 }
 
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.bytes()))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
+    }
+}
+
 /// A connection.
 pub(super) struct Wire(BufReader<TcpStream>);
 
@@ -122,6 +135,16 @@ impl Wire {
 
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends as much as the other side still takes.
+    pub(super) fn send_if_open(&mut self, bytes: &[u8]) {
+        drop(self.0.get_mut().write_all(bytes));
+    }
+
+    /// Says that nothing more is to come.
+    pub(super) fn end_sending(&self) {
+        self.0.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Sends a request and reads its answer.

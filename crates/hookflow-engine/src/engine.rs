@@ -148,7 +148,7 @@ impl Inner {
     }
 
     pub(crate) fn keep_version(&self, flow: &Flow) -> Pending<()> {
-        self.store.keep_version(&flow.id, &flow.plan.version, &flow.span.source.text.as_str().into())
+        self.store.keep_version(&flow.id, &flow.plan.version, &flow.span.source.text)
     }
 
     fn serve(self: &Arc<Self>, flows: Vec<Arc<Flow>>) -> HashMap<Arc<str>, Arc<LiveFlow>> {

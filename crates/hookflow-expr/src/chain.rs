@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(crate) root: String,
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Box<[Segment]>,
     /// The root is bound by `@{for}`.
     pub(crate) local: bool,
     /// A missing part is no error: `default(…)` or `is defined` stands around it.

@@ -12,6 +12,7 @@
 mod arguments;
 mod builtins;
 mod chain;
+mod compiled;
 mod engine;
 mod escape;
 mod eval_error;

@@ -1,7 +1,7 @@
 //! One compiled expression, and what it makes.
 
 use crate::chain::{Chain, Place};
-use crate::engine::engine;
+use crate::compiled::{Compiled, compiled};
 use crate::eval_error::{EvalError, Failure};
 use crate::evaluation::{EVALUATION, Env, Evaluation};
 use crate::known::Known;
@@ -9,7 +9,7 @@ use crate::rewrite::{Rewritten, rewrite};
 use crate::scan::{Prepared, Wrong};
 use crate::site::Site;
 use crate::value::{self, to_json};
-use hookflow_text::{Code, Diagnostics, Json, Severity};
+use hookflow_text::{Code, Diagnostics, Json, Severity, Span};
 use minijinja::machinery::parse_expr;
 use minijinja::value::{DynObject, Object};
 use minijinja::{Error, Value};
@@ -24,11 +24,13 @@ const BASE_COST: usize = 20;
 /// A compiled expression. It holds no state and is shared by every evaluation.
 pub(crate) struct Program {
     site: Site,
+    /// Where it stands, found once: it is asked for by every evaluation.
+    span: Span,
     prepared: Prepared,
     chains: Arc<[Chain]>,
-    places: Vec<(Range<usize>, Range<usize>)>,
+    places: Box<[(Range<usize>, Range<usize>)]>,
     /// `None` when the expression is one path: that is followed without `MiniJinja`.
-    compiled: Option<minijinja::Expression<'static, 'static>>,
+    compiled: Option<Compiled>,
 }
 
 impl fmt::Debug for Program {
@@ -87,10 +89,11 @@ impl Program {
         let compiled = if source == "_0" {
             None
         } else {
-            let compiled = engine().compile_expression_owned(source).map_err(|error| Wrong::of(&error));
+            let compiled = compiled(source).map_err(|error| Wrong::of(&error));
             Some(compiled.map_err(|wrong| report(&site, &wrong, 0..site.text().len(), diagnostics)).ok()?)
         };
-        Some(Self { site, prepared, chains: chains.into(), places, compiled })
+        let (span, prepared) = (site.span(), prepared.without_source());
+        Some(Self { site, span, prepared, chains: chains.into(), places: places.into(), compiled })
     }
 
     /// Evaluates it on its own.
@@ -99,7 +102,7 @@ impl Program {
             Some(chain) if !chain.local => {
                 chain.find(&*env.scope).map(Made::Place).map_err(|failure| self.locate(failure))
             }
-            _ => self.eval_in(&Evaluation::new(env, &self.site.span()), &None),
+            _ => self.eval_in(&Evaluation::new(env, &self.span), &None),
         }
     }
 
@@ -149,7 +152,7 @@ impl Program {
         let Failure { code, message, range } = failure;
         let span = match range {
             Some(range) => self.site.span_of(self.prepared.original(range)),
-            None => self.site.span(),
+            None => self.span.clone(),
         };
         EvalError { code, message, span }
     }

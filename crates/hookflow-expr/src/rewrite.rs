@@ -186,6 +186,7 @@ impl Rewriter<'_> {
         }
         self.push(&format!("_{}", self.out.chains.len()));
         let lenient = missing == Missing::IsUndefined;
+        let segments = segments.into_boxed_slice();
         self.out.chains.push(Chain { root: root.to_owned(), segments, local, lenient, range });
     }
 

@@ -120,6 +120,11 @@ impl Prepared {
         Self { source, added }
     }
 
+    /// What is needed when the source has been compiled.
+    pub(crate) fn without_source(self) -> Self {
+        Self { source: String::new(), ..self }
+    }
+
     /// The place in the original text of a place in `source`.
     pub(crate) fn original(&self, range: Range<usize>) -> Range<usize> {
         let back = |at: usize| at - self.added.iter().filter(|added| **added < at).count().min(at);

@@ -80,7 +80,8 @@ impl Text {
         if !matches!(node.value, NodeValue::Scalar(_)) || node.is_null() {
             return node.mistyped("text", diagnostics);
         }
-        let pieces = reader::read(node, escape, known, diagnostics)?;
+        let mut pieces = reader::read(node, escape, known, diagnostics)?;
+        pieces.shrink_to_fit();
         if escape == Escape::Header && break_header(&pieces) {
             diagnostics
                 .error(Code("expr.header"), &node.span, "a header value holds a line break")

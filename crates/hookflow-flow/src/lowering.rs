@@ -46,7 +46,10 @@ pub(crate) fn lower(
     lowering.main(steps);
     let main_end = lowering.code.len();
     let on_error = on_error.map(|node| lowering.flow_on_error(node));
-    let Lowering { code, steps, by_id, .. } = lowering;
+    let Lowering { mut code, mut steps, by_id, .. } = lowering;
+    // A plan lives as long as its flow.
+    code.shrink_to_fit();
+    steps.shrink_to_fit();
     let sync = paths::reaches_answer(&code, 0);
     if sync
         && let Some(step) =

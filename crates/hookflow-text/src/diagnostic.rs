@@ -69,7 +69,7 @@ impl Diagnostic {
         };
         let source = &self.span.source;
         // A code is already in every terminal's and editor's search; the renderer puts it in brackets.
-        let mut snippet = Snippet::source(&source.text)
+        let mut snippet = Snippet::source(&*source.text)
             .path(&source.name)
             .annotation(AnnotationKind::Primary.span(self.span.range.clone()).label(&self.label));
         for (span, label) in self.also.iter().filter(|(span, _)| Arc::ptr_eq(&span.source, source)) {
@@ -79,7 +79,7 @@ impl Diagnostic {
             Group::with_title(level.primary_title(&self.message).id(self.code.0)).element(snippet);
         for (span, label) in self.also.iter().filter(|(span, _)| !Arc::ptr_eq(&span.source, source)) {
             group = group.element(
-                Snippet::source(&span.source.text)
+                Snippet::source(&*span.source.text)
                     .path(&span.source.name)
                     .annotation(AnnotationKind::Context.span(span.range.clone()).label(label)),
             );

@@ -9,13 +9,13 @@ use std::sync::Arc;
 pub struct Source {
     /// The path as the user would type it, for example `flows/shop.yaml`.
     pub name: String,
-    /// The whole text.
-    pub text: String,
+    /// The whole text, shared with whoever keeps it.
+    pub text: Arc<str>,
 }
 
 impl Source {
     /// A source that many spans can share.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Arc<Self> {
         Arc::new(Self { name: name.into(), text: text.into() })
     }
 }

@@ -125,7 +125,7 @@ impl Node {
 /// Reads a file. What is wrong with it as YAML goes into `diagnostics`; `None` when nothing can be read.
 /// An empty file is an empty map.
 pub fn parse(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Node> {
-    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&*source.text);
     let shift = source.text.len() - text.len();
     let mut builder =
         Builder { source, shift, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };

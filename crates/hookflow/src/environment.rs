@@ -63,7 +63,7 @@ fn read(source: &Arc<Source>) -> Node {
     let mut mistakes = Diagnostics::default();
     match parse(source, &mut mistakes) {
         Some(node) if mistakes.is_empty() && !source.text.trim().is_empty() => node,
-        _ => scalar(source.text.clone(), whole),
+        _ => scalar(source.text.to_string(), whole),
     }
 }
 
