@@ -138,7 +138,11 @@ impl Door {
 fn http(tasks: &Tasks, limits: &DoorLimits) -> auto::Builder<Streams> {
     let mut http = auto::Builder::new(Streams(tasks.clone()));
     // The wire watches heads by itself, so the library's own limits only have to lie beyond.
-    http.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.saturating_mul(2).max(256 << 10));
+    // Who closes one side behind a request still hears the answer, and its event is taken.
+    http.http1()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes.saturating_mul(2).max(256 << 10));
     if limits.header_count > 100 {
         http.http1().max_headers(limits.header_count);
     }

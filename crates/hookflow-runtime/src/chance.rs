@@ -1,6 +1,7 @@
 //! Random bytes and IDs: from the system, or from a seed so that a test can be run again.
 
 use crate::Clock;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::{Builder, Uuid};
@@ -44,11 +45,10 @@ impl Chance {
     ///
     /// # Panics
     /// When the system has none, which a running Linux never says.
-    #[expect(clippy::expect_used, reason = "without random bytes no ID is unique and no secret is one")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match &self.source {
-            Source::System => getrandom::fill(&mut bytes).expect("the system has no random bytes"),
+            Source::System => fill(&mut bytes),
             Source::Seeded(state) => {
                 for chunk in bytes.chunks_mut(8) {
                     for (byte, random) in chunk.iter_mut().zip(split_mix(state).to_le_bytes()) {
@@ -59,6 +59,28 @@ impl Chance {
         }
         bytes
     }
+}
+
+/// How many bytes a thread asks the system for at a time: a call for each ID costs more than the rest of the ID.
+const STOCK: usize = 1024;
+
+thread_local! {
+    static FRESH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Fills `bytes` from this thread's stock of the system's random bytes. Each byte is handed out once.
+#[expect(clippy::expect_used, reason = "without random bytes no ID is unique and no secret is one")]
+fn fill(bytes: &mut [u8]) {
+    FRESH.with_borrow_mut(|fresh| {
+        if fresh.len() < bytes.len() {
+            fresh.resize(STOCK.max(bytes.len()), 0);
+            getrandom::fill(fresh).expect("the system has no random bytes");
+        }
+        let rest = fresh.len() - bytes.len();
+        for (byte, random) in bytes.iter_mut().zip(fresh.drain(rest..)) {
+            *byte = random;
+        }
+    });
 }
 
 /// `SplitMix64`, a step of it.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How many finished runs are kept.
-pub const FINISHED_KEPT: usize = 10_000;
+pub const FINISHED_KEPT: usize = 1_000;
 /// About how many bytes of finished runs are kept.
 pub const FINISHED_BYTES: u64 = 64 << 20;
 
