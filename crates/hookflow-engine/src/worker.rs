@@ -47,8 +47,7 @@ impl Worker {
                             () = soft.wait() => false,
                         }
                     };
-                    let came = self.engine.clock.timeout(self.engine.limits.idle_worker, came);
-                    stays = heartbeat.wait(came).await.unwrap_or(false);
+                    stays = heartbeat.wait_up_to(self.engine.limits.idle_worker, came).await.unwrap_or(false);
                 }
                 Taken::Leave => {
                     self.counted = false;

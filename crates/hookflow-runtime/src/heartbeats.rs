@@ -3,6 +3,7 @@
 use crate::Clock;
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,19 +14,24 @@ const INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Heartbeats {
     clock: Clock,
+    /// What beats are counted from.
+    began: Instant,
     loops: Arc<Mutex<Loops>>,
 }
 
 #[derive(Debug, Default)]
 struct Loops {
     last_id: u64,
-    beats: BTreeMap<u64, (&'static str, Instant)>,
+    beats: BTreeMap<u64, (&'static str, Arc<Beat>)>,
 }
+
+/// The last beat of a loop, in milliseconds since the heartbeats began. A beat is one store: a busy loop beats often.
+type Beat = AtomicU64;
 
 impl Heartbeats {
     /// Without any loop yet.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, loops: Arc::default() }
+        Self { began: clock.monotonic(), clock, loops: Arc::default() }
     }
 
     /// A loop begins, with a first beat. Several may have one name.
@@ -33,23 +39,29 @@ impl Heartbeats {
         let mut loops = self.lock();
         loops.last_id += 1;
         let id = loops.last_id;
-        loops.beats.insert(id, (name, self.clock.monotonic()));
-        Heartbeat { id, name, all: self.clone() }
+        let last = Arc::new(Beat::new(self.now()));
+        loops.beats.insert(id, (name, Arc::clone(&last)));
+        Heartbeat { id, last, all: self.clone() }
     }
 
     /// The loops whose last beat is older than `max_age`, each name once.
     pub fn stale(&self, max_age: Duration) -> Vec<&'static str> {
-        let now = self.clock.monotonic();
+        let (now, max_age) = (self.now(), u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX));
         let mut names: Vec<_> = self
             .lock()
             .beats
             .values()
-            .filter(|(_, beat)| now.saturating_duration_since(*beat) > max_age)
+            .filter(|(_, last)| now.saturating_sub(last.load(Ordering::Relaxed)) > max_age)
             .map(|(name, _)| *name)
             .collect();
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    fn now(&self) -> u64 {
+        let age = self.clock.monotonic().saturating_duration_since(self.began);
+        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, Loops> {
@@ -63,15 +75,14 @@ impl Heartbeats {
 #[derive(Debug)]
 pub struct Heartbeat {
     id: u64,
-    name: &'static str,
+    last: Arc<Beat>,
     all: Heartbeats,
 }
 
 impl Heartbeat {
     /// The loop turns.
     pub fn beat(&self) {
-        let now = self.all.clock.monotonic();
-        self.all.lock().beats.insert(self.id, (self.name, now));
+        self.last.store(self.all.now(), Ordering::Relaxed);
     }
 
     /// Waits for `future` and beats meanwhile: an idle loop is not a dead one.
@@ -82,6 +93,21 @@ impl Heartbeat {
             if let Ok(output) = self.all.clock.timeout(INTERVAL, future.as_mut()).await {
                 self.beat();
                 return output;
+            }
+        }
+    }
+
+    /// The same, but no longer than `limit`.
+    pub async fn wait_up_to<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut left = limit;
+        loop {
+            self.beat();
+            let slice = left.min(INTERVAL);
+            match self.all.clock.timeout(slice, future.as_mut()).await {
+                Ok(output) => return Some(output),
+                Err(_) if slice == left => return None,
+                Err(_) => left -= slice,
             }
         }
     }
