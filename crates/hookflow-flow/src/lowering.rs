@@ -282,7 +282,7 @@ impl Lowering<'_> {
     pub fn aim(&mut self, at: Pc, target: Pc) {
         match self.code.get_mut(at) {
             Some(Instruction::Branch { branch: Branch::Always(to) | Branch::Unless(_, to), .. }) => {
-                *to = target
+                *to = target;
             }
             Some(Instruction::Fork { after, .. }) => *after = target,
             _ => {}

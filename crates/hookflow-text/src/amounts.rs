@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The longest duration a file may name: 100 years, so that no sum of durations overflows a clock.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 const DURATION_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn words_become_amounts() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(parse_duration("30d"), Ok(Duration::from_hours(30 * 24)));
         assert_eq!(parse_size("64KiB"), Ok(65_536));
         assert_eq!(parse_size("0B"), Ok(0));
         assert_eq!(Rate::parse("100/m"), Ok(Rate { count: 100, per: Duration::from_mins(1) }));
