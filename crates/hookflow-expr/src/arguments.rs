@@ -3,7 +3,7 @@
 use crate::eval_error::Failure;
 use crate::evaluation::{Evaluation, MAX_OUTPUT};
 use crate::function::Function;
-use crate::value::{kind, text};
+use crate::value::{as_xml, kind, text};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 use std::borrow::Cow;
@@ -33,6 +33,7 @@ impl Arguments<'_> {
         let value = self.need(nth)?;
         match value.kind() {
             ValueKind::String | ValueKind::Number | ValueKind::Bool | ValueKind::Bytes => text(value),
+            ValueKind::Plain if as_xml(value).is_some() => text(value),
             _ => Err(self.mistyped(nth, "text")),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::eval_error::Failure;
 use crate::evaluation::{Evaluation, MAX_OUTPUT};
+use crate::value::as_xml;
 use crate::{builtins, functions, operators};
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, UndefinedBehavior, Value};
@@ -59,7 +60,7 @@ fn paid(function: &Value, state: &mut State<'_, '_>, given: &[Value]) -> Result<
 
 /// A value's size, seen from outside: the bytes of text, 16 for each item of a list.
 pub(crate) fn size_of(value: &Value) -> usize {
-    match (value.as_str(), value.as_bytes()) {
+    match (value.as_str().or_else(|| as_xml(value)), value.as_bytes()) {
         (Some(text), _) => text.len(),
         (None, Some(bytes)) => bytes.len(),
         (None, None) => value.len().unwrap_or(0).saturating_mul(16),

@@ -36,7 +36,11 @@ impl Escape {
                 Some(text) if serde_json::from_str::<Json>(text).is_ok() => out.push_str(text),
                 _ => out.push_str(&made.json_text()?),
             },
-            Self::Markup => out.push_str(&markup(&made.text()?)),
+            Self::Markup => match made.as_xml_text() {
+                // What `| xml` gave is taken as it is.
+                Some(text) => out.push_str(text),
+                None => out.push_str(&markup(&made.text()?)),
+            },
             Self::Url => out.push_str(&percent_encoded(&made.text()?)),
             Self::Form => out.push_str(&percent_encoded(&made.text()?).replace("%20", "+")),
             Self::Header => {

@@ -10,6 +10,7 @@ mod json;
 mod number;
 mod regex;
 mod text;
+mod xml;
 
 use crate::function::Function;
 
@@ -37,6 +38,7 @@ static FUNCTIONS: &[Function] = &[
     json::PARSE_CSV,
     date::PARSE_DATE,
     json::PARSE_JSON,
+    xml::PARSE_XML,
     chance::RANDOM,
     regex::REGEX_FIND,
     regex::REGEX_MATCH,
@@ -55,6 +57,7 @@ static FUNCTIONS: &[Function] = &[
     encode::URL_DECODE,
     encode::URL_ENCODE,
     chance::UUID,
+    xml::XML,
 ];
 
 /// Every function of our own; `MiniJinja`'s filters (`upper`, `map`, `sort`, …) come on top.

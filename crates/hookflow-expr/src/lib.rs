@@ -31,6 +31,7 @@ mod site;
 mod template;
 mod text;
 mod value;
+mod xml;
 
 pub use escape::Escape;
 pub use eval_error::EvalError;
@@ -43,3 +44,4 @@ pub use lookup::{Found, Lookup};
 pub use path::Path;
 pub use template::Template;
 pub use text::{Part, Text};
+pub use xml::{XmlFault, XmlShape, read_xml, write_xml};

@@ -271,6 +271,14 @@ impl Made {
         }
     }
 
+    /// The text that `| xml` has made.
+    pub(crate) fn as_xml_text(&self) -> Option<&str> {
+        match self {
+            Self::Value(value) => value::as_xml(value),
+            Self::Place(_) => None,
+        }
+    }
+
     /// Whether a condition holds: everything does but false, null, zero and what is empty.
     pub(crate) fn holds(self) -> bool {
         self.value().is_true()

@@ -153,6 +153,25 @@ impl Object for Decimal {
     }
 }
 
+/// A text that `| xml` has made: text everywhere, and in XML and HTML taken as it stands. A filter that changes
+/// it makes plain text of it.
+#[derive(Debug)]
+pub(crate) struct XmlText(pub(crate) String);
+
+impl Object for XmlText {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(crate) fn as_xml(value: &Value) -> Option<&str> {
+    value.downcast_object_ref::<XmlText>().map(|xml| xml.0.as_str())
+}
+
 /// What `a if c` is when `c` does not hold: null as a value, nothing in a text.
 #[derive(Debug)]
 pub(crate) struct Nothing;
@@ -253,6 +272,10 @@ fn build_object(value: &Value, room: &mut usize) -> Result<Json, Failure> {
     if is_nothing(value) {
         return Ok(Json::Null);
     }
+    if let Some(xml) = as_xml(value) {
+        take(room, xml.len())?;
+        return Ok(Json::String(xml.to_owned()));
+    }
     let items =
         || value.try_iter().map_err(|error| Failure::of(&error)).map(minijinja::value::ValueIter::checked);
     match value.kind() {
@@ -307,7 +330,7 @@ pub(crate) fn text(value: &Value) -> Result<Cow<'_, str>, Failure> {
         ValueKind::String => Ok(Cow::Borrowed(value.as_str().unwrap_or_default())),
         ValueKind::Bytes => bytes_text(value).map(Cow::Borrowed),
         ValueKind::Plain if is_nothing(value) => Ok(Cow::Borrowed("")),
-        _ => json_text(value).map(Cow::Owned),
+        _ => as_xml(value).map_or_else(|| json_text(value).map(Cow::Owned), |xml| Ok(Cow::Borrowed(xml))),
     }
 }
 
@@ -328,6 +351,7 @@ pub(crate) fn kind(value: &Value) -> &'static str {
         ValueKind::Bytes => "bytes",
         ValueKind::Seq | ValueKind::Iterable => "a list",
         ValueKind::Map => "an object",
+        _ if as_xml(value).is_some() => "text",
         _ if value.downcast_object_ref::<Decimal>().is_some() => {
             "a number with more digits than can be calculated with"
         }

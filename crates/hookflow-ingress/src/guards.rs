@@ -9,9 +9,12 @@ use hookflow_engine::{Admission, AdmitRefusal, Full, Generation, LiveFlow, Ticke
 use hookflow_flow::{Enabled, Webhook};
 use hookflow_trigger::{Event, Head, Received, Route, decode};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// The largest body that is verified and decoded at once.
+const AT_ONCE: usize = 64 << 10;
 
 /// What is known of a request besides itself.
 #[derive(Debug)]
@@ -70,10 +73,27 @@ async fn guard(
     };
     webhook.auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
     let body = body.read(limit, limits.body_timeout, clock).await?;
-    let authenticated =
-        webhook.auth.verify(Received { head, body }, clock.now()).map_err(Refusal::Unauthorized)?;
-    let event = decode(authenticated, &webhook.body, route, Arc::clone(&knock.id)).map_err(Refusal::Body)?;
+    let event = judge(doorway, live, Received { head, body }, route, &knock.id).await?;
     admit(doorway, live, webhook, event).await
+}
+
+/// The guards over the body. A large one, or one that may become large, is not worked on where others are served.
+async fn judge(
+    doorway: &Doorway,
+    live: &Arc<LiveFlow>,
+    received: Received,
+    route: Route,
+    id: &Arc<str>,
+) -> Result<Event, Refusal> {
+    let is_heavy =
+        received.body.len() > AT_ONCE || received.head.headers.contains_key(header::CONTENT_ENCODING);
+    let (live, id, now) = (Arc::clone(live), Arc::clone(id), doorway.clock.now());
+    let work = move || {
+        let webhook = live.flow.webhook.as_ref().ok_or(Refusal::UnknownRoute)?;
+        let authenticated = webhook.auth.verify(received, now).map_err(Refusal::Unauthorized)?;
+        decode(authenticated, &webhook.body, route, id).map_err(Refusal::Body)
+    };
+    if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
 }
 
 /// The flow behind `/hook/{flow}{suffix}`. A disabled flow, another path and nothing at all look the same.
@@ -121,7 +141,7 @@ fn weight(event: &Event) -> u64 {
     let head = event.head();
     let headers: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let query = head.query.as_ref().map_or(0, String::len);
-    (event.wire_body().len() + headers + head.path.len() + query) as u64
+    (event.body_weight() + headers + head.path.len() + query) as u64
 }
 
 fn full(Full { retry_after, status }: Full) -> Refusal {

@@ -137,6 +137,10 @@ fn undecodable(why: &DecodeRefusal) -> Problem {
         DecodeRefusal::Malformed { line, column, .. } => {
             bad(why.code(), "The body cannot be read").detail(why.to_string()).position(*line, *column)
         }
+        DecodeRefusal::TooLarge { .. } => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why.code(), "The body is too large")
+                .detail(why.to_string())
+        }
         DecodeRefusal::TooDeep { .. } => bad(why.code(), "The body cannot be read").detail(why.to_string()),
     }
 }

@@ -6,13 +6,14 @@
 use crate::{Clock, Elapsed};
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinError;
 
 /// A thread's stack. Only what is touched is used, and compiling a deep expression may touch much.
 const STACK: usize = 16 << 20;
@@ -27,6 +28,8 @@ struct Inner {
     phase: watch::Sender<Phase>,
     running: watch::Sender<BTreeMap<&'static str, usize>>,
     panics: AtomicU64,
+    /// One permit for each processor.
+    processors: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,7 @@ impl Tasks {
             phase: watch::Sender::new(Phase::Running),
             running: watch::Sender::new(BTreeMap::new()),
             panics: AtomicU64::new(0),
+            processors: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
         }))
     }
 
@@ -83,6 +87,29 @@ impl Tasks {
             }
         })?;
         Ok(())
+    }
+
+    /// Runs `work`, which computes for long, beside the threads that serve connections, and gives what it made. No
+    /// more runs at once than there are processors; others wait in line. It ends by itself even if nobody waits for
+    /// it any more, and a panic in it is its caller's.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        // The semaphore is never closed, so there always is a permit.
+        let permit = Arc::clone(&self.0.processors).acquire_owned().await;
+        let entry = Entry::new(self, name);
+        let working = tokio::task::spawn_blocking(move || {
+            let _held = (permit, entry);
+            work()
+        });
+        match working.await.map_err(JoinError::try_into_panic) {
+            Ok(value) => value,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The process ends, and this future with it.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
     /// Set when shutdown has begun: take nothing new, finish what is there.
@@ -234,6 +261,45 @@ mod tests {
             tasks.drain(Duration::ZERO).await
         });
         assert_eq!((first, second), (vec!["stubborn"], vec!["stubborn"]));
+    }
+
+    #[tokio::test]
+    async fn long_work_gives_its_value_and_its_panic_to_its_caller() {
+        let (_, tasks) = turned();
+        assert_eq!(tasks.blocking("sum", || (1..=100).sum::<u32>()).await, 5050);
+        let (inner, (done, ended)) = (tasks.clone(), tokio::sync::oneshot::channel::<()>());
+        tasks.spawn("caller", async move {
+            let _done = done;
+            inner.blocking("bad", || panic!("on purpose")).await;
+        });
+        assert!(ended.await.is_err(), "the caller has ended");
+        assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
+        assert_eq!(tasks.panics(), 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_long_work_runs_at_once_than_there_are_processors() {
+        let (_, tasks) = turned();
+        let processors = tasks.0.processors.available_permits();
+        let (at_once, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (done, mut left) = tokio::sync::mpsc::channel::<()>(1);
+        for _ in 0..processors * 3 {
+            let (at_once, most, done, inner) =
+                (Arc::clone(&at_once), Arc::clone(&most), done.clone(), tasks.clone());
+            tasks.spawn("caller", async move {
+                let _done = done;
+                inner
+                    .blocking("work", move || {
+                        most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        at_once.fetch_sub(1, Ordering::SeqCst);
+                    })
+                    .await;
+            });
+        }
+        drop(done);
+        assert_eq!(left.recv().await, None);
+        assert!((1..=processors as u64).contains(&most.load(Ordering::SeqCst)));
     }
 
     #[tokio::test]

@@ -1,10 +1,13 @@
 //! What a body format is, and how a webhook names the one it takes.
 
+use crate::content_encoding;
 use crate::decoders::{self, DECODERS};
 use crate::media_type::MediaType;
 use bytes::Bytes;
-use hookflow_text::{Code, Diagnostics, Json, Node, nearest};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hookflow_expr::XmlShape;
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, nearest};
+use http::header::{CONTENT_TYPE, HeaderMap};
+use std::sync::Arc;
 
 /// A body format: one entry of the table in `decoders.rs`.
 #[derive(Debug)]
@@ -18,7 +21,16 @@ pub struct Decoder {
     /// Whether a webhook that names it takes this media type, or a body without one.
     pub(crate) takes: fn(Option<&MediaType>) -> bool,
     /// Bytes, never empty, to a value.
-    pub(crate) decode: fn(&Bytes, Option<&MediaType>) -> Result<Decoded, DecodeRefusal>,
+    pub(crate) decode: fn(&Encoded<'_>) -> Result<Decoded, DecodeRefusal>,
+}
+
+/// A body that is to be decoded.
+#[derive(Debug)]
+pub(crate) struct Encoded<'a> {
+    /// Without its content encoding.
+    pub(crate) content: &'a Bytes,
+    pub(crate) media_type: Option<&'a MediaType>,
+    pub(crate) xml: &'a XmlShape,
 }
 
 /// What a body became.
@@ -49,7 +61,7 @@ pub enum DecodeRefusal {
         takes: String,
     },
     /// A `Content-Encoding` that is not undone. 415.
-    #[error("bodies in the content encoding `{found}` are not taken")]
+    #[error("bodies in the content encoding `{found}` are not taken; gzip, deflate and br are")]
     Encoding {
         /// What came.
         found: String,
@@ -63,6 +75,12 @@ pub enum DecodeRefusal {
         line: Option<usize>,
         /// From 1, in bytes.
         column: Option<usize>,
+    },
+    /// More than this many bytes once its `Content-Encoding` is undone. 413.
+    #[error("at most {limit} bytes are taken, and the body has more when it is decoded")]
+    TooLarge {
+        /// The most that is taken.
+        limit: u64,
     },
     /// Lists and maps that nest too deep. 400.
     #[error("the body nests deeper than {limit} levels")]
@@ -79,6 +97,7 @@ impl DecodeRefusal {
             Self::MediaType { .. } => Code("body.media-type"),
             Self::Encoding { .. } => Code("body.content-encoding"),
             Self::Malformed { .. } => Code("body.malformed"),
+            Self::TooLarge { .. } => Code("body.too-large"),
             Self::TooDeep { .. } => Code("body.too-deep"),
         }
     }
@@ -89,24 +108,26 @@ impl DecodeRefusal {
     }
 }
 
-/// A webhook's `body` and `body_limit`.
-#[derive(Debug, Clone, Copy)]
+/// A webhook's `body`, `xml` and `body_limit`.
+#[derive(Debug, Clone)]
 pub struct BodySpec {
     /// `None`: the media type decides.
     format: Option<&'static Decoder>,
-    /// The most bytes a body may have.
+    xml: Arc<XmlShape>,
+    /// The most bytes a body may have, as it is sent and once its content encoding is undone.
     limit: u64,
 }
 
 impl BodySpec {
     /// `auto`, up to `limit` bytes.
     pub fn auto(limit: u64) -> Self {
-        Self { format: None, limit }
+        Self { format: None, xml: Arc::default(), limit }
     }
 
-    /// Reads `body` and `body_limit`; `service_limit` is the service's own, which no webhook exceeds.
+    /// Reads `body`, `xml` and `body_limit`; `service_limit` is the service's own, which no webhook exceeds.
     pub fn load(
         body: Option<&Node>,
+        xml: Option<&Node>,
         limit: Option<&Node>,
         service_limit: u64,
         diagnostics: &mut Diagnostics,
@@ -115,7 +136,11 @@ impl BodySpec {
             Some(node) if node.text() != "auto" => Some(load_format(node, diagnostics)?),
             _ => None,
         };
-        let Some(node) = limit else { return Some(Self { format, limit: service_limit }) };
+        let xml = match xml {
+            Some(node) => Arc::new(load_shape(node, diagnostics)?),
+            None => Arc::default(),
+        };
+        let Some(node) = limit else { return Some(Self { format, xml, limit: service_limit }) };
         let limit = node.as_size(diagnostics)?;
         if limit > service_limit {
             diagnostics
@@ -128,7 +153,12 @@ impl BodySpec {
                 )
                 .help("raise `public.limits.body`, or lower this limit");
         }
-        Some(Self { format, limit: limit.min(service_limit) })
+        Some(Self { format, xml, limit: limit.min(service_limit) })
+    }
+
+    /// How XML becomes a value.
+    pub fn xml(&self) -> &XmlShape {
+        &self.xml
     }
 
     /// The most bytes a body may have.
@@ -145,19 +175,35 @@ impl BodySpec {
     pub(crate) fn of_format(name: &str, limit: u64) -> Option<Self> {
         match name {
             "auto" => Some(Self::auto(limit)),
-            name => Some(Self { format: Some(decoders::find(name)?), limit }),
+            name => Some(Self { format: Some(decoders::find(name)?), ..Self::auto(limit) }),
         }
     }
 
-    /// Guards 11 and 12: the media type, then the body itself. An empty body is null, whatever its type.
-    pub(crate) fn decode(&self, headers: &HeaderMap, body: &Bytes) -> Result<Decoded, DecodeRefusal> {
-        if body.is_empty() {
-            return Ok(Decoded { value: Json::Null, files: Vec::new() });
+    /// The same with another shape of XML.
+    pub(crate) fn with_xml(self, xml: XmlShape) -> Self {
+        Self { xml: Arc::new(xml), ..self }
+    }
+
+    /// Guards 11 and 12: the media type, then the content encoding, then the body itself, which is returned without
+    /// that encoding beside what became of it. An empty body is null, whatever its type.
+    pub(crate) fn decode(
+        &self,
+        headers: &HeaderMap,
+        wire: &Bytes,
+    ) -> Result<(Bytes, Decoded), DecodeRefusal> {
+        let nothing = || (Bytes::new(), Decoded { value: Json::Null, files: Vec::new() });
+        if wire.is_empty() {
+            return Ok(nothing());
         }
         let media_type = MediaType::of(headers);
-        let decoder = self.choose(headers, media_type.as_ref())?;
-        refuse_encoding(headers)?;
-        (decoder.decode)(body, media_type.as_ref())
+        let format = self.choose(headers, media_type.as_ref())?;
+        let content = content_encoding::undo(headers, wire, self.limit)?;
+        if content.is_empty() {
+            return Ok(nothing());
+        }
+        let encoded = Encoded { content: &content, media_type: media_type.as_ref(), xml: &self.xml };
+        let decoded = (format.decode)(&encoded)?;
+        Ok((content, decoded))
     }
 
     fn choose(
@@ -201,16 +247,23 @@ fn load_format(node: &Node, diagnostics: &mut Diagnostics) -> Option<&'static De
     found
 }
 
-fn refuse_encoding(headers: &HeaderMap) -> Result<(), DecodeRefusal> {
-    for value in headers.get_all(CONTENT_ENCODING) {
-        let value = crate::headers::text_of(value);
-        if let Some(found) =
-            value.split(',').map(str::trim).find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"))
-        {
-            return Err(DecodeRefusal::Encoding { found: found.to_owned() });
+fn load_shape(node: &Node, diagnostics: &mut Diagnostics) -> Option<XmlShape> {
+    let mut fields = Fields::of(node, "the shape of XML", diagnostics)?;
+    let mut shape = XmlShape::default();
+    for (name, word) in [("attributes", &mut shape.attributes), ("text", &mut shape.text)] {
+        if let Some(node) = fields.take(name) {
+            node.as_str(diagnostics)?.clone_into(word);
         }
     }
-    Ok(())
+    if let Some(node) = fields.take("lists") {
+        let NodeValue::Seq(items) = &node.value else {
+            return node.mistyped("a list of paths such as `order.items.item`", diagnostics);
+        };
+        let paths = items.iter().map(|item| item.as_str(diagnostics).map(str::to_owned));
+        shape.lists = paths.collect::<Option<_>>()?;
+    }
+    fields.finish(diagnostics);
+    Some(shape)
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 mod bytes;
 mod form;
 mod json;
+mod multipart;
 mod text;
+mod xml;
 
 use crate::Decoder;
 
 /// Every body format.
-pub(crate) static DECODERS: &[&Decoder] = &[&form::FORM, &json::JSON, &text::TEXT, &bytes::BYTES];
+pub(crate) static DECODERS: &[&Decoder] =
+    &[&form::FORM, &json::JSON, &multipart::MULTIPART, &text::TEXT, &xml::XML, &bytes::BYTES];
 
 /// The body formats, for documentation; `auto` beside them means that the media type decides.
 pub fn decoders() -> &'static [&'static Decoder] {

@@ -43,6 +43,8 @@ struct Parts {
     route: Route,
     spec: BodySpec,
     wire: Bytes,
+    /// The body without its content encoding; the wire bytes when it had none.
+    content: Bytes,
     value: Arc<Json>,
     files: Vec<FilePart>,
     query: OnceLock<Arc<Json>>,
@@ -62,7 +64,7 @@ pub fn decode(
 ) -> Result<Event, DecodeRefusal> {
     let Authenticated { head, body, credential, replay } = authenticated;
     let proof = Proof { origin: Origin::Caller, credential, replay };
-    Event::build(id.into(), proof, head, body, *spec, route)
+    Event::build(id.into(), proof, head, body, spec.clone(), route)
 }
 
 /// What an event's origin is, and what proved it.
@@ -81,10 +83,10 @@ impl Event {
         spec: BodySpec,
         route: Route,
     ) -> Result<Self, DecodeRefusal> {
-        let decoded = spec.decode(&head.headers, &wire)?;
+        let (content, decoded) = spec.decode(&head.headers, &wire)?;
         let query = OnceLock::new();
         let mut value = Arc::new(decoded.value);
-        if wire.is_empty() && matches!(head.method, Method::GET | Method::DELETE) {
+        if content.is_empty() && matches!(head.method, Method::GET | Method::DELETE) {
             value = Arc::clone(query.get_or_init(|| query_of(&head)));
         }
         let Proof { origin, credential, replay } = proof;
@@ -97,6 +99,7 @@ impl Event {
             route,
             spec,
             wire,
+            content,
             value,
             files: decoded.files,
             query,
@@ -148,6 +151,12 @@ impl Event {
     /// The body as it was on the wire.
     pub fn wire_body(&self) -> &Bytes {
         &self.0.wire
+    }
+
+    /// How many bytes of body it holds: those from the wire, and what they were decoded to if that is another text.
+    pub fn body_weight(&self) -> usize {
+        let Parts { wire, content, .. } = &*self.0;
+        if wire.as_ptr() == content.as_ptr() { wire.len() } else { wire.len() + content.len() }
     }
 
     /// `webhook.query`.

@@ -1,29 +1,39 @@
 //! `Content-Type`, as far as choosing a decoder needs it.
 
-use crate::DecodeRefusal;
-use crate::headers::latin1;
+use crate::{DecodeRefusal, charset, header_value};
+use encoding_rs::Encoding;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use std::borrow::Cow;
 
-/// A media type and its charset, both in lower case.
+/// A media type with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaType {
-    /// `application/json`.
+    /// `application/json`, in lower case.
     pub(crate) essence: String,
-    charset: Option<String>,
+    parameters: Vec<(String, String)>,
 }
 
 impl MediaType {
     /// What the headers say; `None` without the header or when it is empty.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let mut parts = value.split(';');
-        let essence = parts.next()?.trim().to_ascii_lowercase();
-        let charset = parts
-            .filter_map(|part| part.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, charset)| charset.trim().trim_matches('"').to_ascii_lowercase());
-        (!essence.is_empty()).then_some(Self { essence, charset })
+        Self::read(headers.get(CONTENT_TYPE)?.to_str().ok()?)
+    }
+
+    /// A media type as a header writes it. Parameters that cannot be read are none.
+    pub(crate) fn read(value: &str) -> Option<Self> {
+        let (essence, parameters) = header_value::split(value)
+            .unwrap_or_else(|| (value.split(';').next().unwrap_or_default().trim(), Vec::new()));
+        (!essence.is_empty()).then(|| Self { essence: essence.to_ascii_lowercase(), parameters })
+    }
+
+    /// A parameter, its name in lower case.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What it says of the encoding of its text.
+    pub(crate) fn charset(&self) -> Result<Option<&'static Encoding>, DecodeRefusal> {
+        self.parameter("charset").map(charset::of_label).transpose()
     }
 
     /// `application/json` and everything that ends in `+json`.
@@ -46,39 +56,16 @@ impl MediaType {
         self.essence.starts_with("text/")
     }
 
-    /// Whether its text is UTF-8, said or unsaid.
-    pub(crate) fn is_utf8(&self) -> bool {
-        matches!(self.charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii" | "ascii"))
+    /// `multipart/form-data`.
+    pub(crate) fn is_multipart(&self) -> bool {
+        self.essence == "multipart/form-data"
     }
 }
 
-/// A body as text, by the charset of its media type: UTF-8 (without its byte order mark), US-ASCII, ISO 8859-1.
+/// A body as text: by its byte order mark, else by the charset of its media type, else UTF-8.
 pub(crate) fn text<'b>(
     body: &'b [u8],
     media_type: Option<&MediaType>,
 ) -> Result<Cow<'b, str>, DecodeRefusal> {
-    let charset =
-        media_type.filter(|media_type| !media_type.is_utf8()).and_then(|found| found.charset.as_deref());
-    match charset {
-        None => {
-            let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
-            Ok(Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text)))
-        }
-        Some("iso-8859-1" | "iso8859-1" | "latin1") => Ok(Cow::Owned(latin1(body))),
-        Some(other) => Err(DecodeRefusal::MediaType {
-            found: format!("text in the charset `{other}`"),
-            takes: "UTF-8, US-ASCII and ISO-8859-1".into(),
-        }),
-    }
-}
-
-fn not_utf8(body: &[u8], at: usize) -> DecodeRefusal {
-    let before = body.get(..at).unwrap_or_default();
-    let mut lines = before.split(|byte| *byte == b'\n');
-    let last = lines.next_back().unwrap_or_default();
-    DecodeRefusal::Malformed {
-        message: "the body is not UTF-8".into(),
-        line: Some(lines.count() + 1),
-        column: Some(last.len() + 1),
-    }
+    charset::text(body, media_type.map_or(Ok(None), MediaType::charset)?)
 }

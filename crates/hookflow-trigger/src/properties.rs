@@ -3,6 +3,8 @@
 //! `a[b][c]=1` nests, `a[]=1` and repeats make lists, and so do the keys `0, 1, 2, …` in order. A name that cannot
 //! nest (unbalanced brackets, deeper than [`MAX_DEPTH`], a part that already is something else) is a plain key.
 
+use crate::charset;
+use encoding_rs::Encoding;
 use hookflow_text::Json;
 use percent_encoding::percent_decode;
 use serde_json::Map;
@@ -16,8 +18,8 @@ pub(crate) const MAX_FORM: usize = 10_000;
 /// Why a form cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FormFault {
-    /// Behind its percent signs it is not UTF-8.
-    NotUtf8,
+    /// Behind its percent signs it is not text in its encoding.
+    NotText,
     /// More than [`MAX_FORM`] properties.
     TooMany,
 }
@@ -45,25 +47,50 @@ pub(crate) fn read_query(query: &str) -> Json {
         String::from_utf8(unescape(escaped).into_owned())
             .unwrap_or_else(|_| String::from_utf8_lossy(escaped).into_owned())
     };
-    let mut root = Json::Object(Map::new());
+    let mut properties = Properties::default();
     for (name, value) in raw_pairs(query.as_bytes()) {
-        insert(&mut root, &readable(name), readable(value));
+        properties.add(&readable(name), readable(value));
     }
-    finish(root)
+    properties.finish()
 }
 
 /// A form as a value.
-pub(crate) fn read_form(text: &[u8]) -> Result<Json, FormFault> {
-    let readable =
-        |bytes: Cow<'_, [u8]>| String::from_utf8(bytes.into_owned()).map_err(|_| FormFault::NotUtf8);
-    let mut root = Json::Object(Map::new());
+pub(crate) fn read_form(text: &[u8], encoding: &'static Encoding) -> Result<Json, FormFault> {
+    let readable = |bytes: &[u8]| {
+        let text = charset::decode(bytes, encoding).map_err(|_| FormFault::NotText)?;
+        Ok(text.into_owned())
+    };
+    let mut properties = Properties::default();
     for (count, (name, value)) in pairs(text).enumerate() {
         if count >= MAX_FORM {
             return Err(FormFault::TooMany);
         }
-        insert(&mut root, &readable(name)?, readable(value)?);
+        properties.add(&readable(&name)?, readable(&value)?);
     }
-    Ok(finish(root))
+    Ok(properties.finish())
+}
+
+/// A value that grows property by property.
+#[derive(Debug, Default)]
+pub(crate) struct Properties(Map<String, Json>);
+
+impl Properties {
+    /// Puts a value where its name leads.
+    pub(crate) fn add(&mut self, name: &str, value: String) {
+        let path = path_of(name).unwrap_or_else(|| vec![name]);
+        let mut root = Json::Object(std::mem::take(&mut self.0));
+        let placed = place(&mut root, &path, Json::String(value));
+        let Json::Object(map) = root else { return };
+        self.0 = map;
+        if let Err(value) = placed {
+            add(self.0.entry(name).or_insert(Json::Null), value);
+        }
+    }
+
+    /// The value that all of them make.
+    pub(crate) fn finish(self) -> Json {
+        finish(Json::Object(self.0))
+    }
 }
 
 /// A value as the list of properties that [`read_query`] reads back (numbers and truth values as text).
@@ -114,15 +141,6 @@ fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     }
     let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     Cow::Owned(percent_decode(&spaced).collect())
-}
-
-fn insert(root: &mut Json, name: &str, value: String) {
-    let path = path_of(name).unwrap_or_else(|| vec![name]);
-    if let Err(value) = place(root, &path, Json::String(value))
-        && let Json::Object(map) = root
-    {
-        add(map.entry(name).or_insert(Json::Null), value);
-    }
 }
 
 /// `a[b][]` as `a`, `b` and an empty name.
@@ -193,6 +211,7 @@ fn listed(value: Json) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use encoding_rs::UTF_8;
     use proptest::prelude::*;
 
     #[test]
@@ -219,20 +238,20 @@ mod tests {
             ("a=%00%0D%0A", r#"{"a":"\u0000\r\n"}"#),
         ] {
             assert_eq!(read_query(text).to_string(), expected, "{text}");
-            assert_eq!(read_form(text.as_bytes()).unwrap().to_string(), expected, "{text}");
+            assert_eq!(read_form(text.as_bytes(), UTF_8).unwrap().to_string(), expected, "{text}");
         }
     }
 
     #[test]
     fn what_is_not_utf8_is_refused_in_a_form_and_kept_in_a_query() {
-        assert_eq!(read_form(b"a=%FF"), Err(FormFault::NotUtf8));
-        assert_eq!(read_form(b"a=\xff"), Err(FormFault::NotUtf8));
+        assert_eq!(read_form(b"a=%FF", UTF_8), Err(FormFault::NotText));
+        assert_eq!(read_form(b"a=\xff", UTF_8), Err(FormFault::NotText));
         assert_eq!(read_query("a=%FF&%FE=b").to_string(), r#"{"a":"%FF","%FE":"b"}"#);
     }
 
     #[test]
     fn forms_have_bounds() {
-        assert_eq!(read_form("a=1&".repeat(MAX_FORM + 1).as_bytes()), Err(FormFault::TooMany));
+        assert_eq!(read_form("a=1&".repeat(MAX_FORM + 1).as_bytes(), UTF_8), Err(FormFault::TooMany));
         let deep = format!("a{}=1", "[b]".repeat(MAX_DEPTH));
         let read = read_query(&deep);
         assert_eq!(read.as_object().unwrap().keys().next().unwrap().len(), deep.len() - 2);
@@ -259,14 +278,14 @@ mod tests {
         fn hostile_text_never_panics(text in "[ab0\\[\\]=&%+F é]{0,60}") {
             let query = read_query(&text);
             prop_assert!(query.is_object());
-            if let Ok(form) = read_form(text.as_bytes()) {
+            if let Ok(form) = read_form(text.as_bytes(), UTF_8) {
                 prop_assert_eq!(form, query);
             }
         }
 
         #[test]
         fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(form) = read_form(&bytes) {
+            if let Ok(form) = read_form(&bytes, UTF_8) {
                 prop_assert!(form.is_object());
             }
         }

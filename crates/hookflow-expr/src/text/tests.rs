@@ -126,6 +126,13 @@ fn values_are_escaped_where_they_stand() {
         (Json, "[@{if n = 3}\"${ n }\"@{else}${ 'a' }@{end if}, ${ 'b' }]", r#"["3", "b"]"#),
         (Json, "{\"a\": \"@{if n = 3}${ webhook.body.text }@{end if}\"}", r#"{"a": "x \"y\" <z>\n&"}"#),
         (Markup, "<a b=\"${ webhook.body.text }\"/>", "<a b=\"x &quot;y&quot; &lt;z&gt;\n&amp;\"/>"),
+        (
+            Markup,
+            "<a>${ {'b': webhook.body.text} | xml }</a>",
+            "<a><b>x &quot;y&quot; &lt;z&gt;\n&amp;</b></a>",
+        ),
+        (Markup, "<a>${ {'b': 1} | xml | trim }</a>", "<a>&lt;b&gt;1&lt;/b&gt;</a>"),
+        (Markup, "<a>${ '<b/>' | json | trim('\"') }</a>", "<a>&lt;b/&gt;</a>"),
         (Form, "a=${ webhook.body.text }&b=1", "a=x+%22y%22+%3Cz%3E%0A%26&b=1"),
         (Url, "a/${ 'ü/..?' }", "a/%C3%BC%2F..%3F"),
         (Escape::Header, "Bearer ${ webhook.body.id }", "Bearer A-1"),

@@ -71,8 +71,9 @@ impl Webhook {
         }
         let auth = auth.and_then(|node| Auth::load(node, surroundings.credentials, diagnostics));
         let format = fields.take("body");
-        let limit = fields.take_entry("body_limit");
-        let body = BodySpec::load(format, limit.map(|(_, node)| node), surroundings.body_limit, diagnostics);
+        let xml = fields.take("xml");
+        let limit = fields.take_entry("body_limit").map(|(_, node)| node);
+        let body = BodySpec::load(format, xml, limit, surroundings.body_limit, diagnostics);
         let ack = fields.take("ack").and_then(|node| Ack::load(node, diagnostics));
         let timeout = fields.take("timeout").and_then(|node| read_timeout(node, diagnostics));
         let on_timeout = fields.take("on_timeout").and_then(|node| match node.plain() {

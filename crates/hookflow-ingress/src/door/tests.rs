@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod bodies;
 mod broken_store;
 mod order;
 mod wire;

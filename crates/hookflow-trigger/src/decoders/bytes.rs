@@ -9,12 +9,12 @@ pub(super) static BYTES: Decoder = Decoder {
     summary: "Any body, with any media type or none, as the one file `webhook.files[0]`; `webhook.body` is null.",
     suits: |_| true,
     takes: |_| true,
-    decode: |body, media_type| {
+    decode: |body| {
         let file = FilePart {
             name: "body".into(),
             filename: None,
-            media_type: media_type.map(|found| found.essence.clone()),
-            content: body.clone(),
+            media_type: body.media_type.map(|found| found.essence.clone()),
+            content: body.content.clone(),
         };
         Ok(Decoded { value: Json::Null, files: vec![file] })
     },

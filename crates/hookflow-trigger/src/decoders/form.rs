@@ -1,10 +1,10 @@
 //! `application/x-www-form-urlencoded`.
 
 use crate::DecodeRefusal;
-use crate::decoder::{Decoded, Decoder};
+use crate::decoder::{Decoded, Decoder, Encoded};
 use crate::media_type::MediaType;
 use crate::properties::{FormFault, read_form};
-use bytes::Bytes;
+use encoding_rs::UTF_8;
 
 pub(super) static FORM: Decoder = Decoder {
     name: "form",
@@ -14,18 +14,18 @@ pub(super) static FORM: Decoder = Decoder {
     decode,
 };
 
-fn decode(body: &Bytes, media_type: Option<&MediaType>) -> Result<Decoded, DecodeRefusal> {
-    // Another charset would hide behind the percent signs, where it cannot be told from UTF-8 with certainty.
-    if media_type.is_some_and(|media_type| !media_type.is_utf8()) {
+fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
+    let encoding = body.media_type.map_or(Ok(None), MediaType::charset)?.unwrap_or(UTF_8);
+    if !encoding.is_ascii_compatible() {
         return Err(DecodeRefusal::MediaType {
-            found: "a form in another charset".into(),
-            takes: "forms in UTF-8".into(),
+            found: format!("a form in {}", encoding.name()),
+            takes: "forms in UTF-8 and other charsets that contain ASCII".into(),
         });
     }
-    let value = read_form(body).map_err(|fault| {
+    let value = read_form(body.content, encoding).map_err(|fault| {
         DecodeRefusal::malformed(match fault {
-            FormFault::NotUtf8 => "the form is not UTF-8",
-            FormFault::TooMany => "the form has too many properties",
+            FormFault::NotText => format!("the form is not {}", encoding.name()),
+            FormFault::TooMany => "the form has too many properties".into(),
         })
     })?;
     Ok(Decoded { value, files: Vec::new() })

@@ -4,6 +4,7 @@ use super::{Event, Origin, Proof};
 use crate::headers::latin1;
 use crate::{BodySpec, DecodeRefusal, Head, ReplayId, Route};
 use bytes::Bytes;
+use hookflow_expr::XmlShape;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ struct Fields {
     received_at: Timestamp,
     base_url: Arc<str>,
     format: String,
+    /// The prefix of attributes, the key of text and the lists; the usual ones when it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    xml: Option<(String, String, Vec<String>)>,
     limit: u64,
 }
 
@@ -84,6 +88,9 @@ impl Event {
             received_at: head.received_at,
             base_url: Arc::clone(&head.base_url),
             format: parts.spec.format().to_owned(),
+            xml: Some(parts.spec.xml())
+                .filter(|xml| **xml != XmlShape::default())
+                .map(|xml| (xml.attributes.clone(), xml.text.clone(), xml.lists.clone())),
             limit: parts.spec.limit(),
         };
         // Every field has a JSON form; were that to change, reading the record back would say so.
@@ -116,6 +123,10 @@ impl Event {
             base_url: fields.base_url,
         };
         let spec = BodySpec::of_format(&fields.format, fields.limit).ok_or_else(|| unknown("body format"))?;
+        let spec = match fields.xml {
+            Some((attributes, text, lists)) => spec.with_xml(XmlShape { attributes, text, lists }),
+            None => spec,
+        };
         let Fields { flow, suffix, params, system, .. } = fields;
         let route = Route { flow, suffix, params, system };
         let replay =

@@ -3,12 +3,16 @@
 use super::{Event, Origin, Proof};
 use crate::{BodySpec, DecodeRefusal, Head, Received, Route, properties};
 use bytes::Bytes;
+use hookflow_expr::write_xml;
 use hookflow_text::Json;
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+/// Between the parts of a sample; it also stands in [`default_type`].
+const BOUNDARY: &str = "sample-of-a-form";
 
 /// A request as a flow's file describes it.
 #[derive(Debug, Clone)]
@@ -72,7 +76,7 @@ impl Event {
         at: Timestamp,
         base_url: Arc<str>,
     ) -> Result<Self, DecodeRefusal> {
-        Self::of_ours(Origin::Operator, sample, *spec, route, id.into(), (at, base_url))
+        Self::of_ours(Origin::Operator, sample, spec.clone(), route, id.into(), (at, base_url))
     }
 
     /// The event of a flow that another flow runs: `body` is what its `with` gave.
@@ -106,13 +110,34 @@ impl Event {
 
 fn write(value: &Json, spec: &BodySpec, headers: &HeaderMap) -> (Bytes, &'static str) {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_xml = spec.format() == "xml" || media_type.ends_with("/xml") || media_type.ends_with("+xml");
     let form = spec.format() == "form" || media_type.starts_with("application/x-www-form-urlencoded");
     let text = matches!(spec.format(), "text" | "bytes") || media_type.starts_with("text/");
     match value {
+        Json::Object(_) if spec.format() == "multipart" => (multipart(value).into(), default_type(spec)),
         Json::Object(_) if form => (properties::write(value).into(), default_type(spec)),
         Json::String(words) if text => (words.clone().into(), default_type(spec)),
-        value => (value.to_string().into(), "application/json"),
+        value => match is_xml.then(|| write_xml(value, spec.xml())) {
+            Some(Ok(text)) => (text.into(), "application/xml"),
+            // What has no XML form is refused as what it then is: no XML.
+            _ => (value.to_string().into(), "application/json"),
+        },
     }
+}
+
+/// The fields of a form as parts. A value in which the boundary stood would be the operator's own.
+fn multipart(value: &Json) -> String {
+    let form = properties::write(value);
+    let mut out = String::new();
+    for (name, value) in properties::pairs(form.as_bytes()) {
+        let (name, value) = (String::from_utf8_lossy(&name), String::from_utf8_lossy(&value));
+        let name = name.replace('"', "\\\"").replace(['\r', '\n'], " ");
+        out.push_str(&format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
+    }
+    out.push_str(&format!("--{BOUNDARY}--\r\n"));
+    out
 }
 
 fn default_type(spec: &BodySpec) -> &'static str {
@@ -120,6 +145,8 @@ fn default_type(spec: &BodySpec) -> &'static str {
         "form" => "application/x-www-form-urlencoded",
         "text" => "text/plain; charset=utf-8",
         "bytes" => "application/octet-stream",
+        "multipart" => "multipart/form-data; boundary=sample-of-a-form",
+        "xml" => "application/xml",
         _ => "application/json",
     }
 }

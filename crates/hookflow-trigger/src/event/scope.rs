@@ -65,10 +65,10 @@ impl Lookup for Event {
 }
 
 impl Event {
-    /// The body as text: as it was sent when it is UTF-8 (a byte order mark stays), else in base64.
+    /// The body as text, without its content encoding: as it is when it is UTF-8 (a byte order mark stays), else in base64.
     fn raw(&self) -> Json {
-        let wire = &self.0.wire;
-        Json::String(std::str::from_utf8(wire).map_or_else(|_| encoding::to_base64(wire), str::to_owned))
+        let body = &self.0.content;
+        Json::String(std::str::from_utf8(body).map_or_else(|_| encoding::to_base64(body), str::to_owned))
     }
 
     fn files(&self) -> Json {

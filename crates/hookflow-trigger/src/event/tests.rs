@@ -139,6 +139,64 @@ fn bodies_become_values_text_or_files() {
 }
 
 #[test]
+fn a_compressed_body_is_read_and_its_wire_bytes_kept() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, b"{\"a\":10.00}").unwrap();
+    let body = encoder.finish().unwrap();
+    let headers = [("content-type", b"application/json".as_slice()), ("content-encoding", b"gzip")];
+    let compressed = event(received(Method::POST, None, &headers, &body)).unwrap();
+    assert_eq!(read(&compressed, "body").as_deref(), Some("{\"a\":10.00}"));
+    assert_eq!(read(&compressed, "raw").as_deref(), Some("\"{\\\"a\\\":10.00}\""));
+    assert_eq!(compressed.wire_body(), &body);
+    assert_eq!(compressed.body_weight(), body.len() + 11);
+    let again = Event::from_record(compressed.to_record()).unwrap();
+    assert_eq!((again.wire_body(), whole(&again)), (compressed.wire_body(), whole(&compressed)));
+    let plain = event(received(Method::POST, None, &headers[..1], b"[1]")).unwrap();
+    assert_eq!(plain.body_weight(), 3);
+    let authenticated =
+        auth("none").verify(received(Method::POST, None, &headers, &body), Timestamp::UNIX_EPOCH).unwrap();
+    let refusal = decode(authenticated, &BodySpec::auto(10), route(), "e1").unwrap_err();
+    assert_eq!(refusal, DecodeRefusal::TooLarge { limit: 10 });
+}
+
+#[test]
+fn numbers_pass_whole() {
+    let body = b"{\"id\":123456789012345678901234567890,\"amount\":10.10,\"rate\":0.1000000000000000055511151231257827}";
+    let event = event(received(Method::POST, None, &[("content-type", b"application/json")], body)).unwrap();
+    assert_eq!(read(&event, "body").unwrap().as_bytes(), body);
+    let again = Event::from_record(event.to_record()).unwrap();
+    assert_eq!(read(&again, "body").unwrap().as_bytes(), body);
+}
+
+#[test]
+fn parts_of_a_form_are_fields_and_files() {
+    let body = b"--b\r\nContent-Disposition: form-data; name=\"order[id]\"\r\n\r\nA-1\r\n--b\r\n\
+        Content-Disposition: form-data; name=doc; filename=a.pdf\r\nContent-Type: application/pdf\r\n\r\n%PDF\xff\r\n--b--";
+    let headers = [("content-type", b"multipart/form-data; boundary=b".as_slice())];
+    let event = event(received(Method::POST, None, &headers, body)).unwrap();
+    assert_eq!(read(&event, "body").as_deref(), Some("{\"order\":{\"id\":\"A-1\"}}"));
+    assert_eq!(
+        read(&event, "files").unwrap(),
+        "[{\"name\":\"doc\",\"filename\":\"a.pdf\",\"type\":\"application/pdf\",\"size\":5,\
+         \"sha256\":\"6624d21d981c6657e39c887f34e01b3db7ab5131937d598e39b589bde09a690e\"}]"
+    );
+    assert_eq!(whole(&Event::from_record(event.to_record()).unwrap()), whole(&event));
+}
+
+#[test]
+fn a_record_keeps_the_shape_of_xml() {
+    let shape =
+        hookflow_expr::XmlShape { attributes: "_".into(), lists: vec!["a.b".into()], ..Default::default() };
+    let spec = BodySpec::auto(100).with_xml(shape);
+    let headers = [("content-type", b"text/xml".as_slice())];
+    let received = received(Method::POST, None, &headers, b"<a x='1'><b/></a>");
+    let authenticated = auth("none").verify(received, Timestamp::UNIX_EPOCH).unwrap();
+    let event = decode(authenticated, &spec, route(), "e1").unwrap();
+    assert_eq!(read(&event, "body").as_deref(), Some("{\"a\":{\"_x\":\"1\",\"b\":[\"\"]}}"));
+    assert_eq!(whole(&Event::from_record(event.to_record()).unwrap()), whole(&event));
+}
+
+#[test]
 fn the_query_is_the_body_of_get_and_delete() {
     for (method, expected) in
         [(Method::GET, "{\"a\":\"1\"}"), (Method::DELETE, "{\"a\":\"1\"}"), (Method::POST, "null")]
@@ -182,6 +240,14 @@ fn samples_become_the_events_they_describe() {
         assert_eq!(read(&event, "query").as_deref(), Some("{\"page\":\"1\",\"source\":[\"web\",\"app\"]}"));
         assert_eq!((event.origin(), event.credential()), (Origin::Operator, None));
     }
+    let document = serde_json::json!({"order": {"@id": "7", "item": ["A", "<B>"]}});
+    let sample = Sample { body: SampleBody::Value(document.clone()), ..Sample::default() };
+    assert_eq!(read(&make(sample, "xml").unwrap(), "body"), Some(document.to_string()));
+    let sample = Sample { body: SampleBody::Value(serde_json::json!({"a": 1, "b": 2})), ..Sample::default() };
+    assert_eq!(make(sample, "xml").unwrap_err().code().0, "body.media-type");
+    let fields = serde_json::json!({"a \"b\"": "x\r\ny", "c": {"d": ["1", "2"]}});
+    let sample = Sample { body: SampleBody::Value(fields.clone()), ..Sample::default() };
+    assert_eq!(read(&make(sample, "multipart").unwrap(), "body"), Some(fields.to_string()));
     let text = Sample { body: SampleBody::Value("hello".into()), ..Sample::default() };
     assert_eq!(read(&make(text, "text").unwrap(), "body").as_deref(), Some("\"hello\""));
     let bytes = Sample { body: SampleBody::Bytes(Bytes::from_static(b"\xff")), ..Sample::default() };
@@ -199,7 +265,7 @@ proptest! {
         body in proptest::collection::vec(any::<u8>(), 0..60),
         header in proptest::collection::vec(0x20_u8..=0xfe, 0..20),
         query in proptest::option::of("[a-z=&%\\[\\]0-9é]{0,30}"),
-        media_type in proptest::sample::select(vec!["application/json", "text/plain", "image/png", "application/x-www-form-urlencoded"]),
+        media_type in proptest::sample::select(vec!["application/json", "text/plain", "image/png", "application/x-www-form-urlencoded", "text/xml"]),
         get in any::<bool>(),
     ) {
         let header: Vec<u8> = header.into_iter().filter(|byte| *byte != 0x7f).collect();
