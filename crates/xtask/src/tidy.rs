@@ -52,11 +52,18 @@ struct Exception {
     reason: &'static str,
 }
 
-const EXCEPTIONS: &[Exception] = &[Exception {
-    rule: "tables",
-    file: "crates/hookflow-trigger/src/decoders.rs",
-    reason: "`bytes` suits every media type, so it is asked last",
-}];
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        rule: "tables",
+        file: "crates/hookflow-expr/src/functions.rs",
+        reason: "its files are families, and the list is in the order of the functions' names, which a test of its own holds",
+    },
+    Exception {
+        rule: "tables",
+        file: "crates/hookflow-trigger/src/decoders.rs",
+        reason: "`bytes` suits every media type, so it is asked last",
+    },
+];
 
 /// One place where a rule does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
