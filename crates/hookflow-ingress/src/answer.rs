@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hookflow_engine::{Conclusion, Duplicate, LiveFlow};
 use hookflow_flow::{Fault, FaultKind, OnTimeout, Reply};
 use hookflow_text::Code;
+use hookflow_trigger::HandshakeAnswer;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(crate) enum Outcome {
     Refused(Refusal),
     /// It asked whether the flow is there, and it is.
     Live,
+    /// It asked whether the webhook is ours, and it is.
+    Handshake(HandshakeAnswer),
     /// Its event is safe and nobody waits for the run.
     Queued { run: Arc<str>, live: Arc<LiveFlow> },
     /// Its event repeats another.
@@ -53,6 +56,7 @@ pub(crate) fn respond(outcome: Outcome, request_id: &RequestId) -> Answer {
     match outcome {
         Outcome::Refused(refusal) => no(&refusal.problem(), None, request_id),
         Outcome::Live => yes(StatusCode::OK, Bytes::new(), None, request_id),
+        Outcome::Handshake(answer) => handshake(answer, request_id),
         Outcome::Queued { run, live } => queued(&run, &live, request_id),
         Outcome::Repeated { duplicate, live } => repeated(&duplicate, Some(&live), request_id),
         Outcome::Concluded { run, conclusion } => concluded(&run, conclusion, request_id),
@@ -65,6 +69,13 @@ pub(crate) fn respond(outcome: Outcome, request_id: &RequestId) -> Answer {
             no(&problem.run(&run), Some(&run), request_id)
         }
     }
+}
+
+/// As its sender wants it: there is no run.
+fn handshake(HandshakeAnswer { status, headers, body }: HandshakeAnswer, request_id: &RequestId) -> Answer {
+    let mut answer = yes(status, body, None, request_id);
+    answer.response.headers_mut().extend(headers);
+    answer
 }
 
 fn concluded(run: &Arc<str>, conclusion: Conclusion, request_id: &RequestId) -> Answer {

@@ -7,7 +7,7 @@ use crate::receive::Arriving;
 use crate::refusal::Refusal;
 use hookflow_engine::{Admission, AdmitRefusal, Full, Generation, LiveFlow, Ticket};
 use hookflow_flow::{Enabled, Webhook};
-use hookflow_trigger::{Event, Head, Received, Route, decode};
+use hookflow_trigger::{Event, HandshakeAnswer, Head, Received, Route, decode};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use std::net::IpAddr;
@@ -55,12 +55,10 @@ async fn guard(
     if parts.method == Method::HEAD {
         return Ok(Outcome::Live);
     }
-    if !webhook.methods.contains(&parts.method) {
+    // A handshake's own method passes until it shows whether it is one.
+    let taken = webhook.methods.contains(&parts.method);
+    if !taken && !webhook.auth.has_handshake_by(&parts.method) {
         return Err(Refusal::Method(webhook.methods.allow()));
-    }
-    let limit = webhook.body.limit().min(limits.body);
-    if body.announced().is_some_and(|length| length > limit) {
-        return Err(Refusal::BodyTooLarge(limit));
     }
     let head = Head {
         method: parts.method,
@@ -71,10 +69,35 @@ async fn guard(
         received_at: clock.now(),
         base_url: Arc::clone(&generation.base_url),
     };
-    webhook.auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
+    if let Some(answer) = webhook.auth.answer_head(&head)? {
+        return Ok(Outcome::Handshake(answer));
+    }
+    if !taken && !webhook.auth.has_signed_handshake_by(&head.method) {
+        return Err(Refusal::Method(webhook.methods.allow()));
+    }
+    let limit = webhook.body.limit().min(limits.body);
+    if body.announced().is_some_and(|length| length > limit) {
+        return Err(Refusal::BodyTooLarge(limit));
+    }
+    // Who shows no credentials may still ask something that has to be read, which is short.
+    let may_ping = webhook.auth.may_ping(&head);
+    if !may_ping {
+        webhook.auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
+    }
     let body = body.read(limit, limits.body_timeout, clock).await?;
-    let event = judge(doorway, live, Received { head, body }, route, &knock.id).await?;
-    admit(doorway, live, webhook, event).await
+    if may_ping && let Some(answer) = webhook.auth.answer_ping(&head, &body)? {
+        return Ok(Outcome::Handshake(answer));
+    }
+    match judge(doorway, live, Received { head, body }, route, &knock.id).await? {
+        Passage::Event(event) => admit(doorway, live, webhook, event).await,
+        Passage::Handshake(answer) => Ok(Outcome::Handshake(answer)),
+    }
+}
+
+/// What becomes of a request whose body is read.
+enum Passage {
+    Event(Event),
+    Handshake(HandshakeAnswer),
 }
 
 /// The guards over the body. A large one, or one that may become large, is not worked on where others are served.
@@ -84,14 +107,21 @@ async fn judge(
     received: Received,
     route: Route,
     id: &Arc<str>,
-) -> Result<Event, Refusal> {
+) -> Result<Passage, Refusal> {
     let is_heavy =
         received.body.len() > AT_ONCE || received.head.headers.contains_key(header::CONTENT_ENCODING);
     let (live, id, now) = (Arc::clone(live), Arc::clone(id), doorway.clock.now());
     let work = move || {
         let webhook = live.flow.webhook.as_ref().ok_or(Refusal::UnknownRoute)?;
         let authenticated = webhook.auth.verify(received, now).map_err(Refusal::Unauthorized)?;
-        decode(authenticated, &webhook.body, route, id).map_err(Refusal::Body)
+        if let Some(answer) = webhook.auth.answer_signed(&authenticated)? {
+            return Ok(Passage::Handshake(answer));
+        }
+        // A handshake's method came this far.
+        if !webhook.methods.contains(&authenticated.head().method) {
+            return Err(Refusal::Method(webhook.methods.allow()));
+        }
+        decode(authenticated, &webhook.body, route, id).map(Passage::Event).map_err(Refusal::Body)
     };
     if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
 }

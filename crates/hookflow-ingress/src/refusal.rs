@@ -2,7 +2,7 @@
 
 use crate::problem::Problem;
 use hookflow_text::Code;
-use hookflow_trigger::{DecodeRefusal, Unauthorized};
+use hookflow_trigger::{DecodeRefusal, HandshakeRefusal, Unauthorized};
 use http::StatusCode;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) enum Refusal {
     Method(String),
     /// More body than this many bytes, announced or sent.
     BodyTooLarge(u64),
+    /// A handshake with a wrong token, or with words that are not repeated.
+    Handshake(HandshakeRefusal),
     /// No credential passes.
     Unauthorized(Unauthorized),
     /// The body did not come in time.
@@ -42,6 +44,12 @@ pub(crate) enum Refusal {
     Paused,
     /// The event could not be made safe.
     StoreUnavailable,
+}
+
+impl From<HandshakeRefusal> for Refusal {
+    fn from(why: HandshakeRefusal) -> Self {
+        Self::Handshake(why)
+    }
 }
 
 impl Refusal {
@@ -81,6 +89,9 @@ impl Refusal {
                     .detail(format!("at most {limit} bytes are taken"))
                     .closing()
             }
+            Self::Handshake(why) => {
+                Problem::new(why.status, Code("handshake.refused"), "The handshake is not answered")
+            }
             Self::Unauthorized(why) => {
                 let title = "The request is not authenticated";
                 let problem = Problem::new(StatusCode::UNAUTHORIZED, why.code(), title);
@@ -105,6 +116,7 @@ impl Refusal {
     pub(crate) fn reason(&self) -> Option<String> {
         match self {
             Self::Unauthorized(why) => Some(why.reason()),
+            Self::Handshake(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
             _ => None,
         }

@@ -48,6 +48,11 @@ pub trait SecretSource {
     /// # Errors
     /// A sentence for the person who wrote the file; never the secret.
     fn resolve(&self, reference: &SecretRef) -> Result<Vec<u8>, String>;
+
+    /// Whether what it gives stands in for the real thing, so that nothing can be told from its shape.
+    fn is_invented(&self) -> bool {
+        false
+    }
 }
 
 impl SecretRef {

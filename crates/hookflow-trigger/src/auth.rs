@@ -70,6 +70,11 @@ impl Unauthorized {
         self.reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
     }
 
+    /// The reason of the first credential as one word, for programs: `missing`, `mismatch`, `too-old` and the like.
+    pub fn word(&self) -> &'static str {
+        self.reasons.first().map_or("unknown", |(_, reason)| reason.word())
+    }
+
     /// The `WWW-Authenticate` of the answer.
     pub fn challenge(&self) -> Option<&'static str> {
         self.challenge
@@ -82,6 +87,11 @@ impl Unauthorized {
 }
 
 impl Auth {
+    /// This credential and no other.
+    pub fn by(credential: Arc<Credential>) -> Self {
+        Self(Rule::AnyOf(vec![credential]))
+    }
+
     /// Reads `none`, a credential's name or a list of names.
     pub fn load(node: &Node, credentials: &Credentials, diagnostics: &mut Diagnostics) -> Option<Self> {
         let items = match &node.value {

@@ -1,14 +1,20 @@
 //! What an authentication scheme is: how one kind of credential is loaded, checked and made.
 
 use crate::Head;
-use crate::headers::NotOne;
+use crate::headers::{NotOne, only_text};
 use crate::properties;
-use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Secret, SecretRef, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, Secret, SecretRef, SecretSource};
+use http::HeaderValue;
 use http::header::HeaderName;
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+use subtle::{Choice, ConstantTimeEq as _};
 
+/// The largest body that is read to find a proof in it: it is done before anybody is trusted.
+pub(crate) const MAX_READ: usize = 1 << 20;
 /// Shorter secrets can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
@@ -52,6 +58,11 @@ pub(crate) trait Verifier: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The keys of its signatures, for a handshake that answers with one.
+    fn keys(&self) -> &[Secret] {
+        &[]
+    }
+
     /// The preset it was loaded from.
     fn preset(&self) -> Option<&'static crate::Preset> {
         None
@@ -85,8 +96,10 @@ pub(crate) enum Reason {
     Unreadable(String),
     #[error("{0} is not what the credential requires")]
     Unexpected(String),
-    #[error("the timestamp is {seconds} s from now, more than the tolerance")]
-    OutOfWindow { seconds: u64 },
+    #[error("the timestamp is {age} s old, which is too old by {over} s")]
+    TooOld { age: u64, over: u64 },
+    #[error("the timestamp is {ahead} s ahead, which is too new by {over} s")]
+    TooNew { ahead: u64, over: u64 },
     #[error("the body is too large for a signature that stands in it")]
     TooLarge,
     #[error("no secret fits")]
@@ -94,6 +107,20 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// The reason as one word, for programs.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "missing",
+            Self::Repeated(_) => "repeated",
+            Self::Unreadable(_) => "unreadable",
+            Self::Unexpected(_) => "unexpected",
+            Self::TooOld { .. } => "too-old",
+            Self::TooNew { .. } => "too-new",
+            Self::TooLarge => "too-large",
+            Self::Mismatch => "mismatch",
+        }
+    }
+
     /// Why there is not exactly one readable header of this name.
     pub(crate) fn header(why: &NotOne, name: &HeaderName) -> Self {
         let what = format!("the header `{name}`");
@@ -118,6 +145,41 @@ pub(crate) enum Carrier {
 }
 
 impl Carrier {
+    /// What stands there, which must come exactly once.
+    pub(crate) fn read<'h>(&self, head: &'h Head) -> Result<Cow<'h, [u8]>, Reason> {
+        match self {
+            Self::Header(name) => only_text(&head.headers, name)
+                .map(|text| Cow::Borrowed(text.as_bytes()))
+                .map_err(|why| Reason::header(&why, name)),
+            Self::Query(name) => {
+                let what = || format!("the query's `{name}`");
+                let query = head.query.as_deref().unwrap_or_default().as_bytes();
+                let mut values = properties::pairs(query).filter(|(key, _)| **key == *name.as_bytes());
+                let (_, value) = values.next().ok_or_else(|| Reason::Missing(what()))?;
+                if values.next().is_some() { Err(Reason::Repeated(what())) } else { Ok(value) }
+            }
+        }
+    }
+
+    /// Puts a secret there.
+    pub(crate) fn write(&self, head: &mut Head, secret: &[u8]) -> Result<(), CannotSign> {
+        match self {
+            Self::Header(name) => {
+                let mut value = HeaderValue::from_bytes(secret)
+                    .map_err(|_| CannotSign("the secret cannot stand in a header".into()))?;
+                value.set_sensitive(true);
+                head.headers.insert(name, value);
+            }
+            Self::Query(name) => {
+                let mut pairs = form_urlencoded::Serializer::new(head.query.take().unwrap_or_default());
+                let secret =
+                    std::str::from_utf8(secret).map_err(|_| CannotSign("the secret is not text".into()))?;
+                head.query = Some(pairs.append_pair(name, secret).finish());
+            }
+        }
+        Ok(())
+    }
+
     /// Takes it out of a request.
     pub(crate) fn remove_from(&self, head: &mut Head) {
         match self {
@@ -133,6 +195,23 @@ impl Carrier {
             }
         }
     }
+}
+
+/// The body as JSON, for a proof that stands in it.
+pub(crate) fn read_json(body: &[u8]) -> Result<Json, Reason> {
+    if body.len() > MAX_READ {
+        return Err(Reason::TooLarge);
+    }
+    serde_json::from_slice(body).map_err(|_| Reason::Unreadable("the JSON body".into()))
+}
+
+/// Whether what was presented is one of the secrets. Digests have one length, so neither the length of a secret nor
+/// how far it agrees shows in the time.
+pub(crate) fn is_any(presented: &[u8], secrets: &[Secret]) -> Choice {
+    let presented = Sha256::digest(presented);
+    secrets
+        .iter()
+        .fold(Choice::from(0), |fits, secret| fits | Sha256::digest(secret.expose()).ct_eq(&presented))
 }
 
 /// Reads secrets for the schemes, which never see where one comes from.

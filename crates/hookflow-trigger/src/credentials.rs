@@ -1,7 +1,8 @@
 //! The named credentials of `config/credentials.yaml`.
 
 use crate::auth_scheme::{AuthScheme, CannotSign, Secrets, Verifier};
-use crate::{Head, Preset, auth_schemes};
+use crate::handshake::Switch;
+use crate::{Handshake, Head, Preset, auth_schemes};
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub struct Credential {
     name: Arc<str>,
     scheme: &'static AuthScheme,
     verifier: Box<dyn Verifier>,
+    handshake: Option<Switch>,
 }
 
 impl Credentials {
@@ -80,9 +82,17 @@ impl Credential {
         let names: Vec<_> = auth_schemes().iter().map(|scheme| scheme.name).collect();
         let word = kind.one_of(&names, diagnostics)?;
         let scheme = *auth_schemes().iter().find(|scheme| scheme.name == word)?;
-        let verifier = (scheme.load)(&mut fields, &Secrets { source }, diagnostics);
+        let secrets = Secrets { source };
+        let verifier = (scheme.load)(&mut fields, &secrets, diagnostics);
+        // What a handshake needs depends on the credential's own part.
+        let handshake = if let Some(verifier) = &verifier {
+            Switch::load(&mut fields, &**verifier, &secrets, diagnostics)
+        } else {
+            fields.know(&["handshake", "verify_token"]);
+            Ok(None)
+        };
         fields.finish(diagnostics);
-        Some(Self { name: Arc::clone(name), scheme, verifier: verifier? })
+        Some(Self { name: Arc::clone(name), scheme, verifier: verifier?, handshake: handshake.ok()? })
     }
 
     /// Its name.
@@ -100,12 +110,21 @@ impl Credential {
         self.verifier.preset()
     }
 
+    /// The handshake that it switches on.
+    pub fn handshake(&self) -> Option<&'static Handshake> {
+        self.handshake.as_ref().map(Switch::handshake)
+    }
+
     /// Adds to a request what a right sender would add: headers, or a field of the query.
     ///
     /// # Errors
     /// When the proof has to stand in the body itself.
     pub fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign> {
         self.verifier.sign(head, body, now)
+    }
+
+    pub(crate) fn switch(&self) -> Option<&Switch> {
+        self.handshake.as_ref()
     }
 
     pub(crate) fn verifier(&self) -> &dyn Verifier {

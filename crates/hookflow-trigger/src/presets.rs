@@ -2,16 +2,22 @@
 //!
 //! The table itself is `presets.yaml`, so that a preset is by construction something that a user could write.
 
-use hookflow_text::{Diagnostics, Fields, Node, Source, parse};
+use crate::auth_scheme::{Secrets, Verifier};
+use crate::auth_schemes::load_preset;
+use hookflow_text::{Code, Diagnostics, Fields, Node, Source, nearest, parse};
 use std::sync::LazyLock;
 
-/// A named set of parameters of the `hmac` scheme.
+/// A named set of parameters of a type of credential, or a sender's way that is code.
 #[derive(Debug)]
 pub struct Preset {
     name: String,
     aliases: Vec<String>,
     sender: String,
+    /// `hmac` or `token`.
+    kind: String,
+    /// A map of parameters; of a way that is code, its description.
     parameters: Node,
+    is_code: bool,
 }
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| read(&mut Diagnostics::default()));
@@ -25,6 +31,38 @@ pub fn presets() -> &'static [Preset] {
 pub(crate) fn find(word: &str) -> Option<&'static Preset> {
     let word = word.replace('-', "_");
     PRESETS.iter().find(|preset| preset.names().any(|name| name == word))
+}
+
+/// What the preset at `node` means, with what stands beside it.
+pub(crate) fn load(
+    node: &Node,
+    fields: &mut Fields<'_>,
+    secrets: &Secrets<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Box<dyn Verifier>> {
+    let found = find_or_say(node, diagnostics);
+    if found.is_none() {
+        fields.know(&["secret", "secrets", "public_key"]);
+    }
+    load_preset(found?, fields, secrets, diagnostics)
+}
+
+fn find_or_say(node: &Node, diagnostics: &mut Diagnostics) -> Option<&'static Preset> {
+    let name = node.as_str(diagnostics)?;
+    let found = find(name);
+    if found.is_none() {
+        let names = presets().iter().flat_map(Preset::names);
+        let diagnostic = diagnostics.error(
+            Code("auth.unknown-preset"),
+            &node.span,
+            format!("there is no preset `{name}`"),
+        );
+        match nearest(name, names) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help("without a preset, name the `header` that holds the signature"),
+        };
+    }
+    found
 }
 
 impl Preset {
@@ -43,8 +81,16 @@ impl Preset {
         &self.sender
     }
 
-    /// The parameters, as a credential of type `hmac` would write them out.
+    /// The type of credential that it is a case of.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The parameters, as a credential of its type would write them out; of a way that is code, a comment.
     pub fn parameters(&self) -> String {
+        if self.is_code {
+            return self.parameters.text().lines().flat_map(|line| ["# ", line, "\n"]).collect();
+        }
         // In the table they stand two levels deep.
         let lines = self.parameters.span.text().lines();
         lines.flat_map(|line| [line.strip_prefix("    ").unwrap_or(line), "\n"]).collect()
@@ -71,9 +117,24 @@ impl Preset {
             None => Vec::new(),
         };
         let sender = fields.require("sender", diagnostics)?.as_str(diagnostics)?.to_owned();
-        let parameters = fields.require("parameters", diagnostics)?.clone();
+        let kind = match fields.take("type") {
+            Some(node) => node.one_of(&["hmac", "token"], diagnostics)?,
+            None => "hmac",
+        };
+        let code = fields.take("code");
+        let parameters = match code {
+            Some(node) => node,
+            None => fields.require("parameters", diagnostics)?,
+        };
         fields.finish(diagnostics);
-        Some(Self { name: name.to_owned(), aliases, sender, parameters })
+        Some(Self {
+            name: name.to_owned(),
+            aliases,
+            sender,
+            kind: kind.to_owned(),
+            parameters: parameters.clone(),
+            is_code: code.is_some(),
+        })
     }
 }
 
@@ -87,7 +148,7 @@ mod tests {
         let read = read(&mut diagnostics);
         assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
         let names: Vec<_> = read.iter().map(|preset| preset.name.clone()).collect();
-        assert_eq!(names.len(), 44);
+        assert_eq!(names.len(), 57);
         assert!(names.is_sorted());
         assert!(
             read.iter()

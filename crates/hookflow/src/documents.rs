@@ -126,6 +126,11 @@ fn the_schemes_and_presets_are_documented() {
         text.push_str(&format!("| {names} | {} |\n", cell(preset.sender())));
     }
     assert_written("authentication.md", "presets", &text);
+    let mut text = "| `handshake` | |\n|---|---|\n".to_owned();
+    for handshake in hookflow_trigger::handshakes() {
+        text.push_str(&format!("| `{}` | {} |\n", handshake.name, cell(handshake.summary)));
+    }
+    assert_written("authentication.md", "handshakes", &text);
     let slack = hookflow_trigger::presets().iter().find(|preset| preset.name() == "slack").unwrap();
     assert_written(
         "authentication.md",
@@ -202,7 +207,7 @@ fn every_credential_in_the_documentation_is_sound() {
     let text = fs::read_to_string(root().join("docs/authentication.md")).unwrap();
     let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
     let blocks: Vec<_> = blocks.filter(|block| block.contains("type: ")).collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         let mut diagnostics = Diagnostics::default();
         let root = parse(&Source::new("docs/authentication.md", block), &mut diagnostics).unwrap();

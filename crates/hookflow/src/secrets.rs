@@ -61,6 +61,10 @@ impl FolderSecrets {
 }
 
 impl SecretSource for FolderSecrets {
+    fn is_invented(&self) -> bool {
+        self.mode == SecretMode::Invent
+    }
+
     fn resolve(&self, reference: &SecretRef) -> Result<Vec<u8>, String> {
         if self.mode == SecretMode::Invent {
             return Ok(INVENTED.into());

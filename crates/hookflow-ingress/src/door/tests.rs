@@ -4,5 +4,6 @@ mod answers;
 mod bench;
 mod bodies;
 mod broken_store;
+mod handshakes;
 mod order;
 mod wire;

@@ -1,21 +1,25 @@
 //! Signatures: the one declarative scheme that nearly every sender's way of signing is a case of.
 //!
 //! A [`Recipe`] says where the signature stands, which bytes are signed and how; presets are recipes under a name.
-//! The received signature is decoded and compared with the computed one over its full length in constant time; every
-//! secret is tried, whichever fits.
+//! The received signature is decoded and compared with the computed one over its full length in constant time, or
+//! verified with a public key; every key is tried, whichever fits. A few senders sign in ways that are no case of it:
+//! those are code, in `hmac/senders.rs`.
 
 mod algorithm;
 mod content;
 mod material;
+mod public_key;
 mod recipe;
+mod senders;
 mod signature;
 mod window;
 
 use self::material::Material;
+use self::public_key::PublicKey;
 use self::recipe::Recipe;
 use crate::auth_scheme::{AuthScheme, CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier};
 use crate::{Head, Preset, presets};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Secret, nearest};
+use hookflow_text::{Code, Diagnostics, Fields, Secret};
 use jiff::Timestamp;
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -26,12 +30,21 @@ pub(super) static HMAC: AuthScheme = AuthScheme {
     load,
 };
 
+/// The most signatures of one request that are verified with public keys, which takes time.
+const MOST_VERIFIED: usize = 8;
+
 #[derive(Debug)]
 struct Hmac {
     preset: Option<&'static Preset>,
     recipe: Recipe,
+    keys: Keys,
+}
+
+#[derive(Debug)]
+enum Keys {
     /// As the recipe's `key` makes them of what is configured.
-    keys: Vec<Secret>,
+    Secret(Vec<Secret>),
+    Public(Vec<PublicKey>),
 }
 
 fn load(
@@ -39,18 +52,28 @@ fn load(
     secrets: &Secrets<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Verifier>> {
-    let loaded = secrets.any(fields, "secret", "secrets", diagnostics);
-    let (preset, recipe) = match fields.take("preset") {
-        Some(node) => {
-            refuse_parameters(fields, diagnostics);
-            let preset = find_preset(node, diagnostics)?;
-            (Some(preset), preset_recipe(preset)?)
-        }
-        None => (None, Recipe::load(fields, diagnostics)?),
+    if let Some(node) = fields.take("preset") {
+        return presets::load(node, fields, secrets, diagnostics);
+    }
+    let Some(recipe) = Recipe::load(fields, diagnostics) else {
+        fields.know(&["secret", "secrets", "public_key"]);
+        return None;
     };
-    let keys: Vec<_> =
-        loaded?.into_iter().map(|(node, secret)| recipe.key.make(&secret, &node, diagnostics)).collect();
-    Some(Box::new(Hmac { preset, recipe, keys: keys.into_iter().collect::<Option<_>>()? }))
+    Hmac::load(None, recipe, fields, secrets, diagnostics)
+}
+
+/// What a preset of this type means, with what stands beside it.
+pub(super) fn load_preset(
+    preset: &'static Preset,
+    fields: &mut Fields<'_>,
+    secrets: &Secrets<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Box<dyn Verifier>> {
+    refuse_parameters(fields, diagnostics);
+    match senders::find(preset.name()) {
+        Some(sender) => (sender.load)(preset, fields, secrets, diagnostics),
+        None => Hmac::load(Some(preset), preset_recipe(preset)?, fields, secrets, diagnostics),
+    }
 }
 
 /// What a preset says is one whole: a parameter beside it would make another scheme under the same name.
@@ -64,24 +87,6 @@ fn refuse_parameters(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn find_preset(node: &Node, diagnostics: &mut Diagnostics) -> Option<&'static Preset> {
-    let name = node.as_str(diagnostics)?;
-    let found = presets::find(name);
-    if found.is_none() {
-        let names = presets().iter().flat_map(Preset::names);
-        let diagnostic = diagnostics.error(
-            Code("auth.unknown-preset"),
-            &node.span,
-            format!("there is no preset `{name}`"),
-        );
-        match nearest(name, names) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.help("without a preset, name the `header` that holds the signature"),
-        };
-    }
-    found
-}
-
 /// A preset's parameters go through the same loader as a file's; a test loads them all.
 fn preset_recipe(preset: &Preset) -> Option<Recipe> {
     let mut diagnostics = Diagnostics::default();
@@ -89,6 +94,60 @@ fn preset_recipe(preset: &Preset) -> Option<Recipe> {
     let recipe = Recipe::load(&mut fields, &mut diagnostics);
     fields.finish(&mut diagnostics);
     recipe.filter(|_| diagnostics.is_empty())
+}
+
+impl Hmac {
+    fn load(
+        preset: Option<&'static Preset>,
+        recipe: Recipe,
+        fields: &mut Fields<'_>,
+        secrets: &Secrets<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Box<dyn Verifier>> {
+        let keys = if let Some(kind) = recipe.algorithm.key_kind() {
+            Keys::Public(PublicKey::load(fields, kind, &recipe.key, secrets, diagnostics)?)
+        } else {
+            let loaded = secrets.any(fields, "secret", "secrets", diagnostics)?;
+            let keys: Vec<_> = loaded
+                .into_iter()
+                .map(|(node, secret)| recipe.key.make(&secret, &node, diagnostics))
+                .collect();
+            Keys::Secret(keys.into_iter().collect::<Option<_>>()?)
+        };
+        Some(Box::new(Self { preset, recipe, keys }))
+    }
+
+    /// Whether one of the received signatures is right for this URL.
+    fn fits(
+        &self,
+        received: &[Vec<u8>],
+        material: &Material<'_>,
+        timestamp: Option<&str>,
+        url: &str,
+    ) -> Result<Choice, Reason> {
+        let mut fits = Choice::from(0);
+        match &self.keys {
+            Keys::Secret(keys) => {
+                for key in keys {
+                    let expected = self.recipe.digest(key.expose(), material, timestamp, url)?;
+                    fits |= received
+                        .iter()
+                        .fold(Choice::from(0), |fits, candidate| fits | candidate.ct_eq(&expected));
+                }
+            }
+            Keys::Public(keys) => {
+                let content = self.recipe.digest(&[], material, timestamp, url)?;
+                let verified = keys.iter().any(|key| {
+                    let mut candidates = received.iter().take(MOST_VERIFIED);
+                    self.recipe.algorithm.key_kind().is_some_and(|kind| {
+                        candidates.any(|candidate| key.verifies(kind.making(), &content, candidate))
+                    })
+                });
+                fits |= Choice::from(u8::from(verified));
+            }
+        }
+        Ok(fits)
+    }
 }
 
 impl Verifier for Hmac {
@@ -106,24 +165,30 @@ impl Verifier for Hmac {
         recipe.check_body_hash(&material)?;
         let mut fits = Choice::from(0);
         for url in recipe.urls(head) {
-            for key in &self.keys {
-                let expected = recipe.digest(key.expose(), &material, timestamp.as_deref(), &url)?;
-                fits |= received
-                    .iter()
-                    .fold(Choice::from(0), |fits, candidate| fits | candidate.ct_eq(&expected));
-            }
+            fits |= self.fits(&received, &material, timestamp.as_deref(), &url)?;
         }
         if fits.into() { recipe.replay_id(&material) } else { Err(Reason::Mismatch) }
     }
 
     fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign> {
-        let key = self.keys.first().ok_or_else(|| CannotSign("there is no secret".into()))?;
+        let key = self.keys().first().ok_or_else(only_the_sender)?;
         self.recipe.sign(key.expose(), head, body, now)
+    }
+
+    fn keys(&self) -> &[Secret] {
+        match &self.keys {
+            Keys::Secret(keys) => keys,
+            Keys::Public(_) => &[],
+        }
     }
 
     fn preset(&self) -> Option<&'static Preset> {
         self.preset
     }
+}
+
+fn only_the_sender() -> CannotSign {
+    CannotSign("only the sender has the private key".into())
 }
 
 #[cfg(test)]

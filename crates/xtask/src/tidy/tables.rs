@@ -10,8 +10,10 @@ const TABLES: &[&str] = &[
     "decoders",
     "endpoints",
     "functions",
+    "handshakes",
     "pages",
     "sections",
+    "senders",
     "step_kinds",
 ];
 

@@ -20,6 +20,10 @@ const CREDENTIALS: &str = "
 partner: {type: basic, username: acme, password: {env: PASSWORD}}
 mobile: {type: api_key, header: X-Api-Key, keys: [{env: KEY}]}
 inovector: {type: hmac, preset: inovector, secret: {env: SECRET}}
+x: {type: hmac, preset: x, secret: {env: SECRET}, handshake: x}
+slack: {type: hmac, preset: slack, secret: {env: SECRET}, handshake: slack}
+woo: {type: hmac, preset: woocommerce, secret: {env: SECRET}, handshake: woocommerce}
+meta: {type: hmac, preset: meta, secret: {env: SECRET}, handshake: meta, verify_token: {env: TOKEN}}
 ";
 
 const FLOWS: &[&str] = &[
@@ -212,7 +216,13 @@ impl Request {
     }
 
     /// As Inovector signs.
-    pub(super) fn signed(mut self, bench: &Bench) -> Self {
+    pub(super) fn signed(self, bench: &Bench) -> Self {
+        self.signed_by(bench, "inovector")
+    }
+
+    /// As the sender of a credential signs now.
+    pub(super) fn signed_by(mut self, bench: &Bench, credential: &str) -> Self {
+        const NAMES: [&str; 3] = ["x-signature", "x-slack-signature", "x-slack-request-timestamp"];
         let mut head = hookflow_trigger::Head {
             method: http::Method::POST,
             path: self.path.clone(),
@@ -222,10 +232,11 @@ impl Request {
             received_at: Timestamp::UNIX_EPOCH,
             base_url: "https://hooks.example".into(),
         };
-        let credential = bench.credentials.get("inovector").unwrap();
-        credential.sign(&mut head, self.body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
-        for (_, value) in &head.headers {
-            self = self.header("X-Signature", value.to_str().unwrap());
+        let credential = bench.credentials.get(credential).unwrap();
+        credential.sign(&mut head, self.body.as_bytes(), Clock::system().now()).unwrap();
+        for (name, value) in &head.headers {
+            let name = NAMES.into_iter().find(|known| name == known).unwrap();
+            self = self.header(name, value.to_str().unwrap());
         }
         self
     }

@@ -1,5 +1,6 @@
 //! Digests, the encodings they travel in, and the keys they are made with.
 
+use super::public_key::KeyKind;
 use crate::encoding;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Secret};
@@ -14,13 +15,19 @@ pub(super) enum Algorithm {
     HmacSha512,
     /// A plain SHA-256 over content that holds the secret.
     KeyedSha256,
+    /// Verified with a public key.
+    Ed25519,
+    /// Verified with a public key; the signature is DER.
+    EcdsaP256Sha256,
 }
 
-const ALGORITHMS: [(&str, Algorithm); 7] = [
+const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("hmac-sha256", Algorithm::HmacSha256),
     ("hmac-sha1", Algorithm::HmacSha1),
     ("hmac-sha512", Algorithm::HmacSha512),
     ("keyed-sha256", Algorithm::KeyedSha256),
+    ("ed25519", Algorithm::Ed25519),
+    ("ecdsa-p256-sha256", Algorithm::EcdsaP256Sha256),
     ("sha1", Algorithm::HmacSha1),
     ("sha256", Algorithm::HmacSha256),
     ("sha512", Algorithm::HmacSha512),
@@ -31,6 +38,15 @@ impl Algorithm {
         word(node, &ALGORITHMS, diagnostics)
     }
 
+    /// The kind of public key that it is verified with, when it is.
+    pub(super) fn key_kind(self) -> Option<KeyKind> {
+        match self {
+            Self::Ed25519 => Some(KeyKind::Ed25519),
+            Self::EcdsaP256Sha256 => Some(KeyKind::P256),
+            Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512 | Self::KeyedSha256 => None,
+        }
+    }
+
     /// A digest that is fed piece by piece.
     pub(super) fn begin(self, key: &[u8]) -> Digester {
         // An HMAC takes a key of any length: the error that the type allows does not occur.
@@ -39,6 +55,7 @@ impl Algorithm {
             Self::HmacSha256 => Hmac::new_from_slice(key).map(Digester::HmacSha256),
             Self::HmacSha512 => Hmac::new_from_slice(key).map(Digester::HmacSha512),
             Self::KeyedSha256 => Ok(Digester::Sha256(Sha256::new())),
+            Self::Ed25519 | Self::EcdsaP256Sha256 => Ok(Digester::Whole(Vec::new())),
         };
         begun.unwrap_or(Digester::None)
     }
@@ -50,6 +67,8 @@ pub(super) enum Digester {
     HmacSha256(Hmac<Sha256>),
     HmacSha512(Hmac<Sha512>),
     Sha256(Sha256),
+    /// The content itself, for algorithms that take it whole.
+    Whole(Vec<u8>),
     /// Equal to no signature.
     None,
 }
@@ -61,6 +80,7 @@ impl Digester {
             Self::HmacSha256(mac) => mac.update(bytes),
             Self::HmacSha512(mac) => mac.update(bytes),
             Self::Sha256(hash) => hash.update(bytes),
+            Self::Whole(content) => content.extend_from_slice(bytes),
             Self::None => {}
         }
     }
@@ -71,6 +91,7 @@ impl Digester {
             Self::HmacSha256(mac) => mac.finalize().into_bytes().to_vec(),
             Self::HmacSha512(mac) => mac.finalize().into_bytes().to_vec(),
             Self::Sha256(hash) => hash.finalize().to_vec(),
+            Self::Whole(content) => content,
             Self::None => Vec::new(),
         }
     }
@@ -120,6 +141,11 @@ pub(super) struct KeyRule {
 }
 
 impl KeyRule {
+    /// A secret that is written in an encoding.
+    pub(super) fn decoded(encoding: Encoding) -> Self {
+        Self { strip_prefix: None, decode: Some(encoding), sha1: false }
+    }
+
     pub(super) fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut fields = Fields::of(node, "a `key`", diagnostics)?;
         let strip_prefix = match fields.take("strip_prefix") {
@@ -144,9 +170,7 @@ impl KeyRule {
 
     /// The key of a secret that stands at `node`.
     pub(super) fn make(&self, secret: &Secret, node: &Node, diagnostics: &mut Diagnostics) -> Option<Secret> {
-        let bytes = secret.expose();
-        let bytes =
-            self.strip_prefix.as_ref().and_then(|it| bytes.strip_prefix(it.as_bytes())).unwrap_or(bytes);
+        let bytes = self.strip(secret.expose());
         let made = match self.decode {
             None => Some(bytes.to_vec()),
             Some(encoding) => std::str::from_utf8(bytes).ok().and_then(|text| encoding.decode(text)),
@@ -168,6 +192,16 @@ impl KeyRule {
                 .help("copy the whole secret as the sender shows it");
         }
         key
+    }
+
+    /// The bytes of a public key that is written as text; without a `decode` it is base64.
+    pub(super) fn public(&self, text: &str) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(self.strip(text.as_bytes())).ok()?;
+        self.decode.unwrap_or(Encoding::Base64).decode(text)
+    }
+
+    fn strip<'k>(&self, bytes: &'k [u8]) -> &'k [u8] {
+        self.strip_prefix.as_ref().and_then(|it| bytes.strip_prefix(it.as_bytes())).unwrap_or(bytes)
     }
 }
 

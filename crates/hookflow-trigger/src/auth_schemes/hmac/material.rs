@@ -1,20 +1,17 @@
 //! The parts of a request that a signature may stand in or cover, read when they are asked for.
 
-use crate::auth_scheme::Reason;
+use crate::auth_scheme::{MAX_READ, Reason, read_json};
 use crate::headers::{load_name, only_text};
 use crate::{Head, properties};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
 use http::header::HeaderName;
 use std::cell::OnceCell;
 
-/// The largest body that is read to find a signature in it: it is done before anybody is trusted.
-const MAX_READ: usize = 1 << 20;
-
 /// A request under judgement.
 pub(super) struct Material<'r> {
     pub(super) head: &'r Head,
     pub(super) body: &'r [u8],
-    json: OnceCell<Option<Json>>,
+    json: OnceCell<Result<Json, Reason>>,
 }
 
 impl<'r> Material<'r> {
@@ -23,9 +20,7 @@ impl<'r> Material<'r> {
     }
 
     fn json(&self, path: &str) -> Result<String, Reason> {
-        self.bounded()?;
-        let root = self.json.get_or_init(|| serde_json::from_slice(self.body).ok());
-        let root = root.as_ref().ok_or_else(|| Reason::Unreadable("the JSON body".into()))?;
+        let root = self.json.get_or_init(|| read_json(self.body)).as_ref().map_err(Clone::clone)?;
         match path.split('.').try_fold(root, |value, name| value.get(name)) {
             Some(Json::String(text)) => Ok(text.clone()),
             Some(Json::Number(number)) => Ok(number.to_string()),

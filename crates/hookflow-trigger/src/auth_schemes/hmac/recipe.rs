@@ -39,7 +39,7 @@ const REMEMBER_WITHOUT_WINDOW: Duration = Duration::from_hours(72);
 #[derive(Debug, Clone)]
 pub(super) struct Recipe {
     pub(super) signature: Signature,
-    algorithm: Algorithm,
+    pub(super) algorithm: Algorithm,
     pub(super) key: KeyRule,
     content: Content,
     window: Option<Window>,

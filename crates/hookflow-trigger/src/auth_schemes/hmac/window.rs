@@ -5,7 +5,7 @@ use super::material::{Material, Place};
 use super::signature::Signature;
 use crate::auth_scheme::Reason;
 use hookflow_text::{Code, Diagnostics, Fields, Node};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// How long senders' own libraries accept a signature, where they say.
@@ -78,23 +78,23 @@ impl Window {
             TimeSource::At(place) => place.read(material)?,
             TimeSource::Beside(key) => signature.companion(key, material)?,
         };
-        let away = self.away(&text, now).ok_or_else(|| Reason::Unreadable("the timestamp".into()))?;
-        match self.tolerance {
-            Some(tolerance) if away > tolerance => Err(Reason::OutOfWindow { seconds: away.as_secs() }),
-            _ => Ok(text),
+        let age = self.age(&text, now).ok_or_else(|| Reason::Unreadable("the timestamp".into()))?;
+        if let Some(tolerance) = self.tolerance {
+            near_enough(age, tolerance)?;
         }
+        Ok(text)
     }
 
-    /// How far from now; compared in the sender's own unit.
-    fn away(&self, text: &str, now: Timestamp) -> Option<Duration> {
+    /// How old it is; compared in the sender's own unit.
+    fn age(&self, text: &str, now: Timestamp) -> Option<SignedDuration> {
         let whole = || {
             let sound = text.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
             text.parse::<i64>().ok().filter(|_| sound)
         };
         Some(match self.format {
-            TimeFormat::Unix => Duration::from_secs(whole()?.abs_diff(now.as_second())),
-            TimeFormat::UnixMs => Duration::from_millis(whole()?.abs_diff(now.as_millisecond())),
-            TimeFormat::Rfc3339 => text.parse::<Timestamp>().ok()?.duration_since(now).unsigned_abs(),
+            TimeFormat::Unix => SignedDuration::from_secs(now.as_second() - whole()?),
+            TimeFormat::UnixMs => SignedDuration::from_millis(now.as_millisecond() - whole()?),
+            TimeFormat::Rfc3339 => now.duration_since(text.parse::<Timestamp>().ok()?),
         })
     }
 
@@ -106,4 +106,18 @@ impl Window {
             TimeFormat::Rfc3339 => now.to_string(),
         }
     }
+}
+
+/// Holds an age against a tolerance, in both directions.
+pub(super) fn near_enough(age: SignedDuration, tolerance: Duration) -> Result<(), Reason> {
+    let away = age.unsigned_abs();
+    let Some(over) = away.checked_sub(tolerance).filter(|over| !over.is_zero()) else { return Ok(()) };
+    // Rounded up: nothing is too old by 0 s.
+    let over = over.as_secs() + u64::from(over.subsec_nanos() > 0);
+    let seconds = away.as_secs();
+    Err(if age.is_positive() {
+        Reason::TooOld { age: seconds, over }
+    } else {
+        Reason::TooNew { ahead: seconds, over }
+    })
 }

@@ -1,0 +1,39 @@
+//! The table of handshakes, in alphabetic order.
+
+mod braintree;
+mod discord;
+mod dropbox;
+mod meta;
+mod microsoft_graph;
+mod okta;
+mod slack;
+mod trello;
+mod twitch;
+mod woocommerce;
+mod x;
+mod xero;
+mod zoom;
+
+use crate::Handshake;
+
+/// Every handshake.
+static HANDSHAKES: &[&Handshake] = &[
+    &braintree::BRAINTREE,
+    &discord::DISCORD,
+    &dropbox::DROPBOX,
+    &meta::META,
+    &microsoft_graph::MICROSOFT_GRAPH,
+    &okta::OKTA,
+    &slack::SLACK,
+    &trello::TRELLO,
+    &twitch::TWITCH,
+    &woocommerce::WOOCOMMERCE,
+    &x::X,
+    &xero::XERO,
+    &zoom::ZOOM,
+];
+
+/// The senders that ask whether a webhook is ours.
+pub fn handshakes() -> &'static [&'static Handshake] {
+    HANDSHAKES
+}
