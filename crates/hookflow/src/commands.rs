@@ -2,10 +2,13 @@
 
 mod check;
 mod completions;
+mod credential;
 mod init;
 mod serve;
+mod sign;
 mod r#try;
 mod urls;
+mod verify;
 
 use crate::command::{Command, Verdict};
 use crate::terminal::Terminal;
@@ -17,10 +20,13 @@ use std::process::ExitCode;
 static ALL: &[&Command] = &[
     &check::COMMAND,
     &completions::COMMAND,
+    &credential::COMMAND,
     &init::COMMAND,
     &serve::COMMAND,
+    &sign::COMMAND,
     &r#try::COMMAND,
     &urls::COMMAND,
+    &verify::COMMAND,
 ];
 
 /// What the command line looks like.

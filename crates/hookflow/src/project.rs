@@ -30,6 +30,8 @@ pub(crate) enum SecretMode {
     Make,
     /// From where the files say; nothing is made.
     Read,
+    /// From where the files say, and nothing stands in for what would be made.
+    Exact,
     /// None is read: all are invented.
     Invent,
 }
@@ -80,17 +82,38 @@ impl Project {
         let mut files = Files::new(folder);
         let secrets = FolderSecrets::new(folder, environment, mode);
         check_config_folder(&files, &mut diagnostics);
-
-        let mut root = read_or_empty(&mut files, "config/hookflow.yaml", &mut diagnostics);
-        environment.overlay(&mut root, &mut diagnostics);
-        let config = Config::read(&root, &secrets, &mut diagnostics);
-
-        let root = read_or_empty(&mut files, "config/credentials.yaml", &mut diagnostics);
-        let credentials = Credentials::load(&root, &secrets, &mut diagnostics);
-
+        let (config, credentials) = read_config(&mut files, environment, &secrets, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, config.public.limits.body, &mut diagnostics);
         Self { config, flows, files: files.count(), made: secrets.made(), diagnostics }
     }
+}
+
+/// Reads the configuration and the credentials of a folder, and nothing else of it.
+pub(crate) fn read_credentials(
+    folder: &Path,
+    environment: &Environment,
+    mode: SecretMode,
+    diagnostics: &mut Diagnostics,
+) -> anyhow::Result<(Config, Credentials)> {
+    if !folder.is_dir() {
+        bail!("there is no folder `{}`", folder.display());
+    }
+    let secrets = FolderSecrets::new(folder, environment, mode);
+    Ok(read_config(&mut Files::new(folder), environment, &secrets, diagnostics))
+}
+
+fn read_config(
+    files: &mut Files,
+    environment: &Environment,
+    secrets: &FolderSecrets,
+    diagnostics: &mut Diagnostics,
+) -> (Config, Credentials) {
+    let mut root = read_or_empty(files, "config/hookflow.yaml", diagnostics);
+    environment.overlay(&mut root, diagnostics);
+    let config = Config::read(&root, secrets, diagnostics);
+    let root = read_or_empty(files, "config/credentials.yaml", diagnostics);
+    let credentials = Credentials::load(&root, secrets, diagnostics);
+    (config, credentials)
 }
 
 /// Runs `work` with a stack that deep expressions do not exhaust.

@@ -86,6 +86,7 @@ impl SecretSource for FolderSecrets {
                         SecretMode::Make => self.make(&path),
                         // `serve` would make it, so it is not missing.
                         SecretMode::Read | SecretMode::Invent => Ok(INVENTED.into()),
+                        SecretMode::Exact => Err("it does not exist; `hookflow serve` makes it".into()),
                     },
                     Err(error) if error.kind() == ErrorKind::NotFound => Err("it does not exist".into()),
                     Err(error) => Err(error.to_string()),

@@ -194,3 +194,99 @@ fn the_command_line_explains_itself() {
     assert!(out(&hookflow(folder.path(), &["completions", "bash"])).contains("_hookflow"));
     assert!(out(&hookflow(folder.path(), &["--version"])).starts_with("hookflow "));
 }
+
+/// A folder with a signed flow, and the program in it with the flow's secret.
+fn signed_shop() -> (tempfile::TempDir, impl Fn(&[&str]) -> Output) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("config")).unwrap();
+    fs::create_dir_all(folder.path().join("flows")).unwrap();
+    let file = "shop: {type: hmac, preset: shopify, secret: {env: SHOP_SECRET}}\n\
+                chats: {type: hmac, preset: slack, secret: {env: SHOP_SECRET}, handshake: slack}\n\
+                bot: {type: hmac, preset: discord, public_key: {env: BOT_KEY}}\n";
+    fs::write(folder.path().join("config/credentials.yaml"), file).unwrap();
+    let flow = "flow: orders\nwebhook: {auth: [chats, shop]}\nsteps: [{respond: {status: 200}}]\n";
+    fs::write(folder.path().join("flows/orders.yaml"), flow).unwrap();
+    fs::write(folder.path().join("it's.json"), "{\"a\": 10.00}").unwrap();
+    let path = folder.path().to_owned();
+    let run = move |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookflow"));
+        command.env_clear().env("SHOP_SECRET", "a secret of twenty bytes");
+        command.env("BOT_KEY", "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+        command.current_dir(&path).args(arguments).output().unwrap()
+    };
+    (folder, run)
+}
+
+#[test]
+fn what_is_signed_is_accepted() {
+    let (folder, run) = signed_shop();
+    let signed = run(&["sign", "shop", "--body", "it's.json"]);
+    assert_eq!(signed.status.code(), Some(0), "{}", err(&signed));
+    let curl = out(&signed);
+    assert!(curl.starts_with("curl -g -X POST 'http://127.0.0.1:8080/hook/orders' \\\n"), "{curl}");
+    assert!(
+        curl.contains("-H 'x-shopify-hmac-sha256: ") && curl.contains("-H 'content-type: application/json'")
+    );
+    assert!(curl.ends_with("  --data-binary '@it'\\''s.json'\n"), "{curl}");
+
+    for credential in ["shop", "chats"] {
+        let signed = run(&["sign", credential, "--body", "it's.json", "--format", "json"]);
+        fs::write(folder.path().join("request.json"), &signed.stdout).unwrap();
+        let verified = run(&["verify", credential, "--request", "request.json"]);
+        assert_eq!(
+            (verified.status.code(), out(&verified)),
+            (Some(0), format!("accepted by `{credential}`\n"))
+        );
+    }
+    let late = run(&["verify", "chats", "--request", "request.json", "--now", "1"]);
+    assert_eq!(late.status.code(), Some(1));
+    assert!(out(&late).starts_with("refused by `chats`: the timestamp is "), "{}", out(&late));
+    let other = run(&["verify", "shop", "--request", "request.json", "--format", "json"]);
+    assert_eq!(other.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&other.stdout).unwrap();
+    assert_eq!((&told["accepted"], &told["why"]), (&false.into(), &"missing".into()));
+
+    for (arguments, expected) in [
+        (&["verify", "shop", "--request", "none.json"][..], "`none.json` cannot be read"),
+        (&["verify", "shp", "--request", "request.json"], "did you mean `shop`?"),
+        (&["sign", "bot", "--body", "it's.json"], "`--url` is needed: no flow takes the credential `bot`"),
+        (
+            &["sign", "bot", "--body", "it's.json", "--url", "http://a/"],
+            "only the sender has the private key",
+        ),
+        (&["sign", "shop", "--body", "it's.json", "--url", "a"], "`a` is not a URL"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(err(&output).contains(expected), "{}", err(&output));
+    }
+}
+
+#[test]
+fn credentials_and_presets_are_shown() {
+    let (_folder, run) = signed_shop();
+    let listed = run(&["credential", "list"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", err(&listed));
+    assert_eq!(
+        out(&listed),
+        "bot    hmac     discord\nchats  hmac     slack  handshake slack\nshop   hmac     shopify\n"
+    );
+    let shown = out(&run(&["credential", "show", "chats"]));
+    assert!(
+        shown.starts_with("# chats: Slack\ntype: hmac\n") && shown.ends_with("handshake: slack\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("content: 'v0:{timestamp}:{body}'\n") && !shown.contains("twenty bytes"),
+        "{shown}"
+    );
+    // A preset is there without a folder of its own.
+    let shown = run(&["credential", "show", "hmac-raw", "--dir", "none", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!((&told["name"], &told["parameters"]["header"]), (&"hmac_raw".into(), &"x-signature".into()));
+    let all = out(&run(&["credential", "list", "--presets"]));
+    assert!(all.lines().count() > 50 && all.contains("aws_sns"), "{all}");
+    let none = run(&["credential", "show", "githb"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(err(&none).contains("did you mean `github`?"), "{}", err(&none));
+}
