@@ -100,7 +100,7 @@ pub(crate) enum Reason {
     TooOld { age: u64, over: u64 },
     #[error("the timestamp is {ahead} s ahead, which is too new by {over} s")]
     TooNew { ahead: u64, over: u64 },
-    #[error("the body is too large for a signature that stands in it")]
+    #[error("the body is too large to be read before its sender is known")]
     TooLarge,
     #[error("no secret fits")]
     Mismatch,

@@ -148,7 +148,7 @@ mod tests {
         let read = read(&mut diagnostics);
         assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
         let names: Vec<_> = read.iter().map(|preset| preset.name.clone()).collect();
-        assert_eq!(names.len(), 57);
+        assert_eq!(names.len(), 58);
         assert!(names.is_sorted());
         assert!(
             read.iter()

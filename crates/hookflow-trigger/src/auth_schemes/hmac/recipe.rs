@@ -5,19 +5,21 @@ use super::content::{Content, Filling};
 use super::material::{Material, Place};
 use super::signature::Signature;
 use super::window::{TimeSource, Window};
-use crate::auth_scheme::{CannotSign, Reason, ReplayId};
+use crate::auth_scheme::{CannotSign, MAX_READ, Reason, ReplayId};
 use crate::headers::{load_name, only_text};
-use crate::{Head, properties};
+use crate::{DecodeRefusal, Head, content_encoding, properties};
+use bytes::Bytes;
 use hookflow_text::{Code, Diagnostics, Fields, Node};
 use http::HeaderValue;
 use http::header::HeaderName;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 
 /// The keys of a recipe as they stand beside `secret`.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "header",
     "prefix",
     "encoding",
@@ -30,6 +32,7 @@ pub(super) const KEYS: [&str; 12] = [
     "body_hash",
     "url_ports",
     "id",
+    "body",
 ];
 
 /// How long an ID is remembered when the scheme has no timestamp: senders try again for days.
@@ -48,6 +51,8 @@ pub(super) struct Recipe {
     /// Whether the URL is tried with and without its scheme's port.
     both_ports: bool,
     id: Option<Place>,
+    /// Whether the body is signed as it is behind its `Content-Encoding`.
+    decoded: bool,
 }
 
 /// A header that must have a value, or with a `*` before it, hold it.
@@ -86,6 +91,9 @@ impl Recipe {
             .take("url_ports")
             .map_or(Some("as_sent"), |it| it.one_of(&["as_sent", "both"], diagnostics));
         let id_node = fields.take("id");
+        let form = fields
+            .take("body")
+            .map_or(Some("as_received"), |it| it.one_of(&["as_received", "content_decoded"], diagnostics));
         let (signature, content) = (signature?, content?);
         let window = match window_node {
             Some(node) => Some(Window::load(node, &signature, diagnostics)?),
@@ -105,6 +113,7 @@ impl Recipe {
             body_hash: body_hash?,
             both_ports: ports? == "both",
             id,
+            decoded: form? == "content_decoded",
         };
         let at = |node: Option<&Node>| node.map_or_else(|| fields.span().clone(), |node| node.span.clone());
         let wrong = recipe.contradictions();
@@ -168,6 +177,21 @@ impl Recipe {
             }
         }
         Ok(())
+    }
+
+    /// The body as it was signed. It is decoded before anybody is trusted, so there is less room than for others.
+    pub(super) fn signed_body<'b>(&self, head: &Head, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Reason> {
+        if !self.decoded {
+            return Ok(Cow::Borrowed(body));
+        }
+        if body.len() > MAX_READ {
+            return Err(Reason::TooLarge);
+        }
+        let decoded = content_encoding::undo(&head.headers, &Bytes::copy_from_slice(body), MAX_READ as u64);
+        decoded.map(|body| Cow::Owned(body.to_vec())).map_err(|why| match why {
+            DecodeRefusal::TooLarge { .. } => Reason::TooLarge,
+            _ => Reason::Unreadable("the content encoding".into()),
+        })
     }
 
     /// The timestamp as sent, when there is one and it is near enough to now.
