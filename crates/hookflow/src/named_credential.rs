@@ -54,7 +54,11 @@ impl NamedCredential {
         };
         match credentials.get(name) {
             Some(credential) => Ok(Self { credential: Arc::clone(credential), base_url: base_url.into() }),
-            None if diagnostics.has_errors() => {
+            // One that has mistakes stands in the file all the same, unless the file cannot be read at all.
+            None if diagnostics.has_errors()
+                && (credentials.names().any(|known| known == name)
+                    || credentials.names().next().is_none()) =>
+            {
                 report::write(&diagnostics, terminal)?;
                 bail!("there is no sound credential `{name}`")
             }

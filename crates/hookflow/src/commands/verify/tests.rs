@@ -197,6 +197,7 @@ fn what_cannot_be_judged_is_no_refusal() {
             "s",
             "there is no credential `it`",
         ),
+        ("its: {type: hmac, preset: github, secret: {env: SECRET}}", "{}", "", "did you mean `its`?"),
         ("it: {type: hmac, preset: githb, secret: {env: SECRET}}", "{}", "s", "did you mean `github`?"),
         (
             "it: {type: hmac, preset: github, secret: {file: a, create: true}}",
