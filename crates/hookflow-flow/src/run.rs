@@ -14,7 +14,7 @@ use crate::plan::Pc;
 use crate::{Effect, End, Fact, Fault, FaultKind, Place, Plan, Reply, StepNumber};
 use fiber::{Fiber, Fork, State};
 use hookflow_expr::Env;
-use hookflow_text::{Code, Json};
+use hookflow_text::{Code, Json, weight};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
 use scope::{Results, View};
@@ -24,6 +24,8 @@ use thiserror::Error;
 
 /// How many instructions a run may execute.
 const MAX_INSTRUCTIONS: u64 = 1_000_000;
+/// How many instructions a slice has.
+const SLICE: u64 = 1_000;
 /// How many effects a run may ask for; its journal holds no more facts than this.
 const MAX_EFFECTS: u64 = 10_000;
 /// How many bytes the results of a run may hold.
@@ -64,6 +66,8 @@ pub struct Run {
     failing: Option<Fault>,
     end: Option<End>,
     instructions: u64,
+    /// After so many instructions the run lets others go first.
+    slice: u64,
     asked: u64,
     bytes: usize,
 }
@@ -87,6 +91,26 @@ impl Run {
         run.advance();
         let effects = std::mem::take(&mut run.effects);
         (run, effects)
+    }
+
+    /// The same, but [`Run::begin`], [`Run::on`] and [`Run::go_on`] return after some 1,000 instructions, so that a long
+    /// computation holds up nobody: as long as [`Run::is_ready`], the run is to go on.
+    pub fn begin_in_slices(plan: Arc<Plan>, start: Start) -> (Self, Vec<Effect>) {
+        let mut run = Self::new(plan, start);
+        run.slice = SLICE;
+        let effects = run.go_on();
+        (run, effects)
+    }
+
+    /// Whether the run has more to do without a fact.
+    pub fn is_ready(&self) -> bool {
+        self.end.is_none() && !self.ready.is_empty()
+    }
+
+    /// Goes on where the last slice ended.
+    pub fn go_on(&mut self) -> Vec<Effect> {
+        self.advance();
+        std::mem::take(&mut self.effects)
     }
 
     /// Folds in a fact and returns what the run wants done next. A fact for a place that is not open is ignored.
@@ -154,6 +178,7 @@ impl Run {
             failing: None,
             end: None,
             instructions: 0,
+            slice: u64::MAX,
             asked: 0,
             bytes: 0,
         }
@@ -192,6 +217,7 @@ impl Run {
     /// Runs every fiber until it waits or is done.
     fn advance(&mut self) {
         let plan = Arc::clone(&self.plan);
+        let pause = self.instructions.saturating_add(self.slice);
         while self.end.is_none() {
             let Some(fiber) = self.ready.pop_front() else { break };
             // An entry may be stale: the fiber has gone on, or its place holds another.
@@ -205,6 +231,10 @@ impl Run {
             while self.end.is_none()
                 && self.fibers.get(fiber).is_some_and(|fiber| fiber.state == State::Ready)
             {
+                if self.instructions >= pause {
+                    self.ready.push_front(fiber);
+                    return;
+                }
                 self.instructions += 1;
                 if self.instructions > MAX_INSTRUCTIONS {
                     let message = format!("the run executed more than {MAX_INSTRUCTIONS} instructions");
@@ -224,13 +254,19 @@ impl Run {
     }
 
     fn keep(&mut self, fiber: usize, step: StepNumber, value: Arc<Json>) -> Result<(), Fault> {
-        self.bytes = self.bytes.saturating_add(scope::weight(&value));
+        self.spend(weight(&value))?;
+        let place = self.place(fiber, step);
+        Arc::make_mut(&mut self.results).insert(place, value);
+        Ok(())
+    }
+
+    /// Counts bytes that the run holds.
+    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_RESULT_BYTES {
             let message = format!("the results of the run hold more than {} MiB", MAX_RESULT_BYTES >> 20);
             return Err(Fault::new(FaultKind::Limit, Code("run.limit"), message));
         }
-        let place = self.place(fiber, step);
-        Arc::make_mut(&mut self.results).insert(place, value);
         Ok(())
     }
 

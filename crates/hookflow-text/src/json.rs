@@ -5,6 +5,25 @@ use crate::{Code, Diagnostics, Node, NodeValue, Scalar, Style};
 /// A JSON value. Numbers keep their spelling (`10.10`, 30-digit integers), objects their order.
 pub type Json = serde_json::Value;
 
+/// About how many bytes a value takes in memory, which is many times its text when it is made of small parts.
+pub fn weight(value: &Json) -> usize {
+    /// A list grows by doubling, so half of its room may be empty.
+    const ITEM: usize = 2 * size_of::<Json>();
+    /// An object's entry: the key's own frame, its hash and its place in the index.
+    const ENTRY: usize = size_of::<String>() + 32;
+    /// The least that an allocation takes.
+    const ALLOCATION: usize = 16;
+    match value {
+        Json::Null | Json::Bool(_) => ITEM,
+        Json::Number(_) => ITEM + ALLOCATION,
+        Json::String(text) => ITEM + ALLOCATION + text.len(),
+        Json::Array(items) => ITEM + items.iter().map(weight).sum::<usize>(),
+        Json::Object(map) => {
+            ITEM + map.iter().map(|(key, value)| ENTRY + key.len() + weight(value)).sum::<usize>()
+        }
+    }
+}
+
 impl Node {
     /// The value of this node as JSON, by YAML 1.2's core schema: `null ~`, `true false`, integers
     /// (decimal, `0x`, `0o`), floats; everything else is text. Keys are text as written.

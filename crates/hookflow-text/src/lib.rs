@@ -16,7 +16,7 @@ mod tree;
 pub use amounts::{Rate, parse_duration, parse_size};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use fields::Fields;
-pub use json::Json;
+pub use json::{Json, weight};
 pub use nearest::nearest;
 pub use secret::{Secret, SecretRef, SecretSource};
 pub use span::{Position, Source, Span};

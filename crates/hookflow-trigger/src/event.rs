@@ -13,7 +13,7 @@ pub use self::sample::{Sample, SampleBody};
 use crate::decoder::FilePart;
 use crate::{Authenticated, BodySpec, DecodeRefusal, Head, ReplayId, Route};
 use bytes::Bytes;
-use hookflow_text::Json;
+use hookflow_text::{Json, weight};
 use http::Method;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -46,6 +46,8 @@ struct Parts {
     /// The body without its content encoding; the wire bytes when it had none.
     content: Bytes,
     value: Arc<Json>,
+    /// What the value takes in memory.
+    weight: usize,
     files: Vec<FilePart>,
     query: OnceLock<Arc<Json>>,
     raw: OnceLock<Arc<Json>>,
@@ -100,6 +102,7 @@ impl Event {
             spec,
             wire,
             content,
+            weight: weight(&value),
             value,
             files: decoded.files,
             query,
@@ -153,10 +156,12 @@ impl Event {
         &self.0.wire
     }
 
-    /// How many bytes of body it holds: those from the wire, and what they were decoded to if that is another text.
+    /// How many bytes of memory its body takes: those from the wire, what they were decompressed to, and the value they
+    /// were decoded to, which is many times the text when it is made of small parts.
     pub fn body_weight(&self) -> usize {
-        let Parts { wire, content, .. } = &*self.0;
-        if wire.as_ptr() == content.as_ptr() { wire.len() } else { wire.len() + content.len() }
+        let Parts { wire, content, weight, .. } = &*self.0;
+        let again = if wire.as_ptr() == content.as_ptr() { 0 } else { content.len() };
+        wire.len() + again + weight
     }
 
     /// `webhook.query`.

@@ -74,6 +74,11 @@ fn a_call_that_cannot_be_made_is_refused() {
     refuses(&with("  - http: {method: POST}\n"), "yaml.missing-key", "needs `url`");
     refuses(&with("  - http: {url: warehouse/items}\n"), "http.url", "not a whole URL");
     refuses(&with("  - http: {url: 'ftp://x.example/'}\n"), "http.url", "begins with `http://`");
+    refuses(
+        &with("  - http: {url: '${ webhook.body.base }/items'}\n"),
+        "http.url",
+        "one template that gives all of it",
+    );
     refuses(&with("  - http: {url: 'https://a:b@x.example/'}\n"), "http.url", "no user or password");
     refuses(&with("  - http: {url: 'https://x.example', method: FETCH}\n"), "yaml.word", "expected one of");
     refuses(

@@ -1,12 +1,13 @@
 //! One instruction after the other.
 
 use super::fiber::{Active, Fiber, State};
+use super::unwind::fault_of;
 use super::{MAX_EFFECTS, Open, Run};
 use crate::plan::{Branch, Instruction, Pc};
 use crate::step_kind::{Asks, Stop};
 use crate::{Ask, Effect, End, Fact, Fault, FaultKind, Outcome, StepNumber};
 use hookflow_expr::EvalError;
-use hookflow_text::{Code, Json};
+use hookflow_text::{Code, Json, weight};
 use std::sync::Arc;
 
 impl Run {
@@ -34,10 +35,7 @@ impl Run {
                     let name = self.name(*step);
                     let effect =
                         telling.tell(&self.env(fiber, *step), &name).map_err(|stop| (*step, stop))?;
-                    if let Effect::Reply(reply) = &effect {
-                        self.reply = Some(reply.clone());
-                    }
-                    self.effects.push(effect);
+                    self.tell(effect).map_err(|fault| (*step, fault.into()))?;
                 }
                 self.go(fiber, None);
             }
@@ -56,6 +54,8 @@ impl Run {
                     Some(collect) => Some(collect.eval(&self.env(fiber, *step)).map_err(at(*step))?),
                     None => None,
                 };
+                let bytes = value.as_deref().map_or(0, weight);
+                self.spend(bytes).map_err(|fault| (*step, fault.into()))?;
                 self.finish_turn(fiber, value);
             }
             Instruction::Raise { step, failure } => {
@@ -93,11 +93,7 @@ impl Run {
     }
 
     fn ask(&mut self, fiber: usize, step: StepNumber, request: &dyn Asks) -> Result<(), (StepNumber, Stop)> {
-        self.asked += 1;
-        if self.asked > MAX_EFFECTS {
-            let message = format!("the run made more than {MAX_EFFECTS} calls");
-            return Err((step, Fault::new(FaultKind::Limit, Code("run.limit"), message).into()));
-        }
+        self.count_effect().map_err(|fault| (step, fault.into()))?;
         let verb = self.plan.step(step).map_or("", |info| info.verb);
         let place = self.place(fiber, step);
         if !self.known.contains_key(&place) {
@@ -105,11 +101,51 @@ impl Run {
             let step_name = self.name(step);
             let ask =
                 Ask { place: place.clone(), verb, attempt: 1, not_before: None, deadline, step: step_name };
-            let effect = request.ask(&self.env(fiber, step), ask).map_err(|stop| (step, stop))?;
-            self.effects.push(effect);
+            match request.ask(&self.env(fiber, step), ask) {
+                Ok(effect) => self.effects.push(effect),
+                Err(stop) => return Err((step, self.not_asked(fiber, step, request, stop))),
+            }
         }
         self.open.insert(place, Open { fiber, verb });
         self.with(fiber, |fiber| fiber.state = State::Waiting);
+        Ok(())
+    }
+
+    /// A request that could not be made: its step holds a result like that of one that failed.
+    fn not_asked(&mut self, fiber: usize, step: StepNumber, request: &dyn Asks, stop: Stop) -> Stop {
+        let mut fault = fault_of(stop);
+        fault.step = Some(self.name(step).to_string());
+        let outcome = Outcome::Failed { kind: fault.kind, message: fault.message.clone() };
+        let (mut result, _) = request.settle(&outcome, 0);
+        if let Json::Object(map) = &mut result {
+            map.insert("error".to_owned(), fault.to_json());
+        }
+        self.keep(fiber, step, Arc::new(result)).err().unwrap_or(fault).into()
+    }
+
+    /// A tell counts against the run's bounds like an ask.
+    fn tell(&mut self, effect: Effect) -> Result<(), Fault> {
+        self.count_effect()?;
+        match &effect {
+            Effect::Log(line) => {
+                self.spend(line.text.len() + line.fields.values().map(weight).sum::<usize>())?;
+            }
+            Effect::Reply(reply) => {
+                self.spend(reply.body.len())?;
+                self.reply = Some(reply.clone());
+            }
+            Effect::Call(..) => {}
+        }
+        self.effects.push(effect);
+        Ok(())
+    }
+
+    fn count_effect(&mut self) -> Result<(), Fault> {
+        self.asked += 1;
+        if self.asked > MAX_EFFECTS {
+            let message = format!("the run asked for more than {MAX_EFFECTS} effects");
+            return Err(Fault::new(FaultKind::Limit, Code("run.limit"), message));
+        }
         Ok(())
     }
 

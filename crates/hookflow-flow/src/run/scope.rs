@@ -127,19 +127,6 @@ pub(super) fn chance(seed: &[u8; 16], step: StepNumber, turns: &[Turn]) -> [u8; 
     chance
 }
 
-/// About how many bytes a value holds in memory.
-pub(super) fn weight(value: &Json) -> usize {
-    const SLOT: usize = 32;
-    match value {
-        Json::Null | Json::Bool(_) | Json::Number(_) => SLOT,
-        Json::String(text) => SLOT + text.len(),
-        Json::Array(items) => SLOT + items.iter().map(weight).sum::<usize>(),
-        Json::Object(map) => {
-            SLOT + map.iter().map(|(key, value)| SLOT + key.len() + weight(value)).sum::<usize>()
-        }
-    }
-}
-
 /// What a value is, in words for a message.
 pub(super) fn kind(value: &Json) -> &'static str {
     match value {

@@ -68,6 +68,42 @@ fn on_error_continue_keeps_what_there_is() {
 }
 
 #[test]
+fn a_call_that_could_not_be_made_failed_like_one_that_was() {
+    let steps = "  - id: a\n    on_error: continue\n    http: {url: 'https://x.example/${ webhook.body.nothing }'}\n  - respond: {json: {ok: '${ steps.a.ok }', kind: '${ steps.a.error.kind }', tries: '${ steps.a.attempts }'}}\n";
+    assert_eq!(body(&run_with(steps, &mut never)), json!({"ok": false, "kind": "expression", "tries": 0}));
+}
+
+#[test]
+fn what_is_collected_and_told_counts_against_the_bounds() {
+    let each = |body: &str| {
+        format!(
+            "  - for: i\n    in: range(10000)\n    do: [{body}]\n    collect: '\"x\" * 10000'\n  - respond: {{}}\n"
+        )
+    };
+    let rehearsal = run_with(&each(""), &mut never);
+    assert_eq!(fault(&rehearsal).code, "run.limit", "{:?}", fault(&rehearsal));
+    let rehearsal = run_with(&each("{log: '${ \"x\" * 10000 }'}"), &mut never);
+    assert_eq!(fault(&rehearsal).code, "run.limit");
+    assert!(rehearsal.log.len() < 4_000, "{}", rehearsal.log.len());
+}
+
+#[test]
+fn a_run_in_slices_is_the_same_run() {
+    let steps = "  - id: all\n    for: a\n    in: range(2000)\n    do: []\n    collect: a\n  - respond: {json: '${ steps.all | length }'}\n";
+    let flow = flow(&format!("{HEAD}{steps}"));
+    let (whole, _) = Run::begin(Arc::clone(&flow.plan), start(sample_event(&flow)));
+    let (mut run, mut effects) = Run::begin_in_slices(Arc::clone(&flow.plan), start(sample_event(&flow)));
+    let mut slices = 1;
+    while run.is_ready() {
+        effects.extend(run.go_on());
+        slices += 1;
+    }
+    assert!(slices >= 3, "{slices}");
+    assert_eq!((run.end(), run.reply()), (whole.end(), whole.reply()));
+    assert_eq!(run.reply().unwrap().body, "2000");
+}
+
+#[test]
 fn on_error_steps_see_the_error_and_the_run_goes_on() {
     let steps = "  - id: a\n    fail: no luck\n    code: luck\n    on_error:\n      - {id: seen, set: {why: '${ error.message }', code: '${ error.code }'}}\n  - respond: {json: '${ steps.seen }'}\n";
     assert_eq!(body(&run_with(steps, &mut never)), json!({"why": "no luck", "code": "luck"}));

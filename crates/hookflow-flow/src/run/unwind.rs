@@ -10,10 +10,7 @@ use std::sync::Arc;
 impl Run {
     /// Unwinds to the innermost handler; without one, the turn, and in the end the run, fails.
     pub(super) fn raise(&mut self, fiber: usize, step: StepNumber, why: Stop) {
-        let mut fault = match why {
-            Stop::Fault(fault) => *fault,
-            Stop::Eval(error) => expression_fault(&error),
-        };
+        let mut fault = fault_of(why);
         if fault.step.is_none() {
             fault.step = Some(self.name(step).to_string());
         }
@@ -58,6 +55,14 @@ impl Run {
                 self.end = Some(End::Failed(fault));
             }
         }
+    }
+}
+
+/// What a stop says of itself.
+pub(super) fn fault_of(stop: Stop) -> Fault {
+    match stop {
+        Stop::Fault(fault) => *fault,
+        Stop::Eval(error) => expression_fault(&error),
     }
 }
 

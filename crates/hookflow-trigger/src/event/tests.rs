@@ -148,11 +148,20 @@ fn a_compressed_body_is_read_and_its_wire_bytes_kept() {
     assert_eq!(read(&compressed, "body").as_deref(), Some("{\"a\":10.00}"));
     assert_eq!(read(&compressed, "raw").as_deref(), Some("\"{\\\"a\\\":10.00}\""));
     assert_eq!(compressed.wire_body(), &body);
-    assert_eq!(compressed.body_weight(), body.len() + 11);
+    assert_eq!(compressed.body_weight(), body.len() + 11 + hookflow_text::weight(compressed.body()));
     let again = Event::from_record(compressed.to_record()).unwrap();
     assert_eq!((again.wire_body(), whole(&again)), (compressed.wire_body(), whole(&compressed)));
     let plain = event(received(Method::POST, None, &headers[..1], b"[1]")).unwrap();
-    assert_eq!(plain.body_weight(), 3);
+    assert_eq!(plain.body_weight(), 3 + hookflow_text::weight(plain.body()));
+    // A body of small parts takes many times its text.
+    let dense = event(received(
+        Method::POST,
+        None,
+        &headers[..1],
+        &[b"[0".as_slice(), &b",0".repeat(9_999), b"]"].concat(),
+    ))
+    .unwrap();
+    assert!(dense.body_weight() > 30 * dense.wire_body().len(), "{}", dense.body_weight());
     let authenticated =
         auth("none").verify(received(Method::POST, None, &headers, &body), Timestamp::UNIX_EPOCH).unwrap();
     let refusal = decode(authenticated, &BodySpec::auto(10), route(), "e1").unwrap_err();

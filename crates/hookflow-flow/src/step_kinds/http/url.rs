@@ -20,16 +20,18 @@ pub(super) struct UrlTemplate {
 impl UrlTemplate {
     pub(super) fn compile(cx: &mut Lowering<'_>, node: &Node) -> Option<Self> {
         let text = cx.text(node, Escape::None)?;
-        let begins = node.text().trim_start();
+        let written = node.text().trim();
+        let has_scheme = written.starts_with("http://") || written.starts_with("https://");
+        // A template before the rest would stand in the host, where it may yield no scheme.
+        let is_one_template =
+            written.starts_with("${") && written.ends_with('}') && written.matches("${").count() == 1;
         let problem = match text.constant() {
             Some(constant) => parse(constant).err(),
-            None if begins.starts_with("${")
-                || begins.starts_with("http://")
-                || begins.starts_with("https://") =>
-            {
-                None
-            }
-            None => Some("a URL begins with `http://` or `https://`".to_owned()),
+            None if has_scheme || is_one_template => None,
+            None => Some(
+                "a URL begins with `http://` or `https://`, or is one template that gives all of it"
+                    .to_owned(),
+            ),
         };
         if let Some(why) = problem {
             cx.diagnostics.error(Code("http.url"), &node.span, format!("this is not a whole URL: {why}"));

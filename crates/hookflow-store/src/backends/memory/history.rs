@@ -2,7 +2,7 @@
 
 use crate::NewRun;
 use hookflow_flow::{End, Outcome};
-use serde_json::Value;
+use hookflow_text::weight as weight_of;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn weight(run: &NewRun) -> u64 {
     let facts: usize = progress.facts.iter().map(|fact| outcome_weight(&fact.outcome)).sum();
     let reply = progress.reply.as_ref().map_or(0, |reply| reply.body.len());
     let end = match progress.ended.as_ref().map(|ended| &*ended.end) {
-        Some(End::Succeeded(value)) => value_weight(value),
+        Some(End::Succeeded(value)) => weight_of(value),
         Some(End::Failed(fault)) => fault.message.len(),
         None => 0,
     };
@@ -55,21 +55,8 @@ fn outcome_weight(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Answered { headers, body, captures, .. } => {
             let values = headers.iter().chain(captures);
-            value_weight(body) + values.map(|(name, value)| name.len() + value_weight(value)).sum::<usize>()
+            weight_of(body) + values.map(|(name, value)| name.len() + weight_of(value)).sum::<usize>()
         }
         Outcome::Failed { message, .. } => message.len(),
     }
-}
-
-/// About how many bytes a value takes: what it is made of, and its text.
-fn value_weight(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => items.iter().map(value_weight).sum(),
-            Value::Object(entries) => {
-                entries.iter().map(|(name, value)| name.len() + value_weight(value)).sum()
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        }
 }
