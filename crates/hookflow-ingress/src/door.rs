@@ -1,6 +1,8 @@
 //! The public listener: accepts connections until shutdown, within their limits.
 
 use crate::connection::{self, turn_away};
+use crate::origin::{TrustedProxies, subscriber};
+use crate::rates::Rates;
 use crate::seats::Seats;
 use hookflow_engine::{Engine, Metrics};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
@@ -67,6 +69,8 @@ pub struct DoorParts {
     pub heartbeats: Heartbeats,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Whose word about a caller's address is taken.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The public door, not yet open.
@@ -83,6 +87,8 @@ pub(crate) struct Doorway {
     pub(crate) limits: DoorLimits,
     pub(crate) http: auto::Builder<Streams>,
     pub(crate) soft: Token,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) rates: Rates,
     seats: Arc<Seats>,
 }
 
@@ -107,7 +113,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 impl Door {
     /// A door that is still closed.
     pub fn new(parts: DoorParts, limits: DoorLimits) -> Self {
-        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics } = parts;
+        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics, trusted_proxies } = parts;
         let http = http(&tasks, &limits);
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let soft = tasks.soft();
@@ -121,6 +127,8 @@ impl Door {
             limits,
             http,
             soft,
+            trusted_proxies,
+            rates: Rates::default(),
             seats,
         }))
     }
@@ -184,7 +192,9 @@ impl Bound {
             tracing::debug!(target: "door", %ip, %error, "a connection was gone at once");
             return;
         }
-        match self.doorway.seats.take(ip) {
+        // All callers behind a proxy come from its address, so it is bound by the seats in all only.
+        let caller = (!doorway.trusted_proxies.trusts(ip)).then(|| subscriber(ip));
+        match self.doorway.seats.take(caller) {
             Some(seat) => {
                 self.doorway.tasks.spawn("connection", connection::serve(doorway, stream, ip, seat));
             }

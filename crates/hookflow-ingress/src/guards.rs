@@ -49,8 +49,10 @@ async fn guard(
     if doorway.soft.is_set() {
         return Err(Refusal::Draining);
     }
+    knock.ip = doorway.trusted_proxies.origin(knock.ip, &parts.headers).map_err(|_| Refusal::Origin)?;
     let generation = engine.generation();
-    let (live, webhook, route) = find(&generation, parts.uri.path()).ok_or(Refusal::UnknownRoute)?;
+    let (live, webhook, route) =
+        find(&generation, parts.uri.path(), knock.ip).ok_or(Refusal::UnknownRoute)?;
     knock.flow = Some(Arc::clone(&live.flow.id));
     if parts.method == Method::HEAD {
         return Ok(Outcome::Live);
@@ -89,7 +91,12 @@ async fn guard(
         return Ok(Outcome::Handshake(answer));
     }
     match judge(doorway, live, Received { head, body }, route, &knock.id).await? {
-        Passage::Event(event) => admit(doorway, live, webhook, event).await,
+        Passage::Event(event) => {
+            let rates = (webhook.rate_limit, webhook.rate_limit_per_address);
+            let taken = doorway.rates.take(&live.flow.id, knock.ip, rates, clock.monotonic());
+            taken.map_err(Refusal::TooOften)?;
+            admit(doorway, live, webhook, event).await
+        }
         Passage::Handshake(answer) => Ok(Outcome::Handshake(answer)),
     }
 }
@@ -126,12 +133,17 @@ async fn judge(
     if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
 }
 
-/// The flow behind `/hook/{flow}{suffix}`. A disabled flow, another path and nothing at all look the same.
-fn find<'g>(generation: &'g Generation, path: &str) -> Option<(&'g Arc<LiveFlow>, &'g Webhook, Route)> {
+/// The flow behind `/hook/{flow}{suffix}`, as seen from `ip`. A disabled flow, another path, one that is not for this
+/// address and nothing at all look the same.
+fn find<'g>(
+    generation: &'g Generation,
+    path: &str,
+    ip: IpAddr,
+) -> Option<(&'g Arc<LiveFlow>, &'g Webhook, Route)> {
     let rest = path.strip_prefix("/hook/")?;
     let (id, suffix) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
     let live = generation.flows.get(id).filter(|live| live.flow.enabled != Enabled::No)?;
-    let webhook = live.flow.webhook.as_ref()?;
+    let webhook = live.flow.webhook.as_ref().filter(|webhook| webhook.allow_from.allows(ip))?;
     let params = webhook.path.matches(suffix)?;
     let (flow, system) = (Arc::clone(&live.flow.id), webhook.system.clone());
     Some((live, webhook, Route { flow, suffix: suffix.to_owned(), params, system }))

@@ -7,7 +7,9 @@ mod answer;
 mod connection;
 mod door;
 mod guards;
+mod origin;
 mod problem;
+mod rates;
 mod receive;
 mod refusal;
 mod request_id;
@@ -15,3 +17,4 @@ mod seats;
 mod wire;
 
 pub use door::{Bound, Door, DoorLimits, DoorParts};
+pub use origin::TrustedProxies;

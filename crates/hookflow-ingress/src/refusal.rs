@@ -24,7 +24,9 @@ pub(crate) enum Refusal {
     Malformed,
     /// The service shuts down.
     Draining,
-    /// No such flow, a disabled one, or another path: nobody learns which.
+    /// Two headers of proxies that name different callers.
+    Origin,
+    /// No such flow, a disabled one, another path, or not for this address: nobody learns which.
     UnknownRoute,
     /// A method that the flow does not take; what it takes.
     Method(String),
@@ -38,6 +40,8 @@ pub(crate) enum Refusal {
     BodyTooSlow,
     /// A body that the flow does not take.
     Body(DecodeRefusal),
+    /// More often than the flow, or this address, may; when one more is taken.
+    TooOften(Duration),
     /// No place in the flow's queue: the status that the flow chose, and when there may be one.
     QueueFull(StatusCode, Duration),
     /// The flow is paused and its caller would wait.
@@ -75,6 +79,8 @@ impl Refusal {
             Self::Draining => {
                 unavailable(Code("service.draining"), "The service is shutting down").retry_after(PATIENCE)
             }
+            Self::Origin => bad(Code("request.origin"), "Two headers name different callers")
+                .detail("X-Forwarded-For and Forwarded disagree".into()),
             Self::UnknownRoute => {
                 Problem::new(StatusCode::NOT_FOUND, Code("route.unknown"), "There is nothing here")
             }
@@ -102,6 +108,10 @@ impl Refusal {
             }
             Self::BodyTooSlow => slow(Code("body.timeout"), "The body did not arrive in time"),
             Self::Body(why) => undecodable(why),
+            Self::TooOften(retry_after) => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, Code("rate.limited"), "Requests come too often")
+                    .retry_after(*retry_after)
+            }
             Self::QueueFull(status, retry_after) => {
                 Problem::new(*status, Code("queue.full"), "The queue is full").retry_after(*retry_after)
             }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use hookflow_console::{Condition, Console, ConsoleParts};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::Flow;
-use hookflow_ingress::{Door, DoorLimits, DoorParts};
+use hookflow_ingress::{Door, DoorLimits, DoorParts, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{Store, backends};
@@ -76,8 +76,15 @@ impl Service {
             limits: engine_limits(config),
         });
         let engine = engine.await.context("the store cannot be used")?;
-        let parts =
-            DoorParts { engine: engine.clone(), clock, chance, tasks: tasks.clone(), heartbeats, metrics };
+        let parts = DoorParts {
+            engine: engine.clone(),
+            clock,
+            chance,
+            tasks: tasks.clone(),
+            heartbeats,
+            metrics,
+            trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
+        };
         let door = Door::new(parts, door_limits(config));
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
 

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn what_is_written_is_honoured() {
         let (config, codes, text) = read(
-            "public: {listen: '[::1]:0', base_url: 'https://hooks.example.com/', limits: {body: 1MiB, header_count: 7}}
+            "public: {listen: '[::1]:0', base_url: 'https://hooks.example.com/', trusted_proxies: [10.0.0.0/8, '::1'], limits: {body: 1MiB, header_count: 7}}
 ops: {listen: '0.0.0.0:9', hosts: [ops.example.com], token: {env: T}}
 outbound: {allow: [10.1.0.0/16, 192.168.0.7], response: 1KiB}
 log: {format: json, level: debug}
@@ -69,6 +69,7 @@ shutdown: {grace: 5s}
         assert!(codes.is_empty(), "{text}");
         assert_eq!(config.public.listen, "[::1]:0".parse().unwrap());
         assert_eq!(config.public.base_url.as_deref(), Some("https://hooks.example.com"));
+        assert_eq!(config.public.trusted_proxies.len(), 2);
         assert_eq!((config.public.limits.body, config.public.limits.header_count), (1 << 20, 7));
         assert_eq!(config.ops.hosts, ["ops.example.com"]);
         assert!(config.ops.token.is_some());
@@ -82,7 +83,6 @@ shutdown: {grace: 5s}
     fn what_cannot_be_honoured_is_refused_by_name() {
         for (yaml, key) in [
             ("public: {tls: {cert: a, key: b}}", "public.tls"),
-            ("public: {trusted_proxies: [10.0.0.0/8]}", "public.trusted_proxies"),
             ("store: {sqlite: {path: a}}", "store.sqlite"),
             ("store: {postgres: {url: {env: U}}}", "store.postgres"),
             ("outbound: {proxy: 'http://p'}", "outbound.proxy"),
@@ -111,6 +111,7 @@ shutdown: {grace: 5s}
             ("ops: {listen: '0.0.0.0:9'}", "config.ops-token"),
             ("ops: {token: plain}", "secret.plain-text"),
             ("outbound: {allow: [10.1]}", "config.range"),
+            ("public: {trusted_proxies: [proxy.example]}", "config.range"),
             ("log: {level: loud}", "yaml.word"),
             ("store: {memory: {size: 1}}", "yaml.unknown-key"),
             ("- a", "yaml.type"),

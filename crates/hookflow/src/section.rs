@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, SecretSource};
-use std::net::SocketAddr;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
 
 /// One top-level key of `config/hookflow.yaml`.
 pub(crate) struct Section {
@@ -46,4 +47,16 @@ pub(crate) fn address(node: &Node, diagnostics: &mut Diagnostics) -> Option<Sock
             .help("write an IP address and a port, such as `127.0.0.1:8080` or `'[::]:8080'`");
     }
     address
+}
+
+/// Reads `10.1.0.0/16`, or one address.
+pub(crate) fn range(node: &Node, diagnostics: &mut Diagnostics) -> Option<IpNet> {
+    let text = node.as_str(diagnostics)?;
+    let range = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    if range.is_none() {
+        diagnostics
+            .error(Code("config.range"), &node.span, format!("`{text}` is not a range of addresses"))
+            .help("write an address and the length of its prefix, such as `10.1.0.0/16`");
+    }
+    range
 }

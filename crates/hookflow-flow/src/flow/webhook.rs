@@ -1,8 +1,8 @@
 //! A flow's `webhook:`: how the outside world starts it.
 
 use super::{Ack, Sample, Surroundings};
-use hookflow_text::{Code, Diagnostics, Fields, Node};
-use hookflow_trigger::{Auth, BodySpec, Methods, PathPattern};
+use hookflow_text::{Code, Diagnostics, Fields, Node, Rate};
+use hookflow_trigger::{AllowFrom, Auth, BodySpec, Methods, PathPattern};
 use sha2::Sha256;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,16 @@ pub struct Webhook {
     pub path: PathPattern,
     /// The methods that run it.
     pub methods: Methods,
+    /// From where anybody may call; from elsewhere the flow is not there.
+    pub allow_from: AllowFrom,
     /// Who may call.
     pub auth: Auth,
     /// How the body becomes a value, and how large it may be.
     pub body: BodySpec,
+    /// How many events are taken from all callers together.
+    pub rate_limit: Option<Rate>,
+    /// How many events are taken from one address.
+    pub rate_limit_per_address: Option<Rate>,
     /// A request to try the flow on.
     pub sample: Option<Sample>,
     /// The answer of a flow without `respond`.
@@ -62,18 +68,17 @@ impl Webhook {
             Some(node) => Methods::load(node, diagnostics),
             None => Some(Methods::default()),
         };
-        let auth = fields.take("auth");
-        if auth.is_none() {
-            diagnostics
-                .error(Code("auth.not-written"), &node.key_span(), "a webhook says who may call it")
-                .label("`auth` is missing here")
-                .help("write `auth: NAME` with a credential's name, or `auth: none` to let everybody in");
-        }
-        let auth = auth.and_then(|node| Auth::load(node, surroundings.credentials, diagnostics));
+        let allow_from = match fields.take("allow_from") {
+            Some(node) => AllowFrom::load(node, diagnostics),
+            None => Some(AllowFrom::default()),
+        };
+        let auth = read_auth(node, fields.take("auth"), surroundings, diagnostics);
         let format = fields.take("body");
         let xml = fields.take("xml");
         let limit = fields.take_entry("body_limit").map(|(_, node)| node);
         let body = BodySpec::load(format, xml, limit, surroundings.body_limit, diagnostics);
+        let mut rate = |key| fields.take(key).and_then(|node| node.as_rate(diagnostics));
+        let (rate_limit, rate_limit_per_address) = (rate("rate_limit"), rate("rate_limit_per_address"));
         let ack = fields.take("ack").and_then(|node| Ack::load(node, diagnostics));
         let timeout = fields.take("timeout").and_then(|node| read_timeout(node, diagnostics));
         let on_timeout = fields.take("on_timeout").and_then(|node| match node.plain() {
@@ -88,14 +93,32 @@ impl Webhook {
             system,
             path: path?,
             methods: methods?,
+            allow_from: allow_from?,
             auth: auth?,
             body: body?,
+            rate_limit,
+            rate_limit_per_address,
             sample,
             ack,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             on_timeout: on_timeout.unwrap_or_default(),
         })
     }
+}
+
+fn read_auth(
+    webhook: &Node,
+    node: Option<&Node>,
+    surroundings: &Surroundings<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Auth> {
+    if node.is_none() {
+        diagnostics
+            .error(Code("auth.not-written"), &webhook.key_span(), "a webhook says who may call it")
+            .label("`auth` is missing here")
+            .help("write `auth: NAME` with a credential's name, or `auth: none` to let everybody in");
+    }
+    Auth::load(node?, surroundings.credentials, diagnostics)
 }
 
 fn read_timeout(node: &Node, diagnostics: &mut Diagnostics) -> Option<Duration> {

@@ -4,6 +4,7 @@ mod answers;
 mod bench;
 mod bodies;
 mod broken_store;
+mod callers;
 mod handshakes;
 mod order;
 mod wire;

@@ -1,10 +1,9 @@
 //! `outbound`: how far calls may reach, and how much they may bring back.
 
 use crate::config::Config;
-use crate::section::{Section, not_yet};
-use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use crate::section::{Section, not_yet, range};
+use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
 use ipnet::IpNet;
-use std::net::IpAddr;
 
 pub(crate) static SECTION: Section = Section {
     key: "outbound",
@@ -41,15 +40,4 @@ fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mu
         not_yet(&mut fields, "outbound", key, diagnostics);
     }
     fields.finish(diagnostics);
-}
-
-fn range(node: &Node, diagnostics: &mut Diagnostics) -> Option<IpNet> {
-    let text = node.as_str(diagnostics)?;
-    let range = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    if range.is_none() {
-        diagnostics
-            .error(Code("config.range"), &node.span, format!("`{text}` is not a range of addresses"))
-            .help("write an address and the length of its prefix, such as `10.1.0.0/16`");
-    }
-    range
 }

@@ -1,8 +1,9 @@
 //! `public`: the listener that the outside world calls, and its bounds.
 
 use crate::config::Config;
-use crate::section::{Section, address, not_yet};
+use crate::section::{Section, address, not_yet, range};
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use url::Url;
@@ -13,6 +14,7 @@ pub(crate) static SECTION: Section = Section {
 public:
   listen: 127.0.0.1:8080           # port 0: the system picks one; serve prints the address it got
   base_url: null                   # https://hooks.example.com; default: http:// and the address it listens on
+  trusted_proxies: []              # ranges of proxies whose X-Forwarded-For or Forwarded is believed
   limits:
     connections: 10000
     connections_per_address: 1000
@@ -32,6 +34,8 @@ pub(crate) struct Public {
     pub(crate) listen: SocketAddr,
     /// The only source of our own URLs. Without a slash at its end.
     pub(crate) base_url: Option<String>,
+    /// Whose word about a caller's address is taken.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) limits: Limits,
 }
 
@@ -53,6 +57,7 @@ impl Default for Public {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             base_url: None,
+            trusted_proxies: Vec::new(),
             limits: Limits {
                 connections: 10_000,
                 connections_per_address: 1_000,
@@ -75,7 +80,10 @@ fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mu
     if let Some(node) = fields.take("base_url").filter(|node| !node.is_null()) {
         config.public.base_url = base_url(node, diagnostics);
     }
-    for key in ["tls", "trusted_proxies"] {
+    if let Some(items) = fields.take("trusted_proxies").and_then(|node| node.as_list(diagnostics)) {
+        config.public.trusted_proxies = items.iter().filter_map(|item| range(item, diagnostics)).collect();
+    }
+    for key in ["tls"] {
         not_yet(&mut fields, "public", key, diagnostics);
     }
     if let Some(node) = fields.take("limits") {

@@ -1,6 +1,6 @@
 //! A door with a real engine behind it, and a caller who writes bytes.
 
-use crate::{Bound, Door, DoorLimits, DoorParts};
+use crate::{Bound, Door, DoorLimits, DoorParts, TrustedProxies};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
 use hookflow_outbound::{Caller, Policy};
@@ -8,6 +8,7 @@ use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{Store, backends};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::Credentials;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
@@ -103,6 +104,7 @@ pub(super) struct Bench {
     pub(super) tasks: Tasks,
     pub(super) credentials: Credentials,
     registry: Registry,
+    engine: Engine,
 }
 
 pub(super) fn limits() -> DoorLimits {
@@ -118,6 +120,16 @@ pub(super) fn memory() -> Arc<dyn Store> {
 }
 
 pub(super) async fn open_with(more: &[&str], limits: DoorLimits, store: Arc<dyn Store>) -> Bench {
+    open_behind(&[], more, limits, store).await
+}
+
+/// A door behind proxies.
+pub(super) async fn open_behind(
+    proxies: &[IpNet],
+    more: &[&str],
+    limits: DoorLimits,
+    store: Arc<dyn Store>,
+) -> Bench {
     let clock = Clock::system();
     let chance = Chance::system(clock.clone());
     let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
@@ -139,26 +151,42 @@ pub(super) async fn open_with(more: &[&str], limits: DoorLimits, store: Arc<dyn 
     let mut diagnostics = Diagnostics::default();
     let root = parse(&Source::new("credentials.yaml", CREDENTIALS), &mut diagnostics).unwrap();
     let credentials = Credentials::load(&root, &Fixed, &mut diagnostics);
-    let surroundings = Surroundings {
-        credentials: &credentials,
-        body_limit: limits.body,
-        read_file: &|_| Err("there are no files".into()),
+    let all: Vec<_> = FLOWS.iter().chain(more).copied().collect();
+    engine.install(load(&all, &credentials, limits.body), "https://hooks.example").await.unwrap();
+    let parts = DoorParts {
+        engine: engine.clone(),
+        clock,
+        chance,
+        tasks: tasks.clone(),
+        heartbeats,
+        metrics,
+        trusted_proxies: TrustedProxies::new(proxies.to_vec()),
     };
+    let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
+    let addr = bound.addr;
+    tasks.spawn("door", bound.serve());
+    Bench { addr, tasks, credentials, registry, engine }
+}
+
+fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<Flow>> {
+    let mut diagnostics = Diagnostics::default();
+    let surroundings =
+        Surroundings { credentials, body_limit, read_file: &|_| Err("there are no files".into()) };
     let load = |text: &&str| {
         let root = parse(&Source::new("flow.yaml", *text), &mut diagnostics).unwrap();
         let flow = Flow::load(&root, &surroundings, &mut diagnostics);
         Arc::new(flow.unwrap_or_else(|| panic!("{}", diagnostics.render(false))))
     };
-    let flows = FLOWS.iter().chain(more).map(load).collect();
-    engine.install(flows, "https://hooks.example").await.unwrap();
-    let parts = DoorParts { engine, clock, chance, tasks: tasks.clone(), heartbeats, metrics };
-    let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
-    let addr = bound.addr;
-    tasks.spawn("door", bound.serve());
-    Bench { addr, tasks, credentials, registry }
+    flows.iter().map(load).collect()
 }
 
 impl Bench {
+    /// Puts these flows in force in place of all others.
+    pub(super) async fn install(&self, flows: &[&str]) {
+        let flows = load(flows, &self.credentials, limits().body);
+        self.engine.install(flows, "https://hooks.example").await.unwrap();
+    }
+
     pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.addr).await.unwrap()
     }
