@@ -62,12 +62,20 @@ impl Engine {
 
 impl Inner {
     fn accept(&self, live: &LiveFlow, event: Event, place: &QueuePlace) -> Arc<Accepted> {
+        let dedupe = live.flow.webhook.as_ref().and_then(|webhook| webhook.dedupe.as_ref());
+        let dedupe = dedupe.and_then(|dedupe| {
+            let key = dedupe.key(&event, self.clock.now());
+            if key.is_none() {
+                live.queue.without_key();
+            }
+            key.map(|key| (key.into(), dedupe.window))
+        });
         Arc::new(Accepted::new(
             self.chance.uuid_v7().to_string().into(),
             self.chance.bytes(),
             self.clock.now(),
             Arc::new(event),
-            place.bytes(),
+            (place.bytes(), dedupe),
             Arc::clone(&live.flow.id),
         ))
     }

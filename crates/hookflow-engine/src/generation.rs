@@ -24,6 +24,13 @@ pub struct LiveFlow {
     pub(crate) queue: Arc<FlowQueue>,
 }
 
+impl LiveFlow {
+    /// Counts an event that is not as the webhook expects.
+    pub fn count_mismatch(&self) {
+        self.queue.mismatched();
+    }
+}
+
 impl fmt::Debug for LiveFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LiveFlow").field(&self.flow.id).finish()

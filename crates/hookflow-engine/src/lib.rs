@@ -6,6 +6,7 @@
 mod admission;
 mod engine;
 mod generation;
+mod joining;
 mod limits;
 mod metrics;
 mod perform;

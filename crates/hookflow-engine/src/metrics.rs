@@ -25,6 +25,8 @@ type Outcome = [(&'static str, String); 2];
 pub struct Metrics {
     accepted: Family<Label, Counter>,
     refused: Family<Label, Counter>,
+    mismatched: Family<Label, Counter>,
+    without_key: Family<Label, Counter>,
     queue_items: Family<Label, Gauge>,
     queue_bytes: Family<Label, Gauge>,
     runs: Family<Outcome, Counter>,
@@ -52,6 +54,8 @@ impl Metrics {
         let metrics = Self {
             accepted: Family::default(),
             refused: Family::default(),
+            mismatched: Family::default(),
+            without_key: Family::default(),
             queue_items: Family::default(),
             queue_bytes: Family::default(),
             runs: Family::default(),
@@ -63,6 +67,10 @@ impl Metrics {
         let m = &metrics;
         registry.register("hookflow_events_accepted", "Events taken in", m.accepted.clone());
         registry.register("hookflow_requests_refused", "Requests refused, by code", m.refused.clone());
+        let help = "Events that are not as their webhook expects";
+        registry.register("hookflow_events_mismatched", help, m.mismatched.clone());
+        let help = "Events whose dedupe key is missing, null or empty";
+        registry.register("hookflow_events_without_key", help, m.without_key.clone());
         registry.register("hookflow_queue_items", "Events that have not started", m.queue_items.clone());
         registry.register("hookflow_queue_bytes", "Bytes of events not started", m.queue_bytes.clone());
         registry.register("hookflow_runs", "Runs that have ended, by outcome", m.runs.clone());
@@ -75,6 +83,16 @@ impl Metrics {
     /// A request was refused.
     pub fn refused(&self, code: Code) {
         self.refused.get_or_create(&[("code", code.0.to_owned())]).inc();
+    }
+
+    /// An event of the flow is not as its webhook expects.
+    pub(crate) fn mismatched(&self, series: &Series) {
+        self.mismatched.get_or_create(&label(&series.flow)).inc();
+    }
+
+    /// An event of the flow has no dedupe key.
+    pub(crate) fn without_key(&self, series: &Series) {
+        self.without_key.get_or_create(&label(&series.flow)).inc();
     }
 
     pub(crate) fn series(&self, flow: &str) -> Series {
@@ -101,6 +119,8 @@ impl Metrics {
         }
         let label = label(&series.flow);
         self.accepted.remove(&label);
+        self.mismatched.remove(&label);
+        self.without_key.remove(&label);
         self.queue_items.remove(&label);
         self.queue_bytes.remove(&label);
         self.durations.remove(&label);

@@ -114,6 +114,16 @@ impl FlowQueue {
         self.series.get_or_init(|| self.metrics.series(&self.flow))
     }
 
+    /// An event is not as the webhook expects.
+    pub(crate) fn mismatched(&self) {
+        self.metrics.mismatched(self.series());
+    }
+
+    /// An event has no dedupe key.
+    pub(crate) fn without_key(&self) {
+        self.metrics.without_key(self.series());
+    }
+
     pub(crate) fn reserve(self: &Arc<Self>, bounds: &Queue, bytes: u64) -> Result<QueuePlace, Full> {
         let mut state = self.lock();
         // An event that is larger than the whole queue would never fit, so an empty queue takes it.

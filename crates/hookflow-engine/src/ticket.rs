@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A caller's place to wait.
@@ -21,6 +22,8 @@ pub struct Ticket {
     accepted: Arc<Accepted>,
     queue: Arc<FlowQueue>,
     conclusion: Option<oneshot::Receiver<Conclusion>>,
+    /// Whether the event repeats one whose run goes on: then that run's answer is awaited.
+    joined: bool,
 }
 
 /// What there is to tell a waiting caller.
@@ -32,8 +35,10 @@ pub enum Conclusion {
     Completed,
     /// The run failed before an answer.
     Failed(Fault),
-    /// The event repeats another; nothing of it is kept.
+    /// The event repeats another, which has its answer; nothing of it is kept.
     Duplicate(Duplicate),
+    /// The event could not be kept, and no call has left: as if it had never come.
+    NotKept,
     /// Nobody will answer any more. A run that is kept goes on after the restart.
     Gone,
 }
@@ -45,21 +50,38 @@ impl Ticket {
         queue: Arc<FlowQueue>,
         conclusion: oneshot::Receiver<Conclusion>,
     ) -> Self {
-        Self { run: Arc::clone(&accepted.run), engine, accepted, queue, conclusion: Some(conclusion) }
+        let run = Arc::clone(&accepted.run);
+        Self { run, engine, accepted, queue, conclusion: Some(conclusion), joined: false }
     }
 
-    /// Waits for the run's answer. May be dropped and called again; what was told once is not told again.
+    /// Waits for the run's answer; when the event repeats another, for the answer of that one's run, whose ID the
+    /// ticket has from then on. May be dropped and called again; what was told once is not told again.
     pub async fn wait(&mut self) -> Conclusion {
-        let Some(conclusion) = &mut self.conclusion else { return Conclusion::Gone };
-        let conclusion = conclusion.await.unwrap_or(Conclusion::Gone);
-        self.conclusion = None;
+        if let Some(conclusion) = &mut self.conclusion {
+            let conclusion = conclusion.await.unwrap_or(Conclusion::Gone);
+            self.conclusion = None;
+            match conclusion {
+                Conclusion::Duplicate(first) if !first.ended && first.reply.is_none() => self.join(&first),
+                told => return told,
+            }
+        }
+        if !self.joined {
+            return Conclusion::Gone;
+        }
+        let conclusion = self.engine.answer_of(&self.run).await;
+        self.joined = false;
         conclusion
+    }
+
+    fn join(&mut self, first: &Duplicate) {
+        self.run = Arc::clone(&first.run);
+        self.joined = true;
     }
 
     /// Makes sure that the run is kept, so that its ID may be told to a caller who will not wait longer. `false`: it
     /// is not, and the caller must be told to come again.
-    pub async fn persist(&self) -> bool {
-        if self.accepted.is_kept() {
+    pub async fn persist(&mut self) -> bool {
+        if self.joined || self.accepted.is_kept() {
             return true;
         }
         let (sender, answer) = oneshot::channel();
@@ -72,7 +94,14 @@ impl Ticket {
         });
         let new_run = self.accepted.new_run(self.queue.nothing_yet());
         self.engine.store.admit(&self.engine.owner, self.engine.clock.now(), vec![(new_run, settled)]);
-        answer.await.is_ok_and(|outcome| is_there(&outcome))
+        match answer.await {
+            Ok(Ok(Admitted::Duplicate(first))) => {
+                self.join(&first);
+                true
+            }
+            Ok(outcome) => is_there(&outcome),
+            Err(_) => false,
+        }
     }
 }
 
@@ -96,6 +125,8 @@ pub(crate) struct Accepted {
     pub started_at: Timestamp,
     pub event: Arc<Event>,
     bytes: u64,
+    /// The key of the flow's `dedupe`, and how long it is remembered.
+    dedupe: Option<(Arc<str>, Duration)>,
     kept: AtomicBool,
 }
 
@@ -108,10 +139,10 @@ impl Accepted {
         seed: [u8; 16],
         started_at: Timestamp,
         event: Arc<Event>,
-        bytes: u64,
+        (bytes, dedupe): (u64, Option<(Arc<str>, Duration)>),
         flow: Arc<str>,
     ) -> Self {
-        Self { run, flow, seed, started_at, event, bytes, kept: AtomicBool::new(false) }
+        Self { run, flow, seed, started_at, event, bytes, dedupe, kept: AtomicBool::new(false) }
     }
 
     /// Whether it is in the store.
@@ -123,14 +154,22 @@ impl Accepted {
         self.kept.store(true, Ordering::Release);
     }
 
-    /// The sender's own ID of the request. Another sender may use the same one, and another flow may hear of it too.
+    /// The sender's own ID of the request and the flow's dedupe key, which are not the same even when they look alike.
+    /// Another sender may use the same one, and another flow may hear of it too.
     fn claims(&self) -> Vec<Claim> {
-        let claim = self.event.replay().map(|replay| Claim {
-            scope: format!("{}/{}", self.flow, self.event.credential().map_or("", |name| name)).into(),
+        let sender = self.event.credential().map_or("", |name| name);
+        let scope = |what: &str| format!("{}/{sender}{what}", self.flow).into();
+        let replay = self.event.replay().map(|replay| Claim {
+            scope: scope(""),
             key: replay.id.as_str().into(),
             window: replay.remember,
         });
-        claim.into_iter().collect()
+        let dedupe = self.dedupe.as_ref().map(|(key, window)| Claim {
+            scope: scope("/dedupe"),
+            key: Arc::clone(key),
+            window: *window,
+        });
+        replay.into_iter().chain(dedupe).collect()
     }
 
     pub(crate) fn new_run(&self, progress: Progress) -> NewRun {

@@ -1,11 +1,15 @@
 //! A flow: the document, read and compiled. Everything wrong with it is a diagnostic, all at once.
 
 mod ack;
+mod dedupe;
+mod expects;
 mod sample;
 mod webhook;
 
 pub use ack::Ack;
 pub(crate) use ack::add_content_type;
+pub use dedupe::Dedupe;
+pub use expects::{Expects, Mismatch};
 pub use sample::Sample;
 pub use webhook::{OnTimeout, Webhook};
 

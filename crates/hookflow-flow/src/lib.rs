@@ -28,7 +28,10 @@ pub mod step_kinds;
 pub use effect::{Ask, Effect, HttpCall, LogLevel, LogLine, Reply, ResponseFormat};
 pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
-pub use flow::{Ack, Enabled, Flow, OnTimeout, Queue, Sample, SampleRefused, Surroundings, Webhook};
+pub use flow::{
+    Ack, Dedupe, Enabled, Expects, Flow, Mismatch, OnTimeout, Queue, Sample, SampleRefused, Surroundings,
+    Webhook,
+};
 pub use place::{Place, StepNumber};
 pub use plan::{Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, rehearse};

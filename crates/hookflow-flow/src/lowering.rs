@@ -5,7 +5,7 @@ mod names;
 mod paths;
 
 use names::Names;
-pub(crate) use names::{Fields as ResultFields, RUN};
+pub(crate) use names::{AtTheDoor, Fields as ResultFields, RUN};
 
 use crate::plan::{Branch, Instruction, Pc};
 use crate::{Plan, StepInfo, StepKind, StepNumber, step_kinds};

@@ -87,6 +87,7 @@ fn concluded(run: &Arc<str>, conclusion: Conclusion, request_id: &RequestId) -> 
             let problem = Problem::new(failure_status(&fault), Code("flow-failed"), "The flow failed");
             no(&problem.run(run), Some(run), request_id)
         }
+        Conclusion::NotKept => no(&Refusal::StoreUnavailable.problem(), None, request_id),
         Conclusion::Gone => unanswered(run, request_id),
     }
 }
@@ -99,8 +100,7 @@ fn queued(run: &Arc<str>, live: &LiveFlow, request_id: &RequestId) -> Answer {
     }
 }
 
-/// The first answer again; `live` is the flow when nobody waits for its runs. A first run that still owes its answer
-/// cannot be joined, so its caller comes again for it.
+/// The first answer again; `live` is the flow when nobody waits for its runs.
 fn repeated(duplicate: &Duplicate, live: Option<&LiveFlow>, request_id: &RequestId) -> Answer {
     let Duplicate { run, ended, reply } = duplicate;
     let mut answer = match (reply, live) {

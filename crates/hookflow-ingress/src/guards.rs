@@ -5,7 +5,7 @@ use crate::answer::Outcome;
 use crate::door::Doorway;
 use crate::receive::Arriving;
 use crate::refusal::Refusal;
-use hookflow_engine::{Admission, AdmitRefusal, Full, Generation, LiveFlow, Ticket};
+use hookflow_engine::{Admission, AdmitRefusal, Conclusion, Full, Generation, LiveFlow, Ticket};
 use hookflow_flow::{Enabled, Webhook};
 use hookflow_trigger::{Event, HandshakeAnswer, Head, Received, Route, decode};
 use http::request::Parts;
@@ -128,7 +128,9 @@ async fn judge(
         if !webhook.methods.contains(&authenticated.head().method) {
             return Err(Refusal::Method(webhook.methods.allow()));
         }
-        decode(authenticated, &webhook.body, route, id).map(Passage::Event).map_err(Refusal::Body)
+        let event = decode(authenticated, &webhook.body, route, id).map_err(Refusal::Body)?;
+        expect(&live, webhook, &event)?;
+        Ok(Passage::Event(event))
     };
     if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
 }
@@ -147,6 +149,23 @@ fn find<'g>(
     let params = webhook.path.matches(suffix)?;
     let (flow, system) = (Arc::clone(&live.flow.id), webhook.system.clone());
     Some((live, webhook, Route { flow, suffix: suffix.to_owned(), params, system }))
+}
+
+/// Refuses an event that is not as the webhook expects, or counts it when that is advice only.
+fn expect(live: &LiveFlow, webhook: &Webhook, event: &Event) -> Result<(), Refusal> {
+    let Some(expects) = &webhook.expects else { return Ok(()) };
+    let mismatches = expects.check(event);
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    if expects.strict {
+        return Err(Refusal::Mismatch(mismatches));
+    }
+    live.count_mismatch();
+    let flow = &*live.flow.id;
+    let places = mismatches.iter().map(|mismatch| mismatch.at.as_str()).collect::<Vec<_>>().join(", ");
+    tracing::debug!(target: "door", flow, event = &**event.id(), places, "an event is not as expected");
+    Ok(())
 }
 
 /// The last guards, and then the flow's own answer or ours.
@@ -170,6 +189,7 @@ async fn admit(
 /// Waits for the flow's answer. A run's ID is given to a caller whose time is over only when the run is kept.
 async fn wait(doorway: &Doorway, webhook: &Webhook, mut ticket: Ticket) -> Result<Outcome, Refusal> {
     match doorway.clock.timeout(webhook.timeout, ticket.wait()).await {
+        Ok(Conclusion::NotKept) => Err(Refusal::StoreUnavailable),
         Ok(conclusion) => Ok(Outcome::Concluded { run: ticket.run, conclusion }),
         Err(_) if ticket.persist().await => {
             Ok(Outcome::Late { run: ticket.run, on_timeout: webhook.on_timeout })

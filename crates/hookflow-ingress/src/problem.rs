@@ -2,6 +2,7 @@
 
 use hookflow_text::Code;
 use http::StatusCode;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(crate) struct Problem {
     detail: Option<String>,
     position: (Option<usize>, Option<usize>),
     run: Option<Arc<str>>,
+    errors: Vec<(String, String)>,
 }
 
 impl Problem {
@@ -37,6 +39,7 @@ impl Problem {
             detail: None,
             position: (None, None),
             run: None,
+            errors: Vec::new(),
         }
     }
 
@@ -64,6 +67,11 @@ impl Problem {
         Self { position: (line, column), ..self }
     }
 
+    /// Places, and what was expected at each.
+    pub(crate) fn errors(self, errors: Vec<(String, String)>) -> Self {
+        Self { errors, ..self }
+    }
+
     pub(crate) fn run(self, run: &Arc<str>) -> Self {
         Self { run: Some(Arc::clone(run)), ..self }
     }
@@ -86,6 +94,10 @@ impl Problem {
                 text.push_str(&format!(r#","{name}":{number}"#));
             }
         }
+        if !self.errors.is_empty() {
+            let errors = self.errors.iter().map(|(at, expected)| json!({"at": at, "expected": expected}));
+            text.push_str(&format!(r#","errors":{}"#, errors.collect::<serde_json::Value>()));
+        }
         text.push('}');
         text
     }
@@ -101,7 +113,8 @@ mod tests {
             Problem::new(StatusCode::BAD_REQUEST, Code("body.malformed"), "The body cannot be read")
                 .detail("expected `\"` or \u{1}\u{2028}\\".into())
                 .position(Some(3), Some(7))
-                .run(&Arc::from("r-1"));
+                .run(&Arc::from("r-1"))
+                .errors(vec![("body.\"a\"".into(), "string".into())]);
         let json: serde_json::Value = serde_json::from_str(&problem.to_json("abc")).unwrap();
         assert_eq!(
             json,
@@ -115,6 +128,7 @@ mod tests {
                 "detail": "expected `\"` or \u{1}\u{2028}\\",
                 "line": 3,
                 "column": 7,
+                "errors": [{"at": "body.\"a\"", "expected": "string"}],
             })
         );
     }

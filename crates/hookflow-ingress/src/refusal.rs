@@ -1,6 +1,7 @@
 //! Why the door says no to a request. A refusal is an expected answer: a value, never an error.
 
 use crate::problem::Problem;
+use hookflow_flow::Mismatch;
 use hookflow_text::Code;
 use hookflow_trigger::{DecodeRefusal, HandshakeRefusal, Unauthorized};
 use http::StatusCode;
@@ -40,6 +41,8 @@ pub(crate) enum Refusal {
     BodyTooSlow,
     /// A body that the flow does not take.
     Body(DecodeRefusal),
+    /// An event that is not as the webhook expects, and where.
+    Mismatch(Vec<Mismatch>),
     /// More often than the flow, or this address, may; when one more is taken.
     TooOften(Duration),
     /// No place in the flow's queue: the status that the flow chose, and when there may be one.
@@ -108,10 +111,8 @@ impl Refusal {
             }
             Self::BodyTooSlow => slow(Code("body.timeout"), "The body did not arrive in time"),
             Self::Body(why) => undecodable(why),
-            Self::TooOften(retry_after) => {
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, Code("rate.limited"), "Requests come too often")
-                    .retry_after(*retry_after)
-            }
+            Self::Mismatch(mismatches) => mismatched(mismatches),
+            Self::TooOften(retry_after) => too_often(*retry_after),
             Self::QueueFull(status, retry_after) => {
                 Problem::new(*status, Code("queue.full"), "The queue is full").retry_after(*retry_after)
             }
@@ -128,6 +129,9 @@ impl Refusal {
             Self::Unauthorized(why) => Some(why.reason()),
             Self::Handshake(why) => Some(why.to_string()),
             Self::Body(why) => Some(why.to_string()),
+            Self::Mismatch(mismatches) => {
+                Some(mismatches.iter().map(|found| found.at.as_str()).collect::<Vec<_>>().join(", "))
+            }
             _ => None,
         }
     }
@@ -139,6 +143,17 @@ fn bad(code: Code, title: &'static str) -> Problem {
 
 fn slow(code: Code, title: &'static str) -> Problem {
     Problem::new(StatusCode::REQUEST_TIMEOUT, code, title).closing()
+}
+
+fn mismatched(mismatches: &[Mismatch]) -> Problem {
+    let title = "The request is not as expected here";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code("expects.mismatch"), title)
+        .errors(mismatches.iter().map(|found| (found.at.clone(), found.expected.clone())).collect())
+}
+
+fn too_often(retry_after: Duration) -> Problem {
+    let title = "Requests come too often";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, Code("rate.limited"), title).retry_after(retry_after)
 }
 
 fn unavailable(code: Code, title: &'static str) -> Problem {

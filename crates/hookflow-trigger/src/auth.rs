@@ -1,9 +1,10 @@
 //! A webhook's `auth`, and the one way from a request to an authenticated one.
 
-use crate::auth_scheme::{HeadProof, Reason, ReplayId};
+use crate::auth_scheme::{Carrier, HeadProof, Reason, ReplayId};
 use crate::{Credential, Credentials, Head, Received};
 use bytes::Bytes;
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, nearest};
+use http::HeaderName;
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -112,6 +113,20 @@ impl Auth {
     /// Whether anyone may call.
     pub fn is_open(&self) -> bool {
         matches!(self.0, Rule::Open)
+    }
+
+    /// Whether a secret travels in this header, so that no event has it.
+    pub fn takes_header(&self, name: &HeaderName) -> bool {
+        self.carriers().any(|carrier| matches!(carrier, Carrier::Header(other) if other == name))
+    }
+
+    /// Whether a secret travels in this field of the query, so that no event has it.
+    pub fn takes_field(&self, name: &str) -> bool {
+        self.carriers().any(|carrier| matches!(carrier, Carrier::Query(other) if other == name))
+    }
+
+    fn carriers(&self) -> impl Iterator<Item = &Carrier> {
+        self.credentials().iter().flat_map(|credential| credential.verifier().carriers())
     }
 
     /// The credentials of which any may pass; none when the webhook is open.

@@ -11,6 +11,7 @@ pub use self::record::{EventRecord, RecordFault};
 pub use self::sample::{Sample, SampleBody};
 
 use crate::decoder::FilePart;
+use crate::media_type::MediaType;
 use crate::{Authenticated, BodySpec, DecodeRefusal, Head, ReplayId, Route};
 use bytes::Bytes;
 use hookflow_text::{Json, weight};
@@ -149,6 +150,14 @@ impl Event {
     /// `webhook.body`.
     pub fn body(&self) -> &Arc<Json> {
         &self.0.value
+    }
+
+    /// Whether the values in the body have types of their own, as JSON's do; otherwise all are text.
+    pub fn has_types(&self) -> bool {
+        let parts = &self.0;
+        !parts.wire.is_empty()
+            && (parts.spec.format() == "json"
+                || MediaType::of(&parts.head.headers).is_some_and(|media_type| media_type.is_json()))
     }
 
     /// The body as it was on the wire.

@@ -234,7 +234,12 @@ impl<'e> Hand<'e> {
                 tell(&mut self.caller, conclusion(self.reply, &end));
             }
             Ok(Admitted::Duplicate(duplicate)) => tell(&mut self.caller, Conclusion::Duplicate(duplicate)),
-            Err(error) => let_go(&accepted, &error),
+            Err(error) => {
+                let_go(&accepted, &error);
+                if !accepted.is_kept() {
+                    tell(&mut self.caller, Conclusion::NotKept);
+                }
+            }
         });
         engine.store.admit(&engine.owner, now, vec![(new_run, settled)]);
     }
@@ -259,9 +264,12 @@ impl<'e> Hand<'e> {
     }
 
     /// Dropping the caller's side tells it, unless it has been told more.
-    fn lose(self, lost: &Lost) {
+    fn lose(mut self, lost: &Lost) {
         if let Lost::Refused(error) = lost {
             let_go(&self.accepted, error);
+            if !self.accepted.is_kept() {
+                tell(&mut self.caller, Conclusion::NotKept);
+            }
         }
     }
 

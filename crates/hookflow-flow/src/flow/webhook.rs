@@ -1,6 +1,6 @@
 //! A flow's `webhook:`: how the outside world starts it.
 
-use super::{Ack, Sample, Surroundings};
+use super::{Ack, Dedupe, Expects, Sample, Surroundings};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Rate};
 use hookflow_trigger::{AllowFrom, Auth, BodySpec, Methods, PathPattern};
 use sha2::Sha256;
@@ -27,6 +27,10 @@ pub struct Webhook {
     pub auth: Auth,
     /// How the body becomes a value, and how large it may be.
     pub body: BodySpec,
+    /// The data that it expects.
+    pub expects: Option<Expects>,
+    /// By what an event is known again.
+    pub dedupe: Option<Dedupe>,
     /// How many events are taken from all callers together.
     pub rate_limit: Option<Rate>,
     /// How many events are taken from one address.
@@ -77,6 +81,8 @@ impl Webhook {
         let xml = fields.take("xml");
         let limit = fields.take_entry("body_limit").map(|(_, node)| node);
         let body = BodySpec::load(format, xml, limit, surroundings.body_limit, diagnostics);
+        let expects = fields.take("expects").and_then(|node| Expects::load(node, auth.as_ref(), diagnostics));
+        let dedupe = fields.take("dedupe").and_then(|node| Dedupe::load(node, diagnostics));
         let mut rate = |key| fields.take(key).and_then(|node| node.as_rate(diagnostics));
         let (rate_limit, rate_limit_per_address) = (rate("rate_limit"), rate("rate_limit_per_address"));
         let ack = fields.take("ack").and_then(|node| Ack::load(node, diagnostics));
@@ -96,6 +102,8 @@ impl Webhook {
             allow_from: allow_from?,
             auth: auth?,
             body: body?,
+            expects,
+            dedupe,
             rate_limit,
             rate_limit_per_address,
             sample,

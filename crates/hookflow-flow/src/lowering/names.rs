@@ -151,6 +151,23 @@ impl Known for Names {
     }
 }
 
+/// What is in scope before there is a run: `webhook`, and nothing else.
+pub(crate) struct AtTheDoor;
+
+impl Known for AtTheDoor {
+    fn check(&self, path: &[&str]) -> Result<(), Unknown> {
+        match path.split_first() {
+            None => Ok(()),
+            Some((&"webhook", rest)) => one_of("webhook", WEBHOOK, rest),
+            Some((name, _)) => {
+                let near = WEBHOOK.contains(name).then(|| format!("did you mean `webhook.{name}`?"));
+                let help = near.or_else(|| Some("only `webhook` is there before a run begins".into()));
+                Err(unknown(Code("expr.unknown-name"), format!("there is no `{name}` here"), help))
+            }
+        }
+    }
+}
+
 fn one_of(root: &str, known: &[&'static str], rest: &[&str]) -> Result<(), Unknown> {
     match rest.first() {
         Some(field) if !known.contains(field) => {

@@ -7,4 +7,5 @@ mod broken_store;
 mod callers;
 mod handshakes;
 mod order;
+mod repeats;
 mod wire;

@@ -117,25 +117,29 @@ impl Hmac {
         Some(Box::new(Self { preset, recipe, keys }))
     }
 
-    /// Whether one of the received signatures is right for this URL.
-    fn fits(
+    /// What one of the received signatures is right for at this URL, in a form that no other request has; `None` when
+    /// none is right.
+    fn signed(
         &self,
         received: &[Vec<u8>],
         material: &Material<'_>,
         timestamp: Option<&str>,
         url: &str,
-    ) -> Result<Choice, Reason> {
-        let mut fits = Choice::from(0);
+    ) -> Result<Option<Vec<u8>>, Reason> {
+        let mut signed = None;
         match &self.keys {
             Keys::Secret(keys) => {
+                // Every secret is tried, also when one has fitted already.
                 for key in keys {
                     let expected = self.recipe.digest(key.expose(), material, timestamp, url)?;
-                    fits |= received
+                    let fits = received
                         .iter()
                         .fold(Choice::from(0), |fits, candidate| fits | candidate.ct_eq(&expected));
+                    signed = signed.or(bool::from(fits).then_some(expected));
                 }
             }
             Keys::Public(keys) => {
+                // Not the signature: there may be several right ones for the same content.
                 let content = self.recipe.digest(&[], material, timestamp, url)?;
                 let verified = keys.iter().any(|key| {
                     let mut candidates = received.iter().take(MOST_VERIFIED);
@@ -143,10 +147,10 @@ impl Hmac {
                         candidates.any(|candidate| key.verifies(kind.making(), &content, candidate))
                     })
                 });
-                fits |= Choice::from(u8::from(verified));
+                signed = verified.then_some(content);
             }
         }
-        Ok(fits)
+        Ok(signed)
     }
 }
 
@@ -164,11 +168,12 @@ impl Verifier for Hmac {
         let received = recipe.signature.received(&material)?;
         let timestamp = recipe.timestamp(&material, now)?;
         recipe.check_body_hash(&material)?;
-        let mut fits = Choice::from(0);
+        let mut signed = None;
         for url in recipe.urls(head) {
-            fits |= self.fits(&received, &material, timestamp.as_deref(), &url)?;
+            let here = self.signed(&received, &material, timestamp.as_deref(), &url)?;
+            signed = signed.or(here);
         }
-        if fits.into() { recipe.replay_id(&material) } else { Err(Reason::Mismatch) }
+        recipe.replay_id(&material, &signed.ok_or(Reason::Mismatch)?)
     }
 
     fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign> {

@@ -25,6 +25,7 @@ x: {type: hmac, preset: x, secret: {env: SECRET}, handshake: x}
 slack: {type: hmac, preset: slack, secret: {env: SECRET}, handshake: slack}
 woo: {type: hmac, preset: woocommerce, secret: {env: SECRET}, handshake: woocommerce}
 meta: {type: hmac, preset: meta, secret: {env: SECRET}, handshake: meta, verify_token: {env: TOKEN}}
+timed: {type: hmac, header: X-Signature, timestamp: {header: X-Time}, content: '{timestamp}.{body}', secret: {env: SECRET}}
 ";
 
 const FLOWS: &[&str] = &[
@@ -245,23 +246,28 @@ impl Request {
 
     /// As Inovector signs.
     pub(super) fn signed(self, bench: &Bench) -> Self {
-        self.signed_by(bench, "inovector")
+        self.signed_at(bench, "inovector", Timestamp::UNIX_EPOCH)
     }
 
     /// As the sender of a credential signs now.
-    pub(super) fn signed_by(mut self, bench: &Bench, credential: &str) -> Self {
-        const NAMES: [&str; 3] = ["x-signature", "x-slack-signature", "x-slack-request-timestamp"];
+    pub(super) fn signed_by(self, bench: &Bench, credential: &str) -> Self {
+        self.signed_at(bench, credential, Clock::system().now())
+    }
+
+    /// As the sender of a credential signs at that time.
+    pub(super) fn signed_at(mut self, bench: &Bench, credential: &str, at: Timestamp) -> Self {
+        const NAMES: [&str; 4] = ["x-signature", "x-slack-signature", "x-slack-request-timestamp", "x-time"];
         let mut head = hookflow_trigger::Head {
             method: http::Method::POST,
             path: self.path.clone(),
             query: None,
             headers: http::HeaderMap::new(),
             ip: [127, 0, 0, 1].into(),
-            received_at: Timestamp::UNIX_EPOCH,
+            received_at: at,
             base_url: "https://hooks.example".into(),
         };
         let credential = bench.credentials.get(credential).unwrap();
-        credential.sign(&mut head, self.body.as_bytes(), Clock::system().now()).unwrap();
+        credential.sign(&mut head, self.body.as_bytes(), at).unwrap();
         for (name, value) in &head.headers {
             let name = NAMES.into_iter().find(|known| name == known).unwrap();
             self = self.header(name, value.to_str().unwrap());

@@ -87,3 +87,36 @@ async fn who_comes_too_often_hears_when_to_come_again() {
     let heard = bench.send(&from("203.0.113.3")).await;
     assert_eq!(heard.header("retry-after"), Some("1"), "a quicker rate holds at once");
 }
+
+#[tokio::test]
+async fn what_is_not_as_expected_is_refused_or_counted() {
+    let strict = "flow: strict
+webhook:
+  auth: mobile
+  expects: {strict: true, headers: [X-Shop, X-Api-Key], query: {page: integer?}, body: {id: string, items: [{n: integer}]}}
+steps: [{respond: {status: 200}}]";
+    let advice = strict.replace("flow: strict", "flow: advice").replace("strict: true, ", "");
+    let bench = open_with(&[strict, &advice], limits(), memory()).await;
+    let ask = |path: &str, body: &str| {
+        Request::post(path, body).header("X-Api-Key", "the secret of KEY").header("X-Shop", "a")
+    };
+    let right = r#"{"id": "A", "items": [{"n": 1}]}"#;
+    assert_eq!(bench.send(&ask("/hook/strict?page=2", right)).await.status, 200);
+    let wrong = r#"{"id": "A", "items": [{"n": "a secret"}]}"#;
+    let heard = bench.send(&ask("/hook/strict?page=two", wrong)).await;
+    assert_eq!((heard.status, heard.code().as_str()), (422, "expects.mismatch"));
+    let expected = serde_json::json!([
+        {"at": "query.page", "expected": "integer"},
+        {"at": "body.items[0].n", "expected": "integer"},
+    ]);
+    assert_eq!(heard.json()["errors"], expected);
+    assert!(!heard.body.contains("secret") && !heard.body.contains("two"), "{heard:?}");
+    assert_eq!(
+        bench.send(&Request::post("/hook/strict", wrong)).await.status,
+        401,
+        "strangers learn nothing"
+    );
+    assert_eq!(bench.send(&ask("/hook/advice?page=two", wrong)).await.status, 200);
+    let series = "hookflow_events_mismatched_total{flow=\"advice\"}";
+    assert_eq!(bench.counted(series).as_deref(), Some("1"));
+}

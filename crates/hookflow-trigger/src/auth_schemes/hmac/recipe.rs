@@ -248,11 +248,21 @@ impl Recipe {
         Ok(digester.finish())
     }
 
-    pub(super) fn replay_id(&self, material: &Material<'_>) -> Result<Option<ReplayId>, Reason> {
-        let Some(place) = &self.id else { return Ok(None) };
+    /// By what a request is known again. Without an ID of its own, one with a signed time is known by what was signed,
+    /// which no other time has; without a time as well, two that are alike may both be meant.
+    pub(super) fn replay_id(
+        &self,
+        material: &Material<'_>,
+        signed: &[u8],
+    ) -> Result<Option<ReplayId>, Reason> {
+        let id = match (&self.id, &self.window) {
+            (Some(place), _) => place.read(material)?,
+            (None, Some(_)) => format!("signature:{}", Encoding::Hex.encode(&Sha256::digest(signed))),
+            (None, None) => return Ok(None),
+        };
         let window = self.window.as_ref().and_then(|window| window.tolerance);
         let remember = window.map_or(REMEMBER_WITHOUT_WINDOW, |tolerance| tolerance.saturating_mul(2));
-        Ok(Some(ReplayId { id: place.read(material)?, remember }))
+        Ok(Some(ReplayId { id, remember }))
     }
 
     /// Adds every header that verifying reads, and the signature last.

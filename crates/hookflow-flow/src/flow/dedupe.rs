@@ -1,0 +1,135 @@
+//! A webhook's `dedupe:`: by what an event is known again. A second event with the same key is a duplicate.
+
+use crate::lowering::AtTheDoor;
+use hookflow_expr::{Env, Found, Lookup, Template};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
+use hookflow_trigger::Event;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a key is remembered after the run has ended, unless the flow says otherwise.
+const DEFAULT_WINDOW: Duration = Duration::from_hours(24);
+/// A longer key is kept as its digest.
+const LONGEST: usize = 200;
+
+/// By what an event is known again.
+#[derive(Debug)]
+pub struct Dedupe {
+    key: Template,
+    /// How long a key is remembered after the run has ended.
+    pub window: Duration,
+}
+
+impl Dedupe {
+    pub(super) fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut fields = Fields::of(node, "a `dedupe`", diagnostics)?;
+        let key_node = fields.require("key", diagnostics);
+        let window = fields.take("window").map_or(Some(DEFAULT_WINDOW), |node| node.as_duration(diagnostics));
+        fields.finish(diagnostics);
+        let key_node = key_node?;
+        let key = Template::compile(key_node, &AtTheDoor, diagnostics)?;
+        if key.constant().is_some() {
+            diagnostics
+                .error(Code("webhook.dedupe"), &key_node.span, "this key is the same for every event")
+                .help("take it from the event: `${ webhook.body.id }`");
+            return None;
+        }
+        Some(Self { key, window: window? })
+    }
+
+    /// The event's key; `None` when it is missing, null or empty: then the event is nobody's duplicate.
+    pub fn key(&self, event: &Event, now: Timestamp) -> Option<String> {
+        let scope = Arc::new(Scope(Arc::new(event.clone())));
+        let value = self.key.eval(&Env { scope, now, chance: [0; 32] }).ok()?;
+        let key = match &*value {
+            Json::Null => return None,
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        match key.len() {
+            0 => None,
+            1..=LONGEST => Some(key),
+            _ => Some(
+                Sha256::digest(key.as_bytes())
+                    .iter()
+                    .fold("sha256:".into(), |hex, byte| format!("{hex}{byte:02x}")),
+            ),
+        }
+    }
+}
+
+/// There is no run yet, only what came.
+#[derive(Debug)]
+struct Scope(Arc<Event>);
+
+impl Lookup for Scope {
+    fn get(&self, name: &str) -> Option<Found> {
+        (name == "webhook").then(|| Found::Part(Arc::clone(&self.0) as Arc<dyn Lookup>))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        vec!["webhook".into()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookflow_text::{Source, parse};
+    use hookflow_trigger::{BodySpec, Params, Route, Sample, SampleBody};
+    use serde_json::json;
+
+    fn load(yaml: &str) -> (Option<Dedupe>, Vec<&'static str>) {
+        let mut diagnostics = Diagnostics::default();
+        let node = parse(&Source::new("a.yaml", yaml), &mut diagnostics).unwrap();
+        (Dedupe::load(&node, &mut diagnostics), diagnostics.codes())
+    }
+
+    fn key(yaml: &str, body: Json) -> Option<String> {
+        let sample = Sample { body: SampleBody::Value(body), ..Sample::default() };
+        let route =
+            Route { flow: "f".into(), suffix: String::new(), params: Params::default(), system: None };
+        let at = "2026-11-20T12:00:00Z".parse().unwrap();
+        let base = "https://hooks.example".into();
+        let event = Event::of_sample(sample, &BodySpec::auto(1 << 20), route, "e", at, base).unwrap();
+        load(yaml).0.unwrap().key(&event, at)
+    }
+
+    #[test]
+    fn a_key_is_text_and_its_absence_is_no_key() {
+        let id = "key: '${ webhook.body.id }'";
+        for (body, expected) in [
+            (json!({"id": "A-1"}), Some("A-1")),
+            (json!({"id": 10.5}), Some("10.5")),
+            (json!({"id": [1, "x"]}), Some("[1,\"x\"]")),
+            (json!({"id": null}), None),
+            (json!({"id": ""}), None),
+            (json!({}), None),
+            (json!(3), None),
+        ] {
+            assert_eq!(key(id, body.clone()).as_deref(), expected, "{body}");
+        }
+        assert_eq!(
+            key("key: '${ webhook.body.a }-${ webhook.body.b }'", json!({"a": 1, "b": 2})).unwrap(),
+            "1-2"
+        );
+        let long = key(id, json!({"id": "x".repeat(5_000)})).unwrap();
+        assert!(long.starts_with("sha256:") && long.len() == 71, "{long}");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (yaml, code) in [
+            ("window: 1h", "yaml.missing-key"),
+            ("key: webhook.body.id", "webhook.dedupe"),
+            ("key: '${ steps.a }'", "expr.unknown-name"),
+            ("key: '${ webhook.bodi }'", "expr.unknown-name"),
+            ("{key: '${ webhook.id }', window: long}", "yaml.type"),
+        ] {
+            assert_eq!(load(yaml).1, [code], "{yaml}");
+        }
+        assert_eq!(load("key: '${ webhook.id }'").0.unwrap().window, DEFAULT_WINDOW);
+    }
+}
