@@ -7,8 +7,10 @@ use crate::receive::{Arriving, drain};
 use crate::refusal::Refusal;
 use crate::request_id::RequestId;
 use crate::seats::Seat;
+use crate::socket::Socket;
 use crate::wire::{HeadLimits, Line, Violation, Wire};
 use bytes::Bytes;
+use hookflow_text::Code;
 use http::{Request, Response, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -27,11 +29,12 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr, _seat: Seat) {
+    let Some(socket) = open(&doorway, stream, ip).await else { return };
     let limits = HeadLimits { bytes: doorway.limits.header_bytes, fields: doorway.limits.header_count };
-    let (wire, line) = Wire::new(stream, limits, doorway.clock.clone());
+    let (wire, line) = Wire::new(socket, limits, doorway.clock.clone());
     let overdue = converse(&doorway, wire, &line, ip).await;
     let is_slow = overdue && line.is_within_head();
-    let (stream, violation) = line.take();
+    let (socket, violation) = line.take();
     let refusal = match violation {
         Some(Violation::TooLarge) => Refusal::HeadTooLarge,
         Some(Violation::AmbiguousLength) => Refusal::AmbiguousLength,
@@ -39,9 +42,28 @@ pub(crate) async fn serve(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr, 
         None if is_slow => Refusal::HeadTooSlow,
         None => return,
     };
-    if let Some(stream) = stream {
-        farewell(&doorway, stream, refusal).await;
+    if let Some(socket) = socket {
+        farewell(&doorway, socket, refusal).await;
     }
+}
+
+/// Agrees on TLS, where it is spoken. A caller has as long for that as for a head.
+async fn open(doorway: &Doorway, stream: TcpStream, ip: IpAddr) -> Option<Socket> {
+    let Some(tls) = &doorway.tls else { return Some(Socket::Plain(stream)) };
+    let mut soft = doorway.tasks.soft();
+    let accepting = doorway.clock.timeout(doorway.limits.header_timeout, tls.acceptor().accept(stream));
+    let why = tokio::select! {
+        biased;
+        accepted = accepting => match accepted {
+            Ok(Ok(stream)) => return Some(Socket::Tls(Box::new(stream))),
+            Ok(Err(error)) => error.to_string(),
+            Err(elapsed) => elapsed.to_string(),
+        },
+        () = soft.wait() => return None,
+    };
+    doorway.metrics.refused(Code("connection.tls"));
+    tracing::debug!(target: "door", %ip, why, "a connection could not agree on TLS");
+    None
 }
 
 /// Lets the HTTP library speak until the connection ends or nothing is heard for too long. On shutdown the answers
@@ -125,13 +147,13 @@ fn conclude(
 }
 
 /// Says why the connection ends, and listens for a moment so that it is heard.
-async fn farewell(doorway: &Doorway, mut stream: TcpStream, refusal: Refusal) {
+async fn farewell(doorway: &Doorway, mut socket: Socket, refusal: Refusal) {
     let text = last_words(doorway, refusal);
     let saying = async {
-        stream.write_all(&text).await?;
-        stream.shutdown().await?;
+        socket.write_all(&text).await?;
+        socket.shutdown().await?;
         let mut sink = [0; 4096];
-        while stream.read(&mut sink).await? > 0 {}
+        while socket.read(&mut sink).await? > 0 {}
         std::io::Result::Ok(())
     };
     // Whoever has gone, or goes on for too long, has lost it by own doing.
@@ -141,6 +163,9 @@ async fn farewell(doorway: &Doorway, mut stream: TcpStream, refusal: Refusal) {
 /// Says that there is no room. Nothing is waited for: the room is what is missing.
 pub(crate) fn turn_away(doorway: &Doorway, stream: &TcpStream) {
     let text = last_words(doorway, Refusal::ConnectionsFull);
+    if doorway.tls.is_some() {
+        return; // Who expects TLS understands no other word.
+    }
     // A fresh socket takes so few bytes at once, or its caller hears nothing.
     drop(stream.try_write(&text));
 }

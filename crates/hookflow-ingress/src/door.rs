@@ -4,6 +4,7 @@ use crate::connection::{self, turn_away};
 use crate::origin::{TrustedProxies, subscriber};
 use crate::rates::Rates;
 use crate::seats::Seats;
+use crate::tls::Tls;
 use hookflow_engine::{Engine, Metrics};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
 use hyper::rt::Executor;
@@ -71,6 +72,8 @@ pub struct DoorParts {
     pub metrics: Arc<Metrics>,
     /// Whose word about a caller's address is taken.
     pub trusted_proxies: TrustedProxies,
+    /// Speaks TLS; without it the door speaks plain HTTP.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The public door, not yet open.
@@ -88,6 +91,7 @@ pub(crate) struct Doorway {
     pub(crate) http: auto::Builder<Streams>,
     pub(crate) soft: Token,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) rates: Rates,
     seats: Arc<Seats>,
 }
@@ -113,7 +117,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 impl Door {
     /// A door that is still closed.
     pub fn new(parts: DoorParts, limits: DoorLimits) -> Self {
-        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics, trusted_proxies } = parts;
+        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics, trusted_proxies, tls } = parts;
         let http = http(&tasks, &limits);
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let soft = tasks.soft();
@@ -128,6 +132,7 @@ impl Door {
             http,
             soft,
             trusted_proxies,
+            tls,
             rates: Rates::default(),
             seats,
         }))
@@ -168,6 +173,12 @@ impl Bound {
     pub async fn serve(self) {
         let heartbeat = self.doorway.heartbeats.register("door");
         let mut soft = self.doorway.tasks.soft();
+        if let Some(tls) = &self.doorway.tls {
+            let Doorway { clock, heartbeats, soft, .. } = &*self.doorway;
+            let watch =
+                Arc::clone(tls).watch(clock.clone(), soft.clone(), heartbeats.register("certificate"));
+            self.doorway.tasks.spawn("certificate", watch);
+        }
         loop {
             let accepted = tokio::select! {
                 biased;

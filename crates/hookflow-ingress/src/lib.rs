@@ -14,7 +14,10 @@ mod receive;
 mod refusal;
 mod request_id;
 mod seats;
+mod socket;
+mod tls;
 mod wire;
 
 pub use door::{Bound, Door, DoorLimits, DoorParts};
 pub use origin::TrustedProxies;
+pub use tls::{Tls, TlsError, TlsFiles};

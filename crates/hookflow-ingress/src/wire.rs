@@ -8,6 +8,7 @@ mod framing;
 
 pub(crate) use framing::{HeadLimits, Violation};
 
+use crate::socket::Socket;
 use framing::Framing;
 use hookflow_runtime::Clock;
 use std::io;
@@ -16,12 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// The socket as the HTTP library sees it.
 pub(crate) struct Wire {
     /// Until it is dropped.
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
     line: Arc<Line>,
 }
 
@@ -38,7 +38,7 @@ struct State {
     since: Instant,
     violation: Option<Violation>,
     /// The socket, once the library has let go of it.
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
 }
 
 /// Where an HTTP/1.1 connection stands between two heads.
@@ -53,7 +53,7 @@ enum Phase {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, limits: HeadLimits, clock: Clock) -> (Self, Arc<Line>) {
+    pub(crate) fn new(stream: Socket, limits: HeadLimits, clock: Clock) -> (Self, Arc<Line>) {
         let state = State {
             framing: Framing::new(limits),
             phase: Phase::Waiting,
@@ -65,7 +65,7 @@ impl Wire {
         (Self { stream: Some(stream), line: Arc::clone(&line) }, line)
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
@@ -109,7 +109,7 @@ impl Line {
     }
 
     /// The socket, once the library has let go of it, and why it had to.
-    pub(crate) fn take(&self) -> (Option<TcpStream>, Option<Violation>) {
+    pub(crate) fn take(&self) -> (Option<Socket>, Option<Violation>) {
         let mut state = self.lock();
         (state.stream.take(), state.violation)
     }

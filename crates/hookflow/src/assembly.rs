@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use hookflow_console::{Condition, Console, ConsoleParts};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::Flow;
-use hookflow_ingress::{Door, DoorLimits, DoorParts, TrustedProxies};
+use hookflow_ingress::{Door, DoorLimits, DoorParts, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{Store, backends};
@@ -34,7 +34,11 @@ pub(crate) struct Service {
 
 impl Service {
     /// Makes all parts, takes both addresses and puts the flows in force.
-    pub(crate) async fn assemble(config: &Config, flows: Vec<Arc<Flow>>) -> anyhow::Result<Self> {
+    pub(crate) async fn assemble(
+        config: &Config,
+        tls: Option<Arc<Tls>>,
+        flows: Vec<Arc<Flow>>,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
         let chance = Chance::system(clock.clone());
@@ -48,7 +52,7 @@ impl Service {
             hosts: config.ops.hosts.clone(),
             token: config.ops.token.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            conditions: conditions(&store, &engine_once),
+            conditions: conditions(&store, &engine_once, tls.as_ref()),
             registry: Arc::new(registry),
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -84,12 +88,12 @@ impl Service {
             heartbeats,
             metrics,
             trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
+            tls,
         };
         let door = Door::new(parts, door_limits(config));
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
 
-        let base_url = config.public.base_url.clone().unwrap_or_else(|| format!("http://{}", public.addr));
-        let base_url: Arc<str> = base_url.into();
+        let base_url: Arc<str> = config.public.root(public.addr).into();
         engine.install(flows, Arc::clone(&base_url)).await.context("the flows cannot be put in force")?;
         // Set once, here: whoever looked before saw a service that is not ready.
         engine_once.get_or_init(|| engine.clone());
@@ -105,7 +109,11 @@ fn open_store() -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// What must hold before the service is ready.
-fn conditions(store: &Arc<dyn Store>, engine: &Arc<OnceLock<Engine>>) -> Vec<Condition> {
+fn conditions(
+    store: &Arc<dyn Store>,
+    engine: &Arc<OnceLock<Engine>>,
+    tls: Option<&Arc<Tls>>,
+) -> Vec<Condition> {
     let (store, engine) = (Arc::clone(store), Arc::clone(engine));
     let flows = move || match engine.get().map(Engine::generation) {
         Some(generation) => Ok(format!("{} in generation {}", generation.flows.len(), generation.number)),
@@ -119,7 +127,15 @@ fn conditions(store: &Arc<dyn Store>, engine: &Arc<OnceLock<Engine>>) -> Vec<Con
             Poll::Pending => Err("it does not answer".into()),
         }
     };
-    vec![Condition::new("flows", flows), Condition::new("store", writable)]
+    let mut conditions = vec![Condition::new("flows", flows), Condition::new("store", writable)];
+    if let Some(tls) = tls.cloned() {
+        // The former certificate is still good, so new files that are not make nothing unready.
+        let told = move || {
+            Ok(tls.fault().map_or_else(String::new, |why| format!("the former certificate is used: {why}")))
+        };
+        conditions.push(Condition::new("tls", told));
+    }
+    conditions
 }
 
 /// The address to listen on. Where calls could reach our own listener, its port must be known before the first call is

@@ -82,7 +82,6 @@ shutdown: {grace: 5s}
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
         for (yaml, key) in [
-            ("public: {tls: {cert: a, key: b}}", "public.tls"),
             ("store: {sqlite: {path: a}}", "store.sqlite"),
             ("store: {postgres: {url: {env: U}}}", "store.postgres"),
             ("outbound: {proxy: 'http://p'}", "outbound.proxy"),
@@ -112,6 +111,9 @@ shutdown: {grace: 5s}
             ("ops: {token: plain}", "secret.plain-text"),
             ("outbound: {allow: [10.1]}", "config.range"),
             ("public: {trusted_proxies: [proxy.example]}", "config.range"),
+            ("public: {tls: {cert: a}}", "yaml.missing-key"),
+            ("public: {tls: {cert: a, key: b, ca: c}}", "yaml.unknown-key"),
+            ("public: {tls: {cert: a, key: {env: B}}}", "yaml.type"),
             ("log: {level: loud}", "yaml.word"),
             ("store: {memory: {size: 1}}", "yaml.unknown-key"),
             ("- a", "yaml.type"),

@@ -9,6 +9,7 @@ use crate::secrets::FolderSecrets;
 use anyhow::{Context as _, bail};
 use files::Files;
 use hookflow_flow::{Flow, Surroundings};
+use hookflow_ingress::Tls;
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, Source, Span, nearest, parse};
 use hookflow_trigger::Credentials;
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ pub(crate) enum SecretMode {
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) config: Config,
+    /// The public listener's certificate, where it has one and secrets are read.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// Those that nothing stops, in the order of their files.
     pub(crate) flows: Vec<LoadedFlow>,
     /// How many files were read.
@@ -83,8 +86,9 @@ impl Project {
         let secrets = FolderSecrets::new(folder, environment, mode);
         check_config_folder(&files, &mut diagnostics);
         let (config, credentials) = read_config(&mut files, environment, &secrets, &mut diagnostics);
+        let tls = read_tls(folder, &config, mode, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, config.public.limits.body, &mut diagnostics);
-        Self { config, flows, files: files.count(), made: secrets.made(), diagnostics }
+        Self { config, tls, flows, files: files.count(), made: secrets.made(), diagnostics }
     }
 }
 
@@ -134,6 +138,23 @@ fn read_or_empty(files: &mut Files, name: &str, diagnostics: &mut Diagnostics) -
         let span = Span::new(&Source::new(name, ""), 0..0);
         Node { span, value: NodeValue::Map(Vec::new()) }
     })
+}
+
+fn read_tls(
+    folder: &Path,
+    config: &Config,
+    mode: SecretMode,
+    diagnostics: &mut Diagnostics,
+) -> Option<Arc<Tls>> {
+    // A private key is a secret as well.
+    let tls = config.public.tls.as_ref().filter(|_| mode != SecretMode::Invent)?;
+    match Tls::load(tls.files(folder)) {
+        Ok(loaded) => Some(loaded),
+        Err(error) => {
+            diagnostics.error(Code("config.tls"), &tls.span, error.to_string());
+            None
+        }
+    }
 }
 
 /// Nothing that somebody put there to be read is passed over in silence.

@@ -46,13 +46,13 @@ fn init_makes_a_folder_that_holds() {
 fn check_says_everything_at_once() {
     let folder = starter();
     fs::write(folder.path().join("flows/hello.yaml"), "webhok: {}\nsteps:\n  - sett: {a: 1}\n").unwrap();
-    fs::write(folder.path().join("config/hookflow.yaml"), "public: {tls: {cert: a}}\n").unwrap();
+    fs::write(folder.path().join("config/hookflow.yaml"), "public: {tls: {cert: a, key: b}}\n").unwrap();
     let checked = hookflow(folder.path(), &["check"]);
     assert_eq!(checked.status.code(), Some(1));
     let text = err(&checked);
     for part in [
-        "config/hookflow.yaml:1:10",
-        "`public.tls` is not in this version yet",
+        "config/hookflow.yaml:1:15",
+        "a` cannot be read",
         "flows/hello.yaml:1:1",
         "did you mean `webhook`?",
         "flows/hello.yaml:3:5",
@@ -67,10 +67,10 @@ fn check_says_everything_at_once() {
     let result: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(result["errors"], 3);
     let first = &result["items"][0];
-    assert_eq!(first["code"], "config.not-yet");
+    assert_eq!(first["code"], "config.tls");
     assert_eq!(
         (&first["file"], &first["line"], &first["column"]),
-        (&"config/hookflow.yaml".into(), &1.into(), &10.into())
+        (&"config/hookflow.yaml".into(), &1.into(), &15.into())
     );
 }
 

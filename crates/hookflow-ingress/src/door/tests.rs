@@ -8,4 +8,5 @@ mod callers;
 mod handshakes;
 mod order;
 mod repeats;
+mod secured;
 mod wire;

@@ -46,7 +46,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
     // From here on a signal is not the end, but its beginning.
     let mut signals = Signals::new().context("the system does not tell of signals")?;
     let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
-    let service = Service::assemble(&project.config, flows).await?;
+    let service = Service::assemble(&project.config, project.tls.clone(), flows).await?;
     write!(terminal.out, "{}", greeting(&project, folder, &service))?;
     terminal.out.flush()?;
 

@@ -54,7 +54,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
         }
     }
     let public = &project.config.public;
-    let base_url = public.base_url.clone().unwrap_or_else(|| format!("http://{}", public.listen)).into();
+    let base_url = public.root(public.listen).into();
     let trial = with_deep_stack(|| try_out(loaded, &base_url, &mut mocks))?;
     let trial = match trial {
         Ok(trial) => trial,

@@ -19,7 +19,7 @@ pub(super) static COMMAND: Command = Command {
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
     let project = Project::load(dir(matches), &terminal.environment, SecretMode::Invent)?;
     let public = &project.config.public;
-    let base_url = public.base_url.clone().unwrap_or_else(|| format!("http://{}", public.listen));
+    let base_url = public.root(public.listen);
     let lines = listing::lines(&project, &base_url);
     match format(matches) {
         Format::Text => {

@@ -1,10 +1,12 @@
 //! `public`: the listener that the outside world calls, and its bounds.
 
 use crate::config::Config;
-use crate::section::{Section, address, not_yet, range};
-use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use crate::section::{Section, address, range};
+use hookflow_ingress::TlsFiles;
+use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource, Span};
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
@@ -14,6 +16,7 @@ pub(crate) static SECTION: Section = Section {
 public:
   listen: 127.0.0.1:8080           # port 0: the system picks one; serve prints the address it got
   base_url: null                   # https://hooks.example.com; default: http:// and the address it listens on
+  tls: null                        # {cert: tls/cert.pem, key: tls/key.pem, client_ca: tls/ca.pem}; default: plain HTTP
   trusted_proxies: []              # ranges of proxies whose X-Forwarded-For or Forwarded is believed
   limits:
     connections: 10000
@@ -34,9 +37,20 @@ pub(crate) struct Public {
     pub(crate) listen: SocketAddr,
     /// The only source of our own URLs. Without a slash at its end.
     pub(crate) base_url: Option<String>,
+    /// Without it plain HTTP is spoken.
+    pub(crate) tls: Option<Tls>,
     /// Whose word about a caller's address is taken.
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) limits: Limits,
+}
+
+/// The files of the public listener's certificate, relative to the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    cert: String,
+    key: String,
+    client_ca: Option<String>,
+    pub(crate) span: Span,
 }
 
 /// The bounds of the public listener.
@@ -57,6 +71,7 @@ impl Default for Public {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             base_url: None,
+            tls: None,
             trusted_proxies: Vec::new(),
             limits: Limits {
                 connections: 10_000,
@@ -72,6 +87,37 @@ impl Default for Public {
     }
 }
 
+impl Public {
+    /// The root of our own URLs when the listener has this address.
+    pub(crate) fn root(&self, addr: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.base_url.clone().unwrap_or_else(|| format!("{scheme}://{addr}"))
+    }
+}
+
+impl Tls {
+    fn read(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut fields = Fields::of(node, "the public `tls`", diagnostics)?;
+        let mut path =
+            |node: Option<&Node>| node.and_then(|node| node.as_str(diagnostics).map(str::to_owned));
+        let client_ca = path(fields.take("client_ca").filter(|node| !node.is_null()));
+        let cert = fields.require("cert", diagnostics).and_then(|node| node.as_str(diagnostics));
+        let key = fields.require("key", diagnostics).and_then(|node| node.as_str(diagnostics));
+        let (cert, key) = (cert.map(str::to_owned), key.map(str::to_owned));
+        fields.finish(diagnostics);
+        Some(Self { cert: cert?, key: key?, client_ca, span: node.span.clone() })
+    }
+
+    /// Where the files are.
+    pub(crate) fn files(&self, folder: &Path) -> TlsFiles {
+        TlsFiles {
+            cert: folder.join(&self.cert),
+            key: folder.join(&self.key),
+            client_ca: self.client_ca.as_ref().map(|path| folder.join(path)),
+        }
+    }
+}
+
 fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
     let Some(mut fields) = Fields::of(node, "the section `public`", diagnostics) else { return };
     if let Some(address) = fields.take("listen").and_then(|node| address(node, diagnostics)) {
@@ -83,8 +129,8 @@ fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mu
     if let Some(items) = fields.take("trusted_proxies").and_then(|node| node.as_list(diagnostics)) {
         config.public.trusted_proxies = items.iter().filter_map(|item| range(item, diagnostics)).collect();
     }
-    for key in ["tls"] {
-        not_yet(&mut fields, "public", key, diagnostics);
+    if let Some(node) = fields.take("tls").filter(|node| !node.is_null()) {
+        config.public.tls = Tls::read(node, diagnostics);
     }
     if let Some(node) = fields.take("limits") {
         read_limits(node, &mut config.public.limits, diagnostics);

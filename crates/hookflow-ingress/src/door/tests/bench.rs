@@ -1,6 +1,6 @@
 //! A door with a real engine behind it, and a caller who writes bytes.
 
-use crate::{Bound, Door, DoorLimits, DoorParts, TrustedProxies};
+use crate::{Bound, Door, DoorLimits, DoorParts, Tls, TrustedProxies};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
 use hookflow_outbound::{Caller, Policy};
@@ -121,12 +121,21 @@ pub(super) fn memory() -> Arc<dyn Store> {
 }
 
 pub(super) async fn open_with(more: &[&str], limits: DoorLimits, store: Arc<dyn Store>) -> Bench {
-    open_behind(&[], more, limits, store).await
+    open_whole((&[], None), more, limits, store).await
 }
 
 /// A door behind proxies.
-pub(super) async fn open_behind(
-    proxies: &[IpNet],
+pub(super) async fn open_behind(proxies: &[IpNet], more: &[&str]) -> Bench {
+    open_whole((proxies, None), more, limits(), memory()).await
+}
+
+/// A door that speaks TLS.
+pub(super) async fn open_secured(tls: &Arc<Tls>, limits: DoorLimits) -> Bench {
+    open_whole((&[], Some(Arc::clone(tls))), &[], limits, memory()).await
+}
+
+async fn open_whole(
+    (proxies, tls): (&[IpNet], Option<Arc<Tls>>),
     more: &[&str],
     limits: DoorLimits,
     store: Arc<dyn Store>,
@@ -162,6 +171,7 @@ pub(super) async fn open_behind(
         heartbeats,
         metrics,
         trusted_proxies: TrustedProxies::new(proxies.to_vec()),
+        tls,
     };
     let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
     let addr = bound.addr;

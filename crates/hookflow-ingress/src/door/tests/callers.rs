@@ -28,7 +28,7 @@ async fn from_elsewhere_a_flow_is_not_there() {
 #[tokio::test]
 async fn behind_proxies_the_caller_is_who_called_the_first_of_them() {
     let proxies = [LOOPBACK.parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
-    let bench = open_behind(&proxies, &[ELSEWHERE], limits(), memory()).await;
+    let bench = open_behind(&proxies, &[ELSEWHERE]).await;
     let ask = |name, value| Request::post("/hook/elsewhere", "{}").header(name, value);
     for request in [
         ask("X-Forwarded-For", "203.0.113.9"),
@@ -57,7 +57,7 @@ steps: [{set: {a: 1}}]";
 
 #[tokio::test]
 async fn who_comes_too_often_hears_when_to_come_again() {
-    let bench = open_behind(&[LOOPBACK.parse().unwrap()], &[RARE], limits(), memory()).await;
+    let bench = open_behind(&[LOOPBACK.parse().unwrap()], &[RARE]).await;
     let from = |ip: &str| Request::post("/hook/rare", "{}").by_partner().header("X-Forwarded-For", ip);
     // What an earlier guard refuses counts for nothing.
     for _ in 0..5 {
