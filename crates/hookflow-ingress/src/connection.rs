@@ -71,8 +71,9 @@ async fn open(doorway: &Doorway, stream: TcpStream, ip: IpAddr) -> Option<Socket
 async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAddr) -> bool {
     let service = service_fn(|request| {
         let (doorway, line) = (Arc::clone(doorway), Arc::clone(line));
+        // Before the library reads on.
+        line.begin();
         async move {
-            line.begin();
             let response = answer(&doorway, request, ip).await;
             line.answered();
             Ok::<_, Infallible>(response)
@@ -80,8 +81,11 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
     });
     let mut connection = pin!(doorway.http.serve_connection(TokioIo::new(wire), service));
     let mut overdue = pin!(line.overdue(doorway.limits.header_timeout));
+    // Begins to count when it is first awaited.
+    let mut last = pin!(doorway.clock.sleep(doorway.limits.body_timeout));
     let mut soft = doorway.tasks.soft();
     let mut draining = false;
+    let mut leaving = false;
     loop {
         tokio::select! {
             biased;
@@ -95,7 +99,15 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = overdue.as_mut() => return true,
+            () = overdue.as_mut(), if !leaving => {
+                if !line.is_http2() {
+                    return true;
+                }
+                // Its caller may be about to ask, so it is told to ask elsewhere first.
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = last.as_mut(), if leaving => return false,
         }
     }
 }

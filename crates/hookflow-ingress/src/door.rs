@@ -20,6 +20,9 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 const BREATH: Duration = Duration::from_millis(50);
 /// How many requests one HTTP/2 connection may have under way.
 const STREAMS: u32 = 200;
+/// How many of them a caller may take back before they are begun, and how many we may have to break off, before the
+/// connection ends: both cost us more than the caller.
+const RESETS: (usize, usize) = (20, 64);
 /// How often a silent HTTP/2 connection is asked whether it is still there, and how long its answer may take.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
@@ -40,6 +43,10 @@ pub struct DoorLimits {
     pub header_timeout: Duration,
     /// How long a body may take.
     pub body_timeout: Duration,
+    /// How many bytes of a body have to come in a second, all in all, after the grace.
+    pub body_rate: u64,
+    /// How long a body may be slower.
+    pub body_grace: Duration,
 }
 
 impl Default for DoorLimits {
@@ -52,6 +59,8 @@ impl Default for DoorLimits {
             body: 10 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            body_rate: 1 << 10,
+            body_grace: Duration::from_secs(5),
         }
     }
 }
@@ -164,6 +173,8 @@ fn http(tasks: &Tasks, limits: &DoorLimits) -> auto::Builder<Streams> {
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1)
         .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS.0)
+        .max_local_error_reset_streams(RESETS.1)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
     http
 }

@@ -86,7 +86,7 @@ async fn guard(
     if !may_ping {
         webhook.auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
     }
-    let body = body.read(limit, limits.body_timeout, clock).await?;
+    let body = body.read(limit, limits, clock).await?;
     if may_ping && let Some(answer) = webhook.auth.answer_ping(&head, &body)? {
         return Ok(Outcome::Handshake(answer));
     }

@@ -1,5 +1,6 @@
 //! The body of a request: the only place where one is read.
 
+use crate::door::DoorLimits;
 use crate::refusal::Refusal;
 use bytes::{Bytes, BytesMut};
 use hookflow_runtime::Clock;
@@ -32,39 +33,39 @@ impl Arriving {
         self.body.size_hint().exact()
     }
 
-    /// The whole body, under a cap of bytes and one deadline for all of it.
+    /// The whole body, under a cap of bytes, one deadline for all of it, and at no less than the slowest pace.
+    /// A body that came in one piece is not copied.
     pub(crate) async fn read(
         &mut self,
         limit: u64,
-        deadline: Duration,
+        limits: &DoorLimits,
         clock: &Clock,
     ) -> Result<Bytes, Refusal> {
         if self.ended {
             return Ok(Bytes::new());
         }
         self.awaits_word = false;
-        clock.timeout(deadline, self.gather(limit)).await.unwrap_or_else(|_| {
-            // Who is that slow is not listened to any longer.
-            self.ended = true;
-            Err(Refusal::BodyTooSlow)
-        })
-    }
-
-    /// A body that came in one piece is not copied.
-    async fn gather(&mut self, limit: u64) -> Result<Bytes, Refusal> {
         let room = self.announced().unwrap_or_default().min(FIRST_ROOM);
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
-        while let Some(frame) = self.body.frame().await {
-            let Ok(frame) = frame else {
-                self.ended = true;
-                return Err(Refusal::Malformed);
+        let began = clock.monotonic();
+        loop {
+            let so_far = (first.len() + rest.len()) as u64;
+            let earned = Duration::from_millis(so_far.saturating_mul(1_000) / limits.body_rate.max(1));
+            let allowed = limits.body_grace.saturating_add(earned).min(limits.body_timeout);
+            let spent = clock.monotonic().saturating_duration_since(began);
+            let data = match clock.timeout(allowed.saturating_sub(spent), self.body.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data(),
+                Ok(None) => break,
+                // Who breaks off, or is that slow, is not listened to any longer.
+                Ok(Some(Err(_))) => return self.give_up(Refusal::Malformed),
+                Err(_) => return self.give_up(Refusal::BodyTooSlow),
             };
-            let Ok(data) = frame.into_data() else { continue };
-            if (first.len() + rest.len() + data.len()) as u64 > limit {
+            let Ok(data) = data else { continue };
+            if so_far + data.len() as u64 > limit {
                 return Err(Refusal::BodyTooLarge(limit));
             }
-            if first.is_empty() && rest.is_empty() {
+            if so_far == 0 {
                 first = data;
                 continue;
             }
@@ -76,6 +77,11 @@ impl Arriving {
         }
         self.ended = true;
         Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+
+    fn give_up(&mut self, refusal: Refusal) -> Result<Bytes, Refusal> {
+        self.ended = true;
+        Err(refusal)
     }
 
     /// What a refused caller may still be sending; `None` when it is not.

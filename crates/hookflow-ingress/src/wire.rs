@@ -14,7 +14,7 @@ use hookflow_runtime::Clock;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -36,7 +36,11 @@ struct State {
     phase: Phase,
     /// When the wait began: for the next head, or for the caller to take more of its answer.
     since: Instant,
+    /// How many requests are with the service: over HTTP/2 there may be several.
+    serving: usize,
     violation: Option<Violation>,
+    /// Reads on once the requests before a head that is refused are answered.
+    reader: Option<Waker>,
     /// The socket, once the library has let go of it.
     stream: Option<Socket>,
 }
@@ -58,7 +62,9 @@ impl Wire {
             framing: Framing::new(limits),
             phase: Phase::Waiting,
             since: clock.monotonic(),
+            serving: 0,
             violation: None,
+            reader: None,
             stream: None,
         };
         let line = Arc::new(Line { clock, state: Mutex::new(state) });
@@ -73,24 +79,28 @@ impl Wire {
 impl Line {
     /// A request has reached the service.
     pub(crate) fn begin(&self) {
-        self.lock().phase = Phase::Serving;
+        let mut state = self.lock();
+        state.phase = Phase::Serving;
+        state.serving += 1;
     }
 
     /// The service has answered.
     pub(crate) fn answered(&self) {
         let mut state = self.lock();
         state.phase = Phase::Answering;
+        state.serving = state.serving.saturating_sub(1);
         state.since = self.clock.monotonic();
     }
 
     /// Returns when the caller has been awaited for `limit`: for a head, as idle connections do, or for it to take
-    /// more of its answer.
+    /// more of its answer. An HTTP/2 connection is idle while no request is with the service.
     pub(crate) async fn overdue(&self, limit: Duration) {
         loop {
             let now = self.clock.monotonic();
             let waited = {
                 let state = self.lock();
-                let waits = state.phase != Phase::Serving && !state.framing.is_http2();
+                let http2 = state.framing.is_http2();
+                let waits = if http2 { state.serving == 0 } else { state.phase != Phase::Serving };
                 waits.then(|| now.saturating_duration_since(state.since))
             };
             let left = limit.saturating_sub(waited.unwrap_or_default());
@@ -100,6 +110,11 @@ impl Line {
             // While a request is served nothing needs to watch: the wait that follows it cannot be over earlier.
             self.clock.sleep(left).await;
         }
+    }
+
+    /// Whether this is an HTTP/2 connection.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.lock().framing.is_http2()
     }
 
     /// Whether part of a head has come, and its rest has not.
@@ -116,7 +131,11 @@ impl Line {
 
     fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
         if outcome.is_ready() {
-            self.lock().since = self.clock.monotonic();
+            let mut state = self.lock();
+            // What HTTP/2 says by itself, such as the answer to a ping, keeps no idle connection open.
+            if !state.framing.is_http2() {
+                state.since = self.clock.monotonic();
+            }
         }
     }
 
@@ -124,16 +143,36 @@ impl Line {
         let mut state = self.lock();
         if state.phase == Phase::Answering {
             state.phase = Phase::Waiting;
+            if let Some(reader) = state.reader.take() {
+                reader.wake();
+            }
         }
     }
 
-    fn follow(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Follows what was read; how much of it the library may see.
+    fn follow(&self, bytes: &[u8]) -> usize {
         let mut state = self.lock();
-        let outcome = state.framing.follow(bytes);
-        outcome.map_err(|violation| {
-            state.violation = Some(violation);
-            io::Error::other("a head that is refused")
-        })
+        match state.framing.follow(bytes) {
+            Ok(()) => bytes.len(),
+            Err(violation) => {
+                state.violation = Some(violation);
+                state.framing.sound()
+            }
+        }
+    }
+
+    fn is_violated(&self) -> bool {
+        self.lock().violation.is_some()
+    }
+
+    /// Ends the reading at a head that is refused, but not before what came before it is answered.
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.lock();
+        if state.phase == Phase::Waiting {
+            return Poll::Ready(Err(io::Error::other("a head that is refused")));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Whether `bytes` are the library's own answer to a head that it cannot read; then they are kept back.
@@ -162,10 +201,18 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.line.is_violated() {
+            return self.line.poll_end(cx);
+        }
         let before = buf.filled().len();
         let outcome = self.stream()?.poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = outcome {
-            self.line.follow(buf.filled().get(before..).unwrap_or_default())?;
+            let read = buf.filled().len() - before;
+            let sound = self.line.follow(buf.filled().get(before..).unwrap_or_default());
+            buf.set_filled(before + sound);
+            if sound == 0 && read > 0 {
+                return self.line.poll_end(cx);
+            }
         }
         outcome
     }

@@ -175,5 +175,6 @@ fn door_limits(config: &Config) -> DoorLimits {
         body: limits.body,
         header_timeout: limits.header_timeout,
         body_timeout: limits.body_timeout,
+        ..DoorLimits::default()
     }
 }

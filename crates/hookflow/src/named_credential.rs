@@ -50,7 +50,7 @@ impl NamedCredential {
             let (config, credentials) =
                 read_credentials(dir(matches), environment, SecretMode::Exact, &mut diagnostics)?;
             let public = config.public;
-            (credentials, public.base_url.unwrap_or_else(|| format!("http://{}", public.listen)))
+            (credentials, public.root(public.listen))
         };
         match credentials.get(name) {
             Some(credential) => Ok(Self { credential: Arc::clone(credential), base_url: base_url.into() }),

@@ -35,6 +35,7 @@ pub(crate) struct Framing {
     unfinished: Vec<u8>,
     head: Head,
     first: bool,
+    sound: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,8 @@ struct Head {
 
 impl Framing {
     pub(crate) fn new(limits: HeadLimits) -> Self {
-        Self { limits, place: Place::Head, unfinished: Vec::new(), head: Head::default(), first: true }
+        let (place, head) = (Place::Head, Head::default());
+        Self { limits, place, unfinished: Vec::new(), head, first: true, sound: 0 }
     }
 
     /// Whether some of a head has come, and not all of it.
@@ -76,9 +78,16 @@ impl Framing {
         self.place == Place::Http2
     }
 
+    /// How many of the bytes that were followed last come before the line that was refused.
+    pub(crate) fn sound(&self) -> usize {
+        self.sound
+    }
+
     /// Follows the next bytes that were read.
     pub(crate) fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
+        let all = bytes.len();
         while !bytes.is_empty() {
+            self.sound = all - bytes.len();
             bytes = match self.place {
                 Place::Http2 | Place::Lost => return Ok(()),
                 Place::Body(left) => self.skip(bytes, left, Place::Body, Place::Head),

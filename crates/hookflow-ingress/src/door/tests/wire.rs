@@ -101,6 +101,22 @@ async fn who_may_send_is_told_to_continue() {
     assert_eq!(hear(&mut stream).await.status, 202);
 }
 
+#[tokio::test]
+async fn who_is_refused_by_the_head_is_not_told_to_continue() {
+    let bench = open().await;
+    let fields = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n";
+    for (head, status) in [
+        (format!("POST /hook/none {fields}\r\n"), 404),
+        (format!("PATCH /hook/quiet {fields}\r\n"), 405),
+        (format!("POST /hook/partner {fields}\r\n"), 401),
+        (format!("POST /hook/partner {fields}Authorization: Basic Og==\r\n\r\n"), 401),
+        (format!("POST /hook/signed {fields}\r\n"), 401),
+    ] {
+        // `hear` reads the first status that comes: it would be 100.
+        assert_eq!(bench.say(head.as_bytes()).await.status, status, "{head}");
+    }
+}
+
 fn hasty() -> DoorLimits {
     let soon = Duration::from_millis(200);
     DoorLimits { header_timeout: soon, body_timeout: soon, ..limits() }
@@ -193,6 +209,131 @@ async fn requests_follow_each_other_on_one_connection() {
     stream.read_to_string(&mut text).await.unwrap();
     let statuses: Vec<_> = text.split("HTTP/1.1 ").skip(1).map(|answer| answer.get(..3).unwrap()).collect();
     assert_eq!(statuses, ["404", "202", "202", "202"]);
+}
+
+#[tokio::test]
+async fn a_bad_head_takes_no_answer_from_the_requests_before_it() {
+    let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let flow = format!(
+        "flow: late\nwebhook: {{auth: none, timeout: 200ms}}\nsteps: [{{http: {{url: 'http://{}/'}}}}, {{respond: {{}}}}]",
+        hole.local_addr().unwrap()
+    );
+    let bench = open_with(&[&flow], limits(), memory()).await;
+    let quick = format!("{QUIET}Content-Length: 2\r\n\r\n{{}}");
+    let late = quick.replace("/hook/quiet", "/hook/late");
+    let many = format!("{QUIET}{}\r\n", "a: b\r\n".repeat(99));
+    let bad: [(&str, &str, &str); 4] = [
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "400",
+            "request.ambiguous-length",
+        ),
+        ("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "400", "request.malformed"),
+        ("PO ST\r\n\r\n", "400", "request.malformed"),
+        (&many, "431", "request.head-too-large"),
+    ];
+    for (bad, status, code) in bad {
+        for (before, statuses) in [
+            (vec![&quick], vec!["202"]),
+            (vec![&late], vec!["504"]),
+            (vec![&quick, &late, &quick], vec!["202", "504", "202"]),
+        ] {
+            let before: String = before.into_iter().map(String::as_str).collect();
+            for pieces in [vec![format!("{before}{bad}")], vec![before, bad.to_owned()]] {
+                let mut stream = bench.connect().await;
+                for piece in pieces {
+                    stream.write_all(piece.as_bytes()).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                let mut text = String::new();
+                stream.read_to_string(&mut text).await.unwrap();
+                let heard: Vec<_> =
+                    text.split("HTTP/1.1 ").skip(1).map(|answer| answer.get(..3).unwrap()).collect();
+                let expected: Vec<_> = statuses.iter().copied().chain([status]).collect();
+                assert_eq!(heard, expected, "{bad}: {text}");
+                assert!(text.contains(code), "{text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_may_not_come_drop_by_drop() {
+    let slow = DoorLimits { body_grace: Duration::from_millis(300), ..limits() };
+    let bench = open_with(&[], slow, memory()).await;
+    let mut stream = bench.connect().await;
+    let head = format!("{QUIET}Connection: close\r\nContent-Length: 100000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let dripping = async {
+        while write.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut text = String::new();
+    tokio::select! {
+        ended = read.read_to_string(&mut text) => drop(ended),
+        () = dripping => {}
+        () = tokio::time::sleep(Duration::from_secs(5)) => panic!("it may drip for ever"),
+    }
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("body.timeout"), "{text}");
+    // What comes quickly enough has all the time that it earns.
+    let mut stream = bench.connect().await;
+    let head = format!("{QUIET}Connection: close\r\nContent-Length: 4000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(" ".repeat(2_000).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    stream.write_all(format!("{}{{}}", " ".repeat(1_998)).as_bytes()).await.unwrap();
+    assert_eq!(hear(&mut stream).await.status, 202);
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn a_flood_of_http2_resets_ends_its_connection_only() {
+    let bench = open().await;
+    let mut stream = bench.connect().await;
+    let mut flood = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    for n in 0..2_000 {
+        let id = 2 * n + 1;
+        // POST, http, `/`, and an authority of `x`.
+        flood.extend(frame(1, 4, id, &[0x83, 0x86, 0x84, 0x01, 1, b'x']));
+        flood.extend(frame(3, 0, id, &8_u32.to_be_bytes()));
+    }
+    // It may be cut off while it still speaks.
+    drop(stream.write_all(&flood).await);
+    let mut heard = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut heard)).await;
+    assert!(ended.is_ok(), "the connection goes on");
+    assert_eq!(bench.send(&Request::post("/hook/quiet", "{}")).await.status, 202);
+}
+
+#[tokio::test]
+async fn idle_http2_connections_end() {
+    let bench = open_with(&[], hasty(), memory()).await;
+    let mut stream = bench.connect().await;
+    let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    stream.write_all(&hello).await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let pinging = async {
+        while write.write_all(&frame(6, 0, 0, &[7; 8])).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut heard = Vec::new();
+    tokio::select! {
+        ended = read.read_to_end(&mut heard) => drop(ended),
+        () = pinging => {}
+        () = tokio::time::sleep(Duration::from_secs(5)) => panic!("pings keep it open"),
+    }
+    let goaway = heard.windows(9).any(|head| head[3] == 7 && head[..3] == [0, 0, 8]);
+    assert!(goaway, "it is told before");
 }
 
 #[tokio::test]
