@@ -7,7 +7,7 @@ use crate::problem::problem;
 use axum::http::StatusCode;
 use axum::{Extension, Router, middleware};
 use hookflow_runtime::{Clock, Heartbeats, Tasks, Token};
-use hookflow_text::{Code, Secret};
+use hookflow_text::{Code, Json, Secret};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -27,6 +27,9 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no socket left: accepting at once again would only spin.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// The requests that were refused lately, newest first: of one flow or of all, and at most so many.
+pub type RejectedList = Arc<dyn Fn(Option<&str>, usize) -> Vec<Json> + Send + Sync>;
+
 /// What the console works with.
 pub struct ConsoleParts {
     /// Where it will listen.
@@ -41,6 +44,8 @@ pub struct ConsoleParts {
     pub conditions: Vec<Condition>,
     /// What is counted and measured.
     pub registry: Arc<Registry>,
+    /// Lists what was refused lately.
+    pub rejected: RejectedList,
     /// Tells the time.
     pub clock: Clock,
     /// Runs the connections, and knows of shutdown.
@@ -62,6 +67,7 @@ pub(crate) struct Desk {
     pub(crate) version: &'static str,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) rejected: RejectedList,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) heartbeats: Heartbeats,
@@ -93,12 +99,22 @@ impl Console {
     /// # Errors
     /// When the address is not on loopback and there is no token.
     pub fn new(parts: ConsoleParts) -> Result<Self, ConsoleError> {
-        let ConsoleParts { listen, hosts, token, version, conditions, registry, clock, tasks, heartbeats } =
-            parts;
+        let ConsoleParts {
+            listen,
+            hosts,
+            token,
+            version,
+            conditions,
+            registry,
+            rejected,
+            clock,
+            tasks,
+            heartbeats,
+        } = parts;
         if token.is_none() && !listen.ip().to_canonical().is_loopback() {
             return Err(ConsoleError::TokenNeeded(listen));
         }
-        let desk = Desk { hosts, token, version, conditions, registry, clock, tasks, heartbeats };
+        let desk = Desk { hosts, token, version, conditions, registry, rejected, clock, tasks, heartbeats };
         Ok(Self { listen, desk: Arc::new(desk) })
     }
 

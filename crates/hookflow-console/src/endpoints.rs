@@ -1,5 +1,6 @@
 //! The endpoints of the ops listener.
 
+mod api_rejected;
 mod healthz;
 mod metrics;
 mod readyz;
@@ -8,7 +9,8 @@ mod version;
 use crate::Endpoint;
 
 /// All endpoints, by their path.
-pub const ENDPOINTS: &[Endpoint] = &[healthz::HEALTHZ, metrics::METRICS, readyz::READYZ, version::VERSION];
+pub const ENDPOINTS: &[Endpoint] =
+    &[api_rejected::API_REJECTED, healthz::HEALTHZ, metrics::METRICS, readyz::READYZ, version::VERSION];
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,6 @@ mod gate;
 mod problem;
 
 pub use condition::Condition;
-pub use console::{Bound, Console, ConsoleError, ConsoleParts};
+pub use console::{Bound, Console, ConsoleError, ConsoleParts, RejectedList};
 pub use endpoint::Endpoint;
 pub use endpoints::ENDPOINTS;

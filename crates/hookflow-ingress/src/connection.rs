@@ -5,6 +5,7 @@ use crate::door::Doorway;
 use crate::guards::{self, Knock};
 use crate::receive::{Arriving, drain};
 use crate::refusal::Refusal;
+use crate::rejections::{Rejection, Sketch};
 use crate::request_id::RequestId;
 use crate::seats::Seat;
 use crate::socket::Socket;
@@ -43,7 +44,7 @@ pub(crate) async fn serve(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr, 
         None => return,
     };
     if let Some(socket) = socket {
-        farewell(&doorway, socket, refusal).await;
+        farewell(&doorway, socket, ip, refusal).await;
     }
 }
 
@@ -119,13 +120,16 @@ async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Re
     let request_id = RequestId::of(&parts.headers).unwrap_or_else(|| RequestId::new(&id));
     let mut knock = Knock { ip, id, flow: None };
     let http2 = parts.version == Version::HTTP_2;
+    let sketch = Sketch::of(&parts);
     let mut body = Arriving::new(body, &parts.headers);
     let outcome = guards::pass(doorway, parts, &mut body, &mut knock).await;
+    let received = body.received();
     if let Some(unread) = body.unread() {
         // The answer must not wait for what a refused caller still sends.
         doorway.tasks.spawn("drain", drain(unread, doorway.clock.clone()));
     }
-    let mut response = conclude(doorway, outcome, &request_id, knock.flow.as_deref());
+    let asked = Asked { ip: knock.ip, flow: knock.flow, sketch: Some(sketch), received };
+    let mut response = conclude(doorway, outcome, &request_id, asked);
     if http2 {
         // HTTP/2 has no such header.
         response.headers_mut().remove(header::CONNECTION);
@@ -133,34 +137,41 @@ async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Re
     response.map(Full::new)
 }
 
-/// Chooses the answer, counts and logs it.
-fn conclude(
-    doorway: &Doorway,
-    outcome: Outcome,
-    request_id: &RequestId,
-    flow: Option<&str>,
-) -> Response<Bytes> {
+/// What an operator may hear of a request.
+struct Asked {
+    ip: IpAddr,
+    flow: Option<Arc<str>>,
+    sketch: Option<Sketch>,
+    received: u64,
+}
+
+/// Chooses the answer, counts and logs it, and keeps what was refused.
+fn conclude(doorway: &Doorway, outcome: Outcome, request_id: &RequestId, asked: Asked) -> Response<Bytes> {
     let reason = match &outcome {
         Outcome::Refused(refusal) => refusal.reason(),
         _ => None,
     };
     let refused = matches!(outcome, Outcome::Refused(_));
     let Answer { response, code } = respond(outcome, request_id);
-    let (request, status) = (request_id.as_str(), response.status().as_u16());
+    let Asked { ip, flow, sketch, received } = asked;
+    let (request, status) = (request_id.as_str(), response.status());
     let Some(code) = code else {
-        tracing::debug!(target: "door", request, flow, status, "answered");
+        tracing::debug!(target: "door", request, flow = flow.as_deref(), status = status.as_u16(), "answered");
         return response;
     };
+    let (flow_id, number) = (flow.as_deref(), status.as_u16());
+    tracing::info!(target: "door", request, flow = flow_id, status = number, %code, reason, "answered with a no");
     if refused {
         doorway.metrics.refused(code);
+        let (at, request, ip) = (doorway.clock.now(), request.to_owned(), Some(ip));
+        doorway.rejections.keep(Rejection { at, request, ip, flow, status, code, reason, sketch, received });
     }
-    tracing::info!(target: "door", request, flow, status, %code, reason, "answered with a no");
     response
 }
 
 /// Says why the connection ends, and listens for a moment so that it is heard.
-async fn farewell(doorway: &Doorway, mut socket: Socket, refusal: Refusal) {
-    let text = last_words(doorway, refusal);
+async fn farewell(doorway: &Doorway, mut socket: Socket, ip: IpAddr, refusal: Refusal) {
+    let text = last_words(doorway, ip, refusal);
     let saying = async {
         socket.write_all(&text).await?;
         socket.shutdown().await?;
@@ -173,8 +184,8 @@ async fn farewell(doorway: &Doorway, mut socket: Socket, refusal: Refusal) {
 }
 
 /// Says that there is no room. Nothing is waited for: the room is what is missing.
-pub(crate) fn turn_away(doorway: &Doorway, stream: &TcpStream) {
-    let text = last_words(doorway, Refusal::ConnectionsFull);
+pub(crate) fn turn_away(doorway: &Doorway, stream: &TcpStream, ip: IpAddr) {
+    let text = last_words(doorway, ip, Refusal::ConnectionsFull);
     if doorway.tls.is_some() {
         return; // Who expects TLS understands no other word.
     }
@@ -183,9 +194,10 @@ pub(crate) fn turn_away(doorway: &Doorway, stream: &TcpStream) {
 }
 
 /// An answer as it stands on the wire, for when the HTTP library does not speak.
-fn last_words(doorway: &Doorway, refusal: Refusal) -> Vec<u8> {
+fn last_words(doorway: &Doorway, ip: IpAddr, refusal: Refusal) -> Vec<u8> {
     let request_id = RequestId::new(&doorway.chance.uuid_v7().to_string());
-    let response = conclude(doorway, Outcome::Refused(refusal), &request_id, None);
+    let asked = Asked { ip, flow: None, sketch: None, received: 0 };
+    let response = conclude(doorway, Outcome::Refused(refusal), &request_id, asked);
     let mut text = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
     let mut field = |name: &[u8], value: &[u8]| text.extend([name, b": ", value, b"\r\n"].concat());
     for (name, value) in response.headers() {

@@ -3,6 +3,7 @@
 use crate::connection::{self, turn_away};
 use crate::origin::{TrustedProxies, subscriber};
 use crate::rates::Rates;
+use crate::rejections::Rejections;
 use crate::seats::Seats;
 use crate::tls::Tls;
 use hookflow_engine::{Engine, Metrics};
@@ -83,6 +84,8 @@ pub struct DoorParts {
     pub trusted_proxies: TrustedProxies,
     /// Speaks TLS; without it the door speaks plain HTTP.
     pub tls: Option<Arc<Tls>>,
+    /// Keeps what is refused, for the operator.
+    pub rejections: Arc<Rejections>,
 }
 
 /// The public door, not yet open.
@@ -101,6 +104,7 @@ pub(crate) struct Doorway {
     pub(crate) soft: Token,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) rejections: Arc<Rejections>,
     pub(crate) rates: Rates,
     seats: Arc<Seats>,
 }
@@ -126,7 +130,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 impl Door {
     /// A door that is still closed.
     pub fn new(parts: DoorParts, limits: DoorLimits) -> Self {
-        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics, trusted_proxies, tls } = parts;
+        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics, trusted_proxies, tls, rejections } =
+            parts;
         let http = http(&tasks, &limits);
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let soft = tasks.soft();
@@ -142,6 +147,7 @@ impl Door {
             soft,
             trusted_proxies,
             tls,
+            rejections,
             rates: Rates::default(),
             seats,
         }))
@@ -220,7 +226,7 @@ impl Bound {
             Some(seat) => {
                 self.doorway.tasks.spawn("connection", connection::serve(doorway, stream, ip, seat));
             }
-            None => turn_away(&doorway, &stream),
+            None => turn_away(&doorway, &stream, ip),
         }
     }
 }

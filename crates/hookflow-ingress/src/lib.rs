@@ -12,6 +12,7 @@ mod problem;
 mod rates;
 mod receive;
 mod refusal;
+mod rejections;
 mod request_id;
 mod seats;
 mod socket;
@@ -20,4 +21,5 @@ mod wire;
 
 pub use door::{Bound, Door, DoorLimits, DoorParts};
 pub use origin::TrustedProxies;
+pub use rejections::Rejections;
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -20,17 +20,23 @@ pub(crate) struct Arriving {
     ended: bool,
     /// The caller sends nothing before it is asked to, which reading does.
     awaits_word: bool,
+    received: u64,
 }
 
 impl Arriving {
     pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
         let ended = body.is_end_stream();
-        Self { body, ended, awaits_word: headers.contains_key(http::header::EXPECT) }
+        Self { body, ended, awaits_word: headers.contains_key(http::header::EXPECT), received: 0 }
     }
 
     /// The length that was announced.
     pub(crate) fn announced(&self) -> Option<u64> {
         self.body.size_hint().exact()
+    }
+
+    /// How much of it was read.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
     /// The whole body, under a cap of bytes, one deadline for all of it, and at no less than the slowest pace.
@@ -62,7 +68,8 @@ impl Arriving {
                 Err(_) => return self.give_up(Refusal::BodyTooSlow),
             };
             let Ok(data) = data else { continue };
-            if so_far + data.len() as u64 > limit {
+            self.received = so_far + data.len() as u64;
+            if self.received > limit {
                 return Err(Refusal::BodyTooLarge(limit));
             }
             if so_far == 0 {

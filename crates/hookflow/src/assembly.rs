@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use hookflow_console::{Condition, Console, ConsoleParts};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::Flow;
-use hookflow_ingress::{Door, DoorLimits, DoorParts, Tls, TrustedProxies};
+use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{Store, backends};
@@ -46,6 +46,9 @@ impl Service {
         let metrics = Arc::new(Metrics::new(&mut registry));
         let store = open_store()?;
 
+        let rejections = Arc::<Rejections>::default();
+        let refused = Arc::clone(&rejections);
+
         let engine_once = Arc::new(OnceLock::new());
         let console = Console::new(ConsoleParts {
             listen: config.ops.listen,
@@ -54,6 +57,7 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             conditions: conditions(&store, &engine_once, tls.as_ref()),
             registry: Arc::new(registry),
+            rejected: Arc::new(move |flow, limit| refused.latest(flow, limit)),
             clock: clock.clone(),
             tasks: tasks.clone(),
             heartbeats: heartbeats.clone(),
@@ -89,6 +93,7 @@ impl Service {
             metrics,
             trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
             tls,
+            rejections,
         };
         let door = Door::new(parts, door_limits(config));
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod credential;
 mod init;
+mod rejected;
 mod serve;
 mod sign;
 mod r#try;
@@ -22,6 +23,7 @@ static ALL: &[&Command] = &[
     &completions::COMMAND,
     &credential::COMMAND,
     &init::COMMAND,
+    &rejected::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,
     &r#try::COMMAND,

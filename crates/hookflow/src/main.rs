@@ -11,6 +11,7 @@ mod environment;
 mod listing;
 mod logging;
 mod named_credential;
+mod ops_client;
 mod project;
 mod recorded_request;
 mod report;

@@ -70,6 +70,20 @@ impl Project {
         with_deep_stack(|| Self::read(folder, environment, mode))
     }
 
+    /// Reads the folder's configuration and nothing else; of secrets only what the configuration names.
+    pub(crate) fn read_service(
+        folder: &Path,
+        environment: &Environment,
+    ) -> anyhow::Result<(Config, Diagnostics)> {
+        if !folder.is_dir() {
+            bail!("there is no folder `{}`", folder.display());
+        }
+        let mut diagnostics = Diagnostics::default();
+        let secrets = FolderSecrets::new(folder, environment, SecretMode::Read);
+        let config = config_of(&mut Files::new(folder), environment, &secrets, &mut diagnostics);
+        Ok((config, diagnostics))
+    }
+
     /// The flow of this ID.
     pub(crate) fn flow(&self, id: &str) -> Option<&LoadedFlow> {
         self.flows.iter().find(|loaded| &*loaded.flow.id == id)
@@ -112,9 +126,7 @@ fn read_config(
     secrets: &FolderSecrets,
     diagnostics: &mut Diagnostics,
 ) -> (Config, Credentials) {
-    let mut root = read_or_empty(files, "config/hookflow.yaml", diagnostics);
-    environment.overlay(&mut root, diagnostics);
-    let config = Config::read(&root, secrets, diagnostics);
+    let config = config_of(files, environment, secrets, diagnostics);
     let root = read_or_empty(files, "config/credentials.yaml", diagnostics);
     let credentials = Credentials::load(&root, secrets, diagnostics);
     (config, credentials)
@@ -130,6 +142,17 @@ pub(crate) fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> anyho
             .context("the system has no thread left")?;
         Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
+}
+
+fn config_of(
+    files: &mut Files,
+    environment: &Environment,
+    secrets: &FolderSecrets,
+    diagnostics: &mut Diagnostics,
+) -> Config {
+    let mut root = read_or_empty(files, "config/hookflow.yaml", diagnostics);
+    environment.overlay(&mut root, diagnostics);
+    Config::read(&root, secrets, diagnostics)
 }
 
 fn read_or_empty(files: &mut Files, name: &str, diagnostics: &mut Diagnostics) -> Node {

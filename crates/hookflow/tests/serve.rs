@@ -206,3 +206,31 @@ fn what_cannot_start_says_why() {
     assert_eq!(code, Some(1), "{why}");
     assert!(why.contains("did you mean `listen`?"), "{why}");
 }
+
+#[test]
+fn the_server_tells_what_it_refused() {
+    let folder = clone();
+    let running = Running::start(folder.path());
+    let (public, ops) = (running.address("/hook/"), running.address("ops: "));
+    let rejected = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_hookflow"))
+            .env_clear()
+            .env("HOOKFLOW_OPS__LISTEN", &ops)
+            .args([&["rejected", "--dir"], [folder.path().to_str().unwrap()].as_slice(), args].concat())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(rejected(&[]).starts_with("Nothing has been refused"));
+    assert_eq!(send(&public, "POST", "/hook/orders?key=hidden", &[], "{}").0, 401);
+    assert_eq!(send(&public, "POST", "/hook/nowhere", &[], "{}").0, 404);
+    let text = rejected(&[]);
+    assert!(text.contains("404  route.unknown  POST /hook/nowhere  from 127.0.0.1"), "{text}");
+    let list: serde_json::Value =
+        serde_json::from_str(&rejected(&["--flow", "orders", "--format", "json"])).unwrap();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list["items"][0]["code"], "auth.unauthorized");
+    assert!(!list.to_string().contains("hidden"), "{list}");
+    assert_eq!(running.stop(), Some(0));
+}

@@ -25,6 +25,7 @@ fn parts(listen: &str, token: Option<&str>) -> ConsoleParts {
         version: "1.2.3",
         conditions: Vec::new(),
         registry: Arc::new(registry),
+        rejected: Arc::new(|flow, limit| vec![serde_json::json!({"flow": flow, "limit": limit})]),
         tasks: Tasks::new(clock.clone()),
         heartbeats: Heartbeats::new(clock.clone()),
         clock,
@@ -198,4 +199,17 @@ fn a_console_in_public_needs_a_token() {
     for listen in ["127.0.0.1:0", "127.9.9.9:0", "[::1]:0"] {
         assert!(Console::new(parts(listen, None)).is_ok(), "{listen}");
     }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_listed() {
+    let bench = open(None).await;
+    for (query, flow, limit) in
+        [("", "null", "100"), ("?flow=shop&limit=7", "\"shop\"", "7"), ("?flow=a%20b", "\"a b\"", "100")]
+    {
+        let expected = format!("{{\"items\":[{{\"flow\":{flow},\"limit\":{limit}}}],\"next\":null}}");
+        assert_eq!(bench.get(&format!("/api/rejected{query}")).await, (200, expected));
+    }
+    let (status, body) = bench.get("/api/rejected?limit=many").await;
+    assert!(status == 400 && body.contains("ops.query"), "{body}");
 }

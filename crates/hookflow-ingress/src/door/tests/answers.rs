@@ -260,3 +260,38 @@ async fn what_cannot_be_stored_is_neither_accepted_nor_the_callers_fault() {
         assert_eq!(heard.header("x-run-id"), None, "nothing is there to be looked up");
     }
 }
+
+#[tokio::test]
+async fn what_was_refused_is_kept_for_the_operator_without_secrets() {
+    let bench = open().await;
+    let wrong = Request::post("/hook/partner/a?key=a-secret", r#"{"a": "a-secret"}"#);
+    let wrong = wrong.header("Authorization", "Basic a-secret").header("X-Request-Id", "mine");
+    assert_eq!(bench.send(&wrong.header("Cookie", "a-secret")).await.status, 401);
+    let malformed = Request { body: "{a-secret".into(), ..Request::post("/hook/signed", "{a-secret") };
+    assert_eq!(bench.send(&malformed.signed(&bench)).await.status, 400);
+    assert_eq!(bench.say(b"POST /a-secret\r\n\r\n").await.status, 400);
+    assert_eq!(bench.send(&Request::post("/hook/quiet", "{}")).await.status, 202);
+    assert_eq!(
+        bench.send(&Request::post("/hook/broken", "{}")).await.status,
+        500,
+        "a failed flow was no refusal"
+    );
+    let kept = bench.rejections.latest(None, 10);
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert!(!kept.iter().any(|line| line.to_string().contains("a-secret")), "{kept:?}");
+    assert_eq!((&kept[0]["code"], &kept[0]["method"]), (&json!("request.malformed"), &json!(null)));
+    assert_eq!((&kept[1]["flow"], &kept[1]["received"]), (&json!("signed"), &json!(9)));
+    let first = bench.rejections.latest(Some("partner"), 10).remove(0);
+    for (key, value) in [
+        ("request", json!("mine")),
+        ("ip", json!("127.0.0.1")),
+        ("status", json!(401)),
+        ("code", json!("auth.unauthorized")),
+        ("path", json!("/hook/partner/a")),
+        ("headers", json!({"host": "x", "content-type": "application/json", "content-length": "17"})),
+        ("received", json!(0)),
+    ] {
+        assert_eq!(first[key], value, "{key}");
+    }
+    assert!(first["reason"].as_str().is_some_and(|reason| reason.starts_with("partner: ")), "{first}");
+}

@@ -1,6 +1,6 @@
 //! A door with a real engine behind it, and a caller who writes bytes.
 
-use crate::{Bound, Door, DoorLimits, DoorParts, Tls, TrustedProxies};
+use crate::{Bound, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
 use hookflow_outbound::{Caller, Policy};
@@ -106,6 +106,7 @@ pub(super) struct Bench {
     pub(super) credentials: Credentials,
     registry: Registry,
     engine: Engine,
+    pub(super) rejections: Arc<Rejections>,
 }
 
 pub(super) fn limits() -> DoorLimits {
@@ -163,6 +164,7 @@ async fn open_whole(
     let credentials = Credentials::load(&root, &Fixed, &mut diagnostics);
     let all: Vec<_> = FLOWS.iter().chain(more).copied().collect();
     engine.install(load(&all, &credentials, limits.body), "https://hooks.example").await.unwrap();
+    let rejections = Arc::<Rejections>::default();
     let parts = DoorParts {
         engine: engine.clone(),
         clock,
@@ -172,11 +174,12 @@ async fn open_whole(
         metrics,
         trusted_proxies: TrustedProxies::new(proxies.to_vec()),
         tls,
+        rejections: Arc::clone(&rejections),
     };
     let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
     let addr = bound.addr;
     tasks.spawn("door", bound.serve());
-    Bench { addr, tasks, credentials, registry, engine }
+    Bench { addr, tasks, credentials, registry, engine, rejections }
 }
 
 fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<Flow>> {
