@@ -79,7 +79,7 @@ const NO_CONTENT: &str = "HTTP/1.1 204 No Content";
 async fn https_is_spoken_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     write(&folder, FIRST);
-    let quick = DoorLimits { header_timeout: Duration::from_millis(300), ..limits() };
+    let quick = DoorLimits { header_timeout: Duration::from_secs(1), ..limits() };
     let bench = open_secured(&Tls::load(files(&folder, false)).unwrap(), quick).await;
     let mut stream = connect(&bench, &client(None, &[])).await;
     assert_eq!(ask(&mut stream).await.unwrap(), NO_CONTENT);
