@@ -103,7 +103,7 @@ impl Run {
                 Ask { place: place.clone(), verb, attempt: 1, not_before: None, deadline, step: step_name };
             match request.ask(&self.env(fiber, step), ask) {
                 Ok(effect) => self.effects.push(effect),
-                Err(stop) => return Err((step, self.not_asked(fiber, step, request, stop))),
+                Err(why) => return Err((step, self.not_asked(fiber, step, request, why))),
             }
         }
         self.open.insert(place, Open { fiber, verb });
@@ -112,8 +112,8 @@ impl Run {
     }
 
     /// A request that could not be made: its step holds a result like that of one that failed.
-    fn not_asked(&mut self, fiber: usize, step: StepNumber, request: &dyn Asks, stop: Stop) -> Stop {
-        let mut fault = fault_of(stop);
+    fn not_asked(&mut self, fiber: usize, step: StepNumber, request: &dyn Asks, why: Stop) -> Stop {
+        let mut fault = fault_of(why);
         fault.step = Some(self.name(step).to_string());
         let outcome = Outcome::Failed { kind: fault.kind, message: fault.message.clone() };
         let (mut result, _) = request.settle(&outcome, 0);
