@@ -60,6 +60,8 @@ pub(crate) struct Item {
 pub struct QueuePlace {
     queue: Arc<FlowQueue>,
     bytes: u64,
+    /// Its event has left the queue and counts against the memory of all flows only.
+    started: bool,
 }
 
 /// There is no place.
@@ -71,7 +73,7 @@ pub struct Full {
     pub status: u16,
 }
 
-/// The bytes of all queues.
+/// The bytes of the events of all flows, from the queue to the end of their runs.
 pub(crate) struct Overall {
     limit: u64,
     bytes: AtomicU64,
@@ -136,7 +138,7 @@ impl FlowQueue {
         state.bytes = state.bytes.saturating_add(bytes);
         drop(state);
         self.series().took_place(bytes);
-        Ok(QueuePlace { queue: Arc::clone(self), bytes })
+        Ok(QueuePlace { queue: Arc::clone(self), bytes, started: false })
     }
 
     /// Puts an event behind the others. After the end it is let go: its caller hears `Gone`, and the store has it if
@@ -183,9 +185,11 @@ impl FlowQueue {
     }
 
     /// An event leaves the queue for its run.
-    pub(crate) fn started(&self, place: QueuePlace) {
+    pub(crate) fn started(&self, mut place: QueuePlace) -> QueuePlace {
         self.lock().drain.count(self.clock.monotonic());
-        drop(place);
+        self.give_back(place.bytes);
+        place.started = true;
+        place
     }
 
     /// The flow in force. The store knows its version, whatever was in force when an event came.
@@ -258,7 +262,6 @@ impl FlowQueue {
         state.items -= 1;
         state.bytes = state.bytes.saturating_sub(bytes);
         drop(state);
-        self.overall.give_back(bytes);
         self.series().gave_place_back(bytes);
     }
 
@@ -306,7 +309,10 @@ impl QueuePlace {
 
 impl Drop for QueuePlace {
     fn drop(&mut self) {
-        self.queue.give_back(self.bytes);
+        if !self.started {
+            self.queue.give_back(self.bytes);
+        }
+        self.queue.overall.give_back(self.bytes);
     }
 }
 
@@ -322,7 +328,8 @@ impl Overall {
     }
 
     fn take(&self, bytes: u64) -> bool {
-        let more = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        // What is larger than everything would never fit, so it is taken when it is alone.
+        let more = |taken: u64| taken.checked_add(bytes).filter(|sum| taken == 0 || *sum <= self.limit);
         self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 

@@ -66,7 +66,8 @@ impl Worker {
             Err(_) => heartbeat.wait(engine.in_flight.acquire()).await,
         };
         let Ok(_in_flight) = in_flight else { return }; // It is never closed.
-        self.queue.started(place);
+        // Its bytes are in memory until it ends.
+        let _memory = self.queue.started(place);
         engine.metrics.in_flight.inc();
         let _under_way = UnderWay(engine);
         // Chosen this late, so that a held event runs on the flow that was mended meanwhile.

@@ -144,10 +144,12 @@ async fn a_run_is_kept_from_admission_to_end(bench: &Bench) -> Result<(), StoreE
     assert_eq!(bench.admit(bench.run("a")).await?, Admitted::Kept);
     let counts = vec![FlowCount { flow: "shop".into(), events: 1, bytes: 10 }];
     assert_eq!(bench.store.counts("node-1").await?, counts);
-    bench.record("a", facts(1..=1)).await?;
-    bench.record("a", replied(201, nothing())).await?;
+    bench.record("a", Progress { begun_at: Some(at(1)), ..nothing() }).await?;
+    bench.record("a", Progress { begun_at: Some(at(2)), ..facts(1..=1) }).await?;
+    bench.record("a", Progress { begun_at: Some(at(3)), ..replied(201, nothing()) }).await?;
     bench.record("a", replied(500, succeeded())).await?;
     let journal = bench.store.load("a").await?;
+    assert_eq!(journal.run.progress.begun_at, Some(at(2)), "the first fact pins it");
     assert_eq!((&*journal.node, &*journal.run.flow, journal.run.seed), ("node-1", "shop", [7; 16]));
     assert_eq!((journal.run.started_at, journal.run.attempt), (at(0), 1));
     assert_eq!(journal.run.event.id(), bench.event.id());

@@ -55,6 +55,9 @@ pub struct Claim {
 pub struct Progress {
     /// The flow's version that the run is on. The first fact pins it.
     pub version: Arc<str>,
+    /// When a worker first took the run, which is `now()` for all of it and what its timeouts are counted from. The
+    /// first fact pins it too.
+    pub begun_at: Option<Timestamp>,
     /// In order.
     pub facts: Vec<Arc<Fact>>,
     /// The reply, when it was given now. The first one stands.
@@ -66,7 +69,7 @@ pub struct Progress {
 impl Progress {
     /// Nothing yet.
     pub fn none(version: Arc<str>) -> Self {
-        Self { version, facts: Vec::new(), reply: None, ended: None }
+        Self { version, begun_at: None, facts: Vec::new(), reply: None, ended: None }
     }
 }
 

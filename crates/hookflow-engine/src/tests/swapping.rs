@@ -1,7 +1,8 @@
 //! Generations are swapped whole, and queues outlive them.
 
-use super::bench::{Bench, flow};
+use super::bench::{Bench, Server, flow};
 use crate::{Conclusion, Limits};
+use hookflow_flow::End;
 use hookflow_runtime::Clock;
 use hookflow_store::{Store as _, StoreError, VERSIONS_KEPT};
 use serde_json::json;
@@ -133,4 +134,39 @@ async fn a_flow_that_is_gone_loses_its_series_once_its_queue_is_empty() {
         .await;
     bench.install(&[]).await;
     assert_eq!(bench.metric(accepted), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_steps_timeout_does_not_count_the_time_in_the_queue() {
+    let bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let flow = |enabled: &str| {
+        let step = format!("{{timeout: 2s, http: {{url: '{}'}}}}", server.url);
+        format!("flow: held\nenabled: {enabled}\nwebhook: {{auth: none}}\nsteps: [{step}]")
+    };
+    bench.install(&[&flow("paused")]).await;
+    let run = bench.queued("held", json!({})).await;
+    bench.clock.advance(Duration::from_hours(1));
+    server.answer(1);
+    bench.install(&[&flow("true")]).await;
+    bench.all_ended().await;
+    let progress = bench.store.load(&run).await.unwrap().run.progress;
+    assert!(matches!(&*progress.ended.unwrap().end, End::Succeeded(_)));
+    assert_eq!(progress.begun_at, Some(bench.clock.now()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_counts_against_the_memory_of_all_flows() {
+    let bench = Bench::with(Limits { queued_bytes: 150, ..Limits::default() }, &[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let slow = format!("flow: slow\nwebhook: {{auth: none}}\nsteps: [{{http: {{url: '{}'}}}}]", server.url);
+    bench.install(&[&slow]).await;
+    bench.queued("slow", json!({})).await;
+    bench.until(async || server.hits() == 1).await;
+    assert!(bench.engine.reserve(&bench.live("slow"), 100).is_err(), "100 of 150 bytes are in the run");
+    server.answer(1);
+    bench.all_ended().await;
+    bench.until(async || bench.engine.reserve(&bench.live("slow"), 100).is_ok()).await;
+    // What is larger than everything is taken when it is alone.
+    bench.until(async || bench.engine.reserve(&bench.live("slow"), 1_000).is_ok()).await;
 }

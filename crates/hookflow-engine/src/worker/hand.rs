@@ -35,6 +35,8 @@ pub(crate) struct Hand<'e> {
     accepted: Arc<Accepted>,
     caller: Caller,
     began: Instant,
+    /// The run's own time begins when it does, not when its event came: its timeouts do not count the queue.
+    begun_at: Timestamp,
     reply: Option<Arc<Reply>>,
     reply_is_written: bool,
     unwritten: Vec<Arc<Fact>>,
@@ -59,6 +61,7 @@ impl<'e> Hand<'e> {
     ) -> Self {
         Self {
             began: engine.clock.monotonic(),
+            begun_at: engine.clock.now(),
             engine,
             heartbeat,
             series,
@@ -83,11 +86,11 @@ impl<'e> Hand<'e> {
 
     /// What the run does until it ends.
     async fn drive(&mut self) -> Result<End, Lost> {
-        let (mut run, mut effects) = Run::begin(
+        let (mut run, mut effects) = Run::begin_in_slices(
             Arc::clone(&self.flow.plan),
             Start {
                 run: Arc::clone(&self.accepted.run),
-                started_at: self.accepted.started_at,
+                started_at: self.begun_at,
                 seed: self.accepted.seed,
                 event: Arc::clone(&self.accepted.event),
                 attempt: Accepted::FIRST_ATTEMPT,
@@ -100,6 +103,12 @@ impl<'e> Hand<'e> {
             }
             if let Some(end) = run.end() {
                 return Ok(end.clone());
+            }
+            if run.is_ready() {
+                self.heartbeat.beat();
+                tokio::task::yield_now().await;
+                effects = run.go_on();
+                continue;
             }
             // Calls leave when they are first polled, which is not before this has gone well.
             match self.keep().await {
@@ -138,7 +147,13 @@ impl<'e> Hand<'e> {
 
     fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
         let version = Arc::clone(&self.flow.plan.version);
-        Progress { version, facts: std::mem::take(&mut self.unwritten), reply, ended: None }
+        Progress {
+            version,
+            begun_at: Some(self.begun_at),
+            facts: std::mem::take(&mut self.unwritten),
+            reply,
+            ended: None,
+        }
     }
 
     /// Keeps the event of a run that was carried so far in memory only.

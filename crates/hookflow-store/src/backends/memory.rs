@@ -220,6 +220,9 @@ impl Contents {
             }
             kept.version = progress.version;
         }
+        if kept.facts.is_empty() {
+            kept.begun_at = progress.begun_at.or(kept.begun_at);
+        }
         kept.facts.extend(progress.facts);
         if kept.reply.is_none() {
             kept.reply = progress.reply;

@@ -7,12 +7,19 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// How many claims of ended runs are kept.
+pub const CLAIMS_KEPT: usize = 100_000;
+/// How many bytes of replies are kept under them.
+pub const CLAIMED_BYTES: usize = 64 << 20;
+
 type Key = (Arc<str>, Arc<str>);
 
 #[derive(Default)]
 pub(super) struct Claims {
     held: HashMap<Key, Held>,
     windows: BTreeSet<(Timestamp, Key)>,
+    /// Of the replies.
+    bytes: usize,
 }
 
 struct Held {
@@ -27,10 +34,15 @@ impl Claims {
     /// Forgets the claims whose windows are over.
     pub(super) fn forget_until(&mut self, now: Timestamp) {
         while self.windows.first().is_some_and(|(over, _)| *over <= now) {
-            if let Some((_, key)) = self.windows.pop_first() {
-                self.held.remove(&key);
-            }
+            self.forget_first();
         }
+    }
+
+    /// Forgets the claim whose window is over first.
+    fn forget_first(&mut self) {
+        let Some((_, key)) = self.windows.pop_first() else { return };
+        let held = self.held.remove(&key);
+        self.bytes -= held.and_then(|held| held.reply).map_or(0, |reply| reply.body.len());
     }
 
     /// The run that holds one of the claims.
@@ -62,8 +74,13 @@ impl Claims {
                 held.ended = true;
                 held.reply = reply.cloned();
                 let over = ended.at.checked_add(claim.window).unwrap_or(Timestamp::MAX);
+                self.bytes += reply.map_or(0, |reply| reply.body.len());
                 self.windows.insert((over, key));
             }
+        }
+        // Beyond the bound, a repeat that comes late enough is a new event.
+        while self.windows.len() > CLAIMS_KEPT || self.bytes > CLAIMED_BYTES {
+            self.forget_first();
         }
     }
 }
