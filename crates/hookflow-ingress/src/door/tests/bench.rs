@@ -246,9 +246,14 @@ impl Request {
         Self { method, ..self }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub(super) fn header(self, name: &'static str, value: &str) -> Self {
+        let mut request = self.without(name);
+        request.headers.push((name, value.into()));
+        request
+    }
+
+    pub(super) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-        self.headers.push((name, value.into()));
         self
     }
 
