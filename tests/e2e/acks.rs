@@ -48,7 +48,7 @@ fn the_caller_does_not_wait_for_the_steps() {
     assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"received":true}"#));
     assert_eq!(answer.header("x-thanks"), Some("many"));
     assert!(answer.header("x-run-id").is_some());
-    assert_eq!(service.metric("hookflow_runs_in_flight"), Some(2));
+    service.until_metric("hookflow_runs_in_flight", 2);
     target.release();
     service.until_metric("hookflow_runs_total{flow=\"told\",outcome=\"succeeded\"}", 1);
     service.until_metric("hookflow_runs_total{flow=\"thanked\",outcome=\"succeeded\"}", 1);
