@@ -62,7 +62,7 @@ impl Chance {
 }
 
 /// How many bytes a thread asks the system for at a time: a call for each ID costs more than the rest of the ID.
-const STOCK: usize = 1024;
+const STOCK: usize = 4096;
 
 thread_local! {
     static FRESH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

@@ -6,8 +6,9 @@ use hookflow_text::weight as weight_of;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// How many finished runs are kept.
-pub const FINISHED_KEPT: usize = 1_000;
+/// How many finished runs are kept: as many as stay in a processor's cache, for freeing one that has left it costs
+/// more than the rest of its admission.
+pub const FINISHED_KEPT: usize = 100;
 /// About how many bytes of finished runs are kept.
 pub const FINISHED_BYTES: u64 = 64 << 20;
 

@@ -167,7 +167,7 @@ impl Recipe {
     /// What can be judged before there is a body.
     pub(super) fn check_head(&self, head: &Head) -> Result<(), Reason> {
         if self.signature.in_head() {
-            self.signature.received(&Material::new(head, &[]))?;
+            self.signature.is_there(&Material::new(head, &[]))?;
         }
         for Requirement { header, value, anywhere } in &self.require {
             let found = only_text(&head.headers, header).map_err(|why| Reason::header(&why, header))?;

@@ -82,6 +82,11 @@ impl Signature {
         if found.is_empty() { Err(Reason::Unreadable("the signature".into())) } else { Ok(found) }
     }
 
+    /// Whether something was received that may be a signature. Guard 7 asks no more: the decoding comes with the body.
+    pub(super) fn is_there(&self, material: &Material<'_>) -> Result<(), Reason> {
+        self.texts(material).map(drop)
+    }
+
     /// The value under another key of the same list, which must come exactly once: Stripe's `t`.
     pub(super) fn companion(&self, key: &str, material: &Material<'_>) -> Result<String, Reason> {
         let what = || format!("`{key}` beside the signature");
