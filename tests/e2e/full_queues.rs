@@ -57,7 +57,10 @@ fn a_full_queue_refuses_and_says_when_to_come_again() {
         assert_eq!(service.send(&call(flow, "{}")).status, expected, "{flow}: there is room again");
     }
     assert_eq!(target.heard(12).len(), 12, "what was refused never ran");
-    assert_eq!(service.metric("hookflow_requests_refused_total{code=\"queue.full\"}"), Some(8));
+    for flow in ["async", "async503", "sync", "sync503"] {
+        let series = format!("hookflow_requests_refused_total{{code=\"queue.full\",flow=\"{flow}\"}}");
+        assert_eq!(service.metric(&series), Some(2));
+    }
     service.stop_sound();
 }
 

@@ -39,7 +39,7 @@ fn operators_see_what_happened() {
         ("hookflow_runs_total{flow=\"created\",outcome=\"failed\"}", 0),
         ("hookflow_runs_total{flow=\"missing\",outcome=\"failed\"}", 1),
         ("hookflow_run_seconds_count{flow=\"created\"}", 3),
-        ("hookflow_requests_refused_total{code=\"auth.unauthorized\"}", 1),
+        ("hookflow_requests_refused_total{code=\"auth.unauthorized\",flow=\"created\"}", 1),
         ("hookflow_queue_items{flow=\"created\"}", 0),
         ("hookflow_queue_items{flow=\"slow\"}", 2),
         ("hookflow_runs_in_flight", 1),

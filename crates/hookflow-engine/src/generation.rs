@@ -2,6 +2,7 @@
 
 use crate::queue::FlowQueue;
 use hookflow_flow::Flow;
+use hookflow_text::Code;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +29,11 @@ impl LiveFlow {
     /// Counts an event that is not as the webhook expects.
     pub fn count_mismatch(&self) {
         self.queue.mismatched();
+    }
+
+    /// Counts a request that was refused.
+    pub fn count_refusal(&self, code: Code) {
+        self.queue.refused(code);
     }
 }
 

@@ -8,23 +8,27 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// How many flows have series of their own; the rest share one.
 const LABELLED_FLOWS: usize = 1_000;
 /// The label of the shared one. It cannot be a flow's ID.
 const OTHER: &str = "_other";
+/// The label of what is for no flow, or not known for which. It cannot be a flow's ID either.
+const NONE: &str = "_none";
 
 /// Seconds; from pure flows to calls that wait.
 const DURATIONS: [f64; 12] = [0.000_1, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0];
 
 type Label = [(&'static str, String); 1];
 type Outcome = [(&'static str, String); 2];
+type Refused = [(&'static str, String); 2];
 
 /// What is counted.
 #[derive(Debug)]
 pub struct Metrics {
     accepted: Family<Label, Counter>,
-    refused: Family<Label, Counter>,
+    refused: Family<Refused, Counter>,
     mismatched: Family<Label, Counter>,
     without_key: Family<Label, Counter>,
     queue_items: Family<Label, Gauge>,
@@ -41,6 +45,8 @@ pub struct Metrics {
 pub(crate) struct Series {
     flow: String,
     pub accepted: Counter,
+    /// By code: made when a request of the flow is first refused for it.
+    refused: Mutex<Vec<(Code, Counter)>>,
     queue_items: Gauge,
     queue_bytes: Gauge,
     pub succeeded: Counter,
@@ -66,7 +72,11 @@ impl Metrics {
         };
         let m = &metrics;
         registry.register("hookflow_events_accepted", "Events taken in", m.accepted.clone());
-        registry.register("hookflow_requests_refused", "Requests refused, by code", m.refused.clone());
+        registry.register(
+            "hookflow_requests_refused",
+            "Requests refused, by code and flow",
+            m.refused.clone(),
+        );
         let help = "Events that are not as their webhook expects";
         registry.register("hookflow_events_mismatched", help, m.mismatched.clone());
         let help = "Events whose dedupe key is missing, null or empty";
@@ -80,9 +90,22 @@ impl Metrics {
         metrics
     }
 
-    /// A request was refused.
+    /// A request was refused before it was known for which flow it is.
     pub fn refused(&self, code: Code) {
-        self.refused.get_or_create(&[("code", code.0.to_owned())]).inc();
+        self.refused.get_or_create(&refused_label(NONE, code)).inc();
+    }
+
+    /// A request to the flow was refused.
+    pub(crate) fn refused_of(&self, series: &Series, code: Code) {
+        // Nothing under the lock can panic half way.
+        let mut refused = series.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counter)) = refused.iter().find(|(other, _)| *other == code) {
+            counter.inc();
+            return;
+        }
+        let counter = self.refused.get_or_create_owned(&refused_label(&series.flow, code));
+        counter.inc();
+        refused.push((code, counter));
     }
 
     /// An event of the flow is not as its webhook expects.
@@ -104,6 +127,7 @@ impl Metrics {
         Series {
             flow: flow.to_owned(),
             accepted: self.accepted.get_or_create_owned(&label),
+            refused: Mutex::default(),
             queue_items: self.queue_items.get_or_create_owned(&label),
             queue_bytes: self.queue_bytes.get_or_create_owned(&label),
             succeeded: ended("succeeded"),
@@ -126,6 +150,10 @@ impl Metrics {
         self.durations.remove(&label);
         for outcome in ["succeeded", "failed"] {
             self.runs.remove(&outcome_label(&series.flow, outcome));
+        }
+        let refused = series.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for (code, _) in &*refused {
+            self.refused.remove(&refused_label(&series.flow, *code));
         }
         self.labelled.fetch_sub(1, Ordering::Relaxed);
     }
@@ -151,6 +179,10 @@ fn outcome_label(flow: &str, outcome: &str) -> Outcome {
     [("flow", flow.to_owned()), ("outcome", outcome.to_owned())]
 }
 
+fn refused_label(flow: &str, code: Code) -> Refused {
+    [("code", code.0.to_owned()), ("flow", flow.to_owned())]
+}
+
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
@@ -174,13 +206,18 @@ mod tests {
         series.took_place(5);
         series.gave_place_back(10);
         series.failed.inc();
-        metrics.refused(Code("queue.full"));
+        metrics.refused(Code("route.unknown"));
+        metrics.refused_of(&series, Code("queue.full"));
+        metrics.refused_of(&series, Code("queue.full"));
+        metrics.refused_of(&series, Code("flow.paused"));
         let text = shown(&registry);
         for line in [
             "hookflow_queue_items{flow=\"shop\"} 1",
             "hookflow_queue_bytes{flow=\"shop\"} 5",
             "hookflow_runs_total{flow=\"shop\",outcome=\"failed\"} 1",
-            "hookflow_requests_refused_total{code=\"queue.full\"} 1",
+            "hookflow_requests_refused_total{code=\"route.unknown\",flow=\"_none\"} 1",
+            "hookflow_requests_refused_total{code=\"queue.full\",flow=\"shop\"} 2",
+            "hookflow_requests_refused_total{code=\"flow.paused\",flow=\"shop\"} 1",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
@@ -195,6 +232,10 @@ mod tests {
         let all: Vec<_> = (0..LABELLED_FLOWS + 2).map(|n| metrics.series(&format!("f{n}"))).collect();
         all.last().unwrap().accepted.inc();
         assert!(shown(&registry).contains("hookflow_events_accepted_total{flow=\"_other\"} 1"));
+        all.iter().for_each(|series| metrics.refused_of(series, Code("queue.full")));
+        let text = shown(&registry);
+        assert_eq!(text.matches("code=\"queue.full\"").count(), LABELLED_FLOWS + 1);
+        assert!(text.contains("hookflow_requests_refused_total{code=\"queue.full\",flow=\"_other\"} 2"));
         metrics.forget(&all[0]);
         assert_eq!(metrics.series("late").flow, "late");
     }

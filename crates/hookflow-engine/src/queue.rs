@@ -14,6 +14,7 @@ use drain_rate::DrainRate;
 use hookflow_flow::{Enabled, Flow, Queue};
 use hookflow_runtime::Clock;
 use hookflow_store::Progress;
+use hookflow_text::Code;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +120,11 @@ impl FlowQueue {
     /// An event is not as the webhook expects.
     pub(crate) fn mismatched(&self) {
         self.metrics.mismatched(self.series());
+    }
+
+    /// A request was refused.
+    pub(crate) fn refused(&self, code: Code) {
+        self.metrics.refused_of(self.series(), code);
     }
 
     /// An event has no dedupe key.

@@ -11,6 +11,7 @@ use crate::seats::Seat;
 use crate::socket::Socket;
 use crate::wire::{HeadLimits, Line, Violation, Wire};
 use bytes::Bytes;
+use hookflow_engine::LiveFlow;
 use hookflow_text::Code;
 use http::{Request, Response, Version, header};
 use http_body_util::Full;
@@ -121,7 +122,7 @@ async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Re
     let mut knock = Knock { ip, id, flow: None };
     let http2 = parts.version == Version::HTTP_2;
     let sketch = Sketch::of(&parts);
-    let mut body = Arriving::new(body, &parts.headers);
+    let mut body = Arriving::new(body, &parts.headers, doorway.memory.share());
     let outcome = guards::pass(doorway, parts, &mut body, &mut knock).await;
     let received = body.received();
     if let Some(unread) = body.unread() {
@@ -140,29 +141,38 @@ async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Re
 /// What an operator may hear of a request.
 struct Asked {
     ip: IpAddr,
-    flow: Option<Arc<str>>,
+    flow: Option<Arc<LiveFlow>>,
     sketch: Option<Sketch>,
     received: u64,
 }
 
 /// Chooses the answer, counts and logs it, and keeps what was refused.
 fn conclude(doorway: &Doorway, outcome: Outcome, request_id: &RequestId, asked: Asked) -> Response<Bytes> {
-    let reason = match &outcome {
-        Outcome::Refused(refusal) => refusal.reason(),
+    let refusal = match &outcome {
+        Outcome::Refused(refusal) => Some(refusal),
         _ => None,
     };
-    let refused = matches!(outcome, Outcome::Refused(_));
+    let (refused, reason) = (refusal.is_some(), refusal.and_then(Refusal::reason));
+    // Where nothing else says what was asked for. Elsewhere a path may hold what only its sender should know.
+    let misled = matches!(refusal, Some(Refusal::UnknownRoute | Refusal::Method(_)));
     let Answer { response, code } = respond(outcome, request_id);
     let Asked { ip, flow, sketch, received } = asked;
     let (request, status) = (request_id.as_str(), response.status());
+    let flow_id = flow.as_ref().map(|live| &*live.flow.id);
     let Some(code) = code else {
-        tracing::debug!(target: "door", request, flow = flow.as_deref(), status = status.as_u16(), "answered");
+        tracing::debug!(target: "door", request, flow = flow_id, status = status.as_u16(), "answered");
         return response;
     };
-    let (flow_id, number) = (flow.as_deref(), status.as_u16());
-    tracing::info!(target: "door", request, flow = flow_id, status = number, %code, reason, "answered with a no");
+    let asked_for = sketch.as_ref().filter(|_| misled);
+    let (method, path) = (asked_for.map(Sketch::method), asked_for.map(Sketch::path));
+    let number = status.as_u16();
+    tracing::info!(target: "door", request, flow = flow_id, status = number, %code, reason, method, path, "answered with a no");
     if refused {
-        doorway.metrics.refused(code);
+        match &flow {
+            Some(live) => live.count_refusal(code),
+            None => doorway.metrics.refused(code),
+        }
+        let flow = flow.map(|live| Arc::clone(&live.flow.id));
         let (at, request, ip) = (doorway.clock.now(), request.to_owned(), Some(ip));
         doorway.rejections.keep(Rejection { at, request, ip, flow, status, code, reason, sketch, received });
     }

@@ -1,6 +1,7 @@
 //! The public listener: accepts connections until shutdown, within their limits.
 
 use crate::connection::{self, turn_away};
+use crate::memory::Memory;
 use crate::origin::{TrustedProxies, subscriber};
 use crate::rates::Rates;
 use crate::rejections::Rejections;
@@ -40,6 +41,8 @@ pub struct DoorLimits {
     pub header_count: usize,
     /// Bytes of a body; a flow may allow less.
     pub body: u64,
+    /// Bytes of all bodies that are being read, or whose requests are not answered.
+    pub memory: u64,
     /// How long a head may take, and a connection be idle.
     pub header_timeout: Duration,
     /// How long a body may take.
@@ -58,6 +61,7 @@ impl Default for DoorLimits {
             header_bytes: 32 << 10,
             header_count: 100,
             body: 10 << 20,
+            memory: 256 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_rate: 1 << 10,
@@ -106,6 +110,7 @@ pub(crate) struct Doorway {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) rejections: Arc<Rejections>,
     pub(crate) rates: Rates,
+    pub(crate) memory: Arc<Memory>,
     seats: Arc<Seats>,
 }
 
@@ -134,6 +139,7 @@ impl Door {
             parts;
         let http = http(&tasks, &limits);
         let seats = Seats::new(limits.connections, limits.connections_per_address);
+        let memory = Memory::new(limits.memory);
         let soft = tasks.soft();
         Self(Arc::new(Doorway {
             engine,
@@ -149,6 +155,7 @@ impl Door {
             tls,
             rejections,
             rates: Rates::default(),
+            memory,
             seats,
         }))
     }

@@ -1,5 +1,5 @@
 //! The order of the guards, from the head of a request to the place in its flow's queue. Earlier wins, cheap stands
-//! before dear, and nothing about a flow leaks to who may not call it.
+//! before dear. Who may not call a flow learns that it is there, which methods it takes and how large a body: no more.
 
 use crate::answer::Outcome;
 use crate::door::Doorway;
@@ -24,7 +24,7 @@ pub(crate) struct Knock {
     /// The ID of the event that it may become.
     pub(crate) id: Arc<str>,
     /// The flow it is for, once that is known.
-    pub(crate) flow: Option<Arc<str>>,
+    pub(crate) flow: Option<Arc<LiveFlow>>,
 }
 
 /// Takes a request through every guard; what became of it.
@@ -53,7 +53,7 @@ async fn guard(
     let generation = engine.generation();
     let (live, webhook, route) =
         find(&generation, parts.uri.path(), knock.ip).ok_or(Refusal::UnknownRoute)?;
-    knock.flow = Some(Arc::clone(&live.flow.id));
+    knock.flow = Some(Arc::clone(live));
     if parts.method == Method::HEAD {
         return Ok(Outcome::Live);
     }

@@ -7,6 +7,7 @@ mod answer;
 mod connection;
 mod door;
 mod guards;
+mod memory;
 mod origin;
 mod problem;
 mod rates;

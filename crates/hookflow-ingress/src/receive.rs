@@ -1,16 +1,15 @@
 //! The body of a request: the only place where one is read.
 
 use crate::door::DoorLimits;
+use crate::memory::Share;
 use crate::refusal::Refusal;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hookflow_runtime::Clock;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use std::time::Duration;
 
-/// The most room that is made for a body before any of it has come.
-const FIRST_ROOM: u64 = 256 << 10;
 /// How long what a refused caller still sends is read, so that the answer reaches it.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -21,12 +20,14 @@ pub(crate) struct Arriving {
     /// The caller sends nothing before it is asked to, which reading does.
     awaits_word: bool,
     received: u64,
+    /// What is held of it: until it is dropped with its request, for the body then is the request's.
+    share: Share,
 }
 
 impl Arriving {
-    pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
-        let ended = body.is_end_stream();
-        Self { body, ended, awaits_word: headers.contains_key(http::header::EXPECT), received: 0 }
+    pub(crate) fn new(body: Incoming, headers: &HeaderMap, share: Share) -> Self {
+        let (ended, awaits_word) = (body.is_end_stream(), headers.contains_key(http::header::EXPECT));
+        Self { body, ended, awaits_word, received: 0, share }
     }
 
     /// The length that was announced.
@@ -51,12 +52,12 @@ impl Arriving {
             return Ok(Bytes::new());
         }
         self.awaits_word = false;
-        let room = self.announced().unwrap_or_default().min(FIRST_ROOM);
+        let most = self.announced().unwrap_or(limit).min(limit);
         let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
+        let mut whole = Vec::new();
         let began = clock.monotonic();
         loop {
-            let so_far = (first.len() + rest.len()) as u64;
+            let so_far = self.received;
             let earned = Duration::from_millis(so_far.saturating_mul(1_000) / limits.body_rate.max(1));
             let allowed = limits.body_grace.saturating_add(earned).min(limits.body_timeout);
             let spent = clock.monotonic().saturating_duration_since(began);
@@ -73,17 +74,25 @@ impl Arriving {
                 return Err(Refusal::BodyTooLarge(limit));
             }
             if so_far == 0 {
+                self.hold(self.received)?;
                 first = data;
                 continue;
             }
-            if rest.is_empty() {
-                rest.reserve(usize::try_from(room).unwrap_or_default());
-                rest.extend_from_slice(&std::mem::take(&mut first));
+            if self.received > whole.capacity() as u64 {
+                // Never room for more than twice of what has come: announcing much takes nothing.
+                let room = self.received.max(so_far.saturating_mul(2).min(most));
+                self.hold(room)?;
+                whole.reserve_exact(usize::try_from(room).unwrap_or(usize::MAX) - whole.len());
+                whole.extend_from_slice(&std::mem::take(&mut first));
             }
-            rest.extend_from_slice(&data);
+            whole.extend_from_slice(&data);
         }
         self.ended = true;
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        Ok(if whole.is_empty() { first } else { whole.into() })
+    }
+
+    fn hold(&mut self, bytes: u64) -> Result<(), Refusal> {
+        if self.share.grow_to(bytes) { Ok(()) } else { Err(Refusal::MemoryFull) }
     }
 
     fn give_up(&mut self, refusal: Refusal) -> Result<Bytes, Refusal> {

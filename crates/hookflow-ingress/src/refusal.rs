@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     Unauthorized(Unauthorized),
     /// The body did not come in time.
     BodyTooSlow,
+    /// The bodies that are being read take up all the room there is for them.
+    MemoryFull,
     /// A body that the flow does not take.
     Body(DecodeRefusal),
     /// An event that is not as the webhook expects, and where.
@@ -95,7 +97,7 @@ impl Refusal {
             .allow(allow.clone()),
             Self::BodyTooLarge(limit) => {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code("body.too-large"), "The body is too large")
-                    .detail(format!("at most {limit} bytes are taken"))
+                    .detail(at_most(*limit))
                     .closing()
             }
             Self::Handshake(why) => {
@@ -110,6 +112,9 @@ impl Refusal {
                 }
             }
             Self::BodyTooSlow => slow(Code("body.timeout"), "The body did not arrive in time"),
+            Self::MemoryFull => unavailable(Code("service.memory"), "Too many bodies are being read")
+                .retry_after(PATIENCE)
+                .closing(),
             Self::Body(why) => undecodable(why),
             Self::Mismatch(mismatches) => mismatched(mismatches),
             Self::TooOften(retry_after) => too_often(*retry_after),
@@ -128,6 +133,10 @@ impl Refusal {
         match self {
             Self::Unauthorized(why) => Some(why.reason()),
             Self::Handshake(why) => Some(why.to_string()),
+            Self::BodyTooLarge(limit) => Some(at_most(*limit)),
+            Self::Body(DecodeRefusal::Malformed { message, line: Some(line), column: Some(column) }) => {
+                Some(format!("line {line}, column {column}: {message}"))
+            }
             Self::Body(why) => Some(why.to_string()),
             Self::Mismatch(mismatches) => {
                 Some(mismatches.iter().map(|found| found.at.as_str()).collect::<Vec<_>>().join(", "))
@@ -135,6 +144,10 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+fn at_most(limit: u64) -> String {
+    format!("at most {limit} bytes are taken")
 }
 
 fn bad(code: Code, title: &'static str) -> Problem {

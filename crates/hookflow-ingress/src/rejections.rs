@@ -22,6 +22,8 @@ const KEPT: usize = 1_000;
 const KEPT_PER_FLOW: usize = 100;
 /// How much of a text is kept.
 const LONGEST: usize = 512;
+/// How much of a path is kept.
+const LONGEST_PATH: usize = 200;
 /// How many headers are shown, and which.
 const HEADERS: usize = 6;
 static SHOWN: [HeaderName; HEADERS] =
@@ -59,6 +61,15 @@ impl Sketch {
     pub(crate) fn of(parts: &Parts) -> Self {
         let headers = SHOWN.each_ref().map(|name| parts.headers.get(name).cloned());
         Self { method: parts.method.clone(), uri: parts.uri.clone(), headers }
+    }
+
+    pub(crate) fn method(&self) -> String {
+        short(self.method.as_str(), LONGEST)
+    }
+
+    /// Without the query.
+    pub(crate) fn path(&self) -> String {
+        short(self.uri.path(), LONGEST_PATH)
     }
 }
 
@@ -99,7 +110,10 @@ impl Rejection {
         let headers = sketch.iter().flat_map(|sketch| SHOWN.iter().zip(&sketch.headers));
         let headers: serde_json::Map<_, _> = headers
             .filter_map(|(name, value)| {
-                Some((name.to_string(), short(&String::from_utf8_lossy(value.as_ref()?.as_bytes())).into()))
+                Some((
+                    name.to_string(),
+                    short(&String::from_utf8_lossy(value.as_ref()?.as_bytes()), LONGEST).into(),
+                ))
             })
             .collect();
         json!({
@@ -109,9 +123,9 @@ impl Rejection {
             "flow": flow.as_deref(),
             "status": status.as_u16(),
             "code": code.0,
-            "reason": reason.as_deref().map(short),
-            "method": sketch.as_ref().map(|sketch| short(sketch.method.as_str())),
-            "path": sketch.as_ref().map(|sketch| short(sketch.uri.path())),
+            "reason": reason.as_deref().map(|reason| short(reason, LONGEST)),
+            "method": sketch.as_ref().map(Sketch::method),
+            "path": sketch.as_ref().map(Sketch::path),
             "headers": headers,
             "received": received,
         })
@@ -119,8 +133,8 @@ impl Rejection {
 }
 
 /// The beginning of a text, on one line.
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+fn short(text: &str, longest: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(longest).collect()
 }
 
 #[cfg(test)]

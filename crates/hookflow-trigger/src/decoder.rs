@@ -53,7 +53,7 @@ pub(crate) struct FilePart {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeRefusal {
     /// A media type that the webhook does not take, or none. 415.
-    #[error("the webhook takes {takes}, not {found}")]
+    #[error("the webhook takes {takes}; this request has {found}")]
     MediaType {
         /// What came, in words.
         found: String,
@@ -220,11 +220,14 @@ impl BodySpec {
             }
         };
         chosen.ok_or_else(|| DecodeRefusal::MediaType {
-            found: media_type
-                .map_or_else(|| "a body without a media type".into(), |found| format!("`{}`", found.essence)),
+            found: match media_type {
+                _ if headers.get_all(CONTENT_TYPE).iter().count() > 1 => "more than one Content-Type".into(),
+                Some(found) => format!("the Content-Type `{}`", found.essence),
+                None => "no Content-Type".into(),
+            },
             takes: self
                 .format
-                .map_or_else(|| "bodies with one media type".into(), |it| format!("`{}` bodies", it.name)),
+                .map_or_else(|| "bodies of any media type".into(), |it| format!("`{}` bodies", it.name)),
         })
     }
 }

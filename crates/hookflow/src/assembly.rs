@@ -178,6 +178,7 @@ fn door_limits(config: &Config) -> DoorLimits {
         header_bytes: limits.headers,
         header_count: limits.header_count,
         body: limits.body,
+        memory: limits.memory,
         header_timeout: limits.header_timeout,
         body_timeout: limits.body_timeout,
         ..DoorLimits::default()

@@ -18,11 +18,12 @@ pub(crate) enum Violation {
     TooLarge,
     /// Two statements of the body's length.
     AmbiguousLength,
-    /// A length that is no number.
+    /// A length that is no number, or is written longer than any.
     Malformed,
 }
 
-/// How much of an unfinished line is kept; names and numbers that matter are shorter.
+/// How long a line that states a length may be. Longer ones are refused, so that no more of an unfinished line has to
+/// be kept to know what the library will make of it.
 const KEPT: usize = 256;
 /// The first line of an HTTP/2 connection, and how many bytes of its preface follow.
 const HTTP2: (&[u8], u64) = (b"PRI * HTTP/2.0", 8);
@@ -118,7 +119,8 @@ impl Framing {
             }
         }
         if end.is_none() || !self.unfinished.is_empty() {
-            let room = KEPT.saturating_sub(self.unfinished.len());
+            // With its end, whose bytes may come apart.
+            let room = (KEPT + 2).saturating_sub(self.unfinished.len());
             self.unfinished.extend(part.iter().take(room));
         }
         if end.is_none() {
@@ -126,13 +128,13 @@ impl Framing {
         }
         let unfinished = std::mem::take(&mut self.unfinished);
         let line = if unfinished.is_empty() { part } else { &unfinished };
-        self.line(line.trim_ascii_end())?;
+        self.line(without_end(line))?;
         Ok(rest)
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), Violation> {
         match self.place {
-            Place::ChunkSize => self.place = chunk_size(line),
+            Place::ChunkSize => self.place = chunk_size(line)?,
             Place::Trailers if line.is_empty() => self.place = Place::Head,
             Place::Head if line.is_empty() => return self.end_head(),
             Place::Head => {
@@ -176,6 +178,9 @@ impl Head {
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = true;
         } else if name.eq_ignore_ascii_case(b"content-length") {
+            if line.len() > KEPT {
+                return Err(Violation::Malformed);
+            }
             let value = parts.next().unwrap_or_default().trim_ascii();
             let digits = value.iter().all(u8::is_ascii_digit);
             let value = std::str::from_utf8(value).ok().filter(|_| digits);
@@ -186,15 +191,24 @@ impl Head {
     }
 }
 
-fn chunk_size(line: &[u8]) -> Place {
+/// A line without the bytes that end it. Spaces before them stay: a line of spaces is no empty one.
+fn without_end(line: &[u8]) -> &[u8] {
+    let Some(line) = line.strip_suffix(b"\n") else { return line };
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn chunk_size(line: &[u8]) -> Result<Place, Violation> {
     let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
+    if digits.len() > KEPT {
+        return Err(Violation::Malformed);
+    }
     let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    match size {
+    Ok(match size {
         Some(0) => Place::Trailers,
         // The chunk's own line end belongs to it.
         Some(size) => Place::ChunkData(size.saturating_add(2)),
         None => Place::Lost,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -248,6 +262,45 @@ mod tests {
         }
         let body = "POST / HTTP/1.1\r\nContent-Length: 38\r\n\r\nContent-Length: 5\r\nContent-Length: 5\r\n";
         assert_eq!(follow(body), (Ok(()), Place::Head, false));
+    }
+
+    #[test]
+    fn a_length_is_not_hidden_in_a_long_line() {
+        let limits = HeadLimits { bytes: 4096, fields: 4 };
+        let outcomes = |text: &str| {
+            [1, 7, 255, 256, 257, 258, 259, 4096].map(|size| {
+                let mut framing = Framing::new(limits);
+                let outcome = text.as_bytes().chunks(size).try_for_each(|part| framing.follow(part));
+                outcome.map(|()| framing.place)
+            })
+        };
+        let length = |digits: usize| format!("POST / HTTP/1.1\r\nContent-Length: {:0>digits$}\r\n\r\nhel", 5);
+        let chunk = |digits| {
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{:0>1$}\r\nhel", 5, digits)
+        };
+        let name = "Content-Length: ".len();
+        assert_eq!(outcomes(&length(KEPT - name)), [Ok(Place::Body(2)); 8]);
+        assert_eq!(outcomes(&chunk(KEPT)), [Ok(Place::ChunkData(4)); 8]);
+        for more in [1, 2, 3, 500] {
+            assert_eq!(outcomes(&length(KEPT - name + more)), [Err(Violation::Malformed); 8], "{more}");
+            assert_eq!(outcomes(&chunk(KEPT + more)), [Err(Violation::Malformed); 8], "{more}");
+        }
+        let padded = format!(
+            "POST / HTTP/1.1\r\nContent-Length:{}5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            " ".repeat(300)
+        );
+        assert_eq!(outcomes(&padded), [Err(Violation::Malformed); 8]);
+        let coded = format!(
+            "POST / HTTP/1.1\r\nTransfer-Encoding:{}chunked\r\nContent-Length: 5\r\n\r\n",
+            " ".repeat(300)
+        );
+        assert_eq!(outcomes(&coded), [Err(Violation::AmbiguousLength); 8]);
+        let blank =
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}x\r\n", " ".repeat(300));
+        assert_eq!(outcomes(&blank), [Ok(Place::Trailers); 8], "a line of spaces ends nothing");
+        let extended =
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;{}\r\nhel", "a".repeat(300));
+        assert_eq!(outcomes(&extended), [Ok(Place::ChunkData(4)); 8]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ public:
     body: 10MiB                    # of any flow; a flow may set a smaller one
     header_timeout: 10s
     body_timeout: 30s
-    memory: 256MiB                 # of the events in all queues
+    memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
 ",
     read,
 };

@@ -188,8 +188,10 @@ async fn one_body_for_every_reason_not_to_be_let_in() {
         "{heard:?}"
     );
     assert_eq!(
-        bench.counted("hookflow_requests_refused_total{code=\"auth.unauthorized\"}").as_deref(),
-        Some("6")
+        bench
+            .counted("hookflow_requests_refused_total{code=\"auth.unauthorized\",flow=\"signed\"}")
+            .as_deref(),
+        Some("5")
     );
 }
 
@@ -294,4 +296,19 @@ async fn what_was_refused_is_kept_for_the_operator_without_secrets() {
         assert_eq!(first[key], value, "{key}");
     }
     assert!(first["reason"].as_str().is_some_and(|reason| reason.starts_with("partner: ")), "{first}");
+}
+
+#[tokio::test]
+async fn a_lost_request_is_kept_with_what_it_asked_for() {
+    let bench = open().await;
+    let long = format!("/hook/{}?token=a-secret", "x".repeat(500));
+    assert_eq!(bench.send(&Request::post(&long, "{}")).await.status, 404);
+    assert_eq!(bench.send(&Request::post("/hook/quiet?a-secret", "").method("DELETE")).await.status, 405);
+    let big = Request { length: Some(2 << 20), ..Request::post("/hook/quiet", "{}") };
+    assert_eq!(bench.send(&big).await.status, 413);
+    let kept = bench.rejections.latest(None, 10);
+    let cut = format!("/hook/{}", "x".repeat(194));
+    assert_eq!((&kept[2]["method"], &kept[2]["path"]), (&json!("POST"), &json!(cut)));
+    assert_eq!((&kept[1]["method"], &kept[1]["path"]), (&json!("DELETE"), &json!("/hook/quiet")));
+    assert_eq!(kept[0]["reason"], "at most 1048576 bytes are taken");
 }

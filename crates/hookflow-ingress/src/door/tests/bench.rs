@@ -1,5 +1,6 @@
 //! A door with a real engine behind it, and a caller who writes bytes.
 
+use crate::memory::Memory;
 use crate::{Bound, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
@@ -107,6 +108,8 @@ pub(super) struct Bench {
     registry: Registry,
     engine: Engine,
     pub(super) rejections: Arc<Rejections>,
+    /// What is held of bodies at the door.
+    pub(super) memory: Arc<Memory>,
 }
 
 pub(super) fn limits() -> DoorLimits {
@@ -177,9 +180,9 @@ async fn open_whole(
         rejections: Arc::clone(&rejections),
     };
     let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
-    let addr = bound.addr;
+    let (addr, memory) = (bound.addr, Arc::clone(&bound.doorway.memory));
     tasks.spawn("door", bound.serve());
-    Bench { addr, tasks, credentials, registry, engine, rejections }
+    Bench { addr, tasks, credentials, registry, engine, rejections, memory }
 }
 
 fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<Flow>> {

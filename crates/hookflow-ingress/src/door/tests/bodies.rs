@@ -1,9 +1,14 @@
 //! Bodies of every format, as callers send them.
 
-use super::bench::{Bench, Heard, Request, limits, memory, open_with};
+use super::bench::{Bench, Heard, Request, hear, limits, memory, open_with};
+use crate::DoorLimits;
+use hookflow_runtime::Clock;
 use hookflow_trigger::Head;
 use jiff::Timestamp;
 use serde_json::json;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 const ECHO: &str = "flow: bodies
 webhook: {auth: none, body_limit: 256KiB, xml: {lists: [order.item]}}
@@ -71,9 +76,71 @@ async fn what_cannot_be_decoded_says_where() {
         assert_eq!((heard.status, heard.code().as_str()), (400, "body.malformed"), "{body}");
         assert_eq!((&heard.json()["line"], &heard.json()["column"]), (&line, &column), "{heard:?}");
     }
+    let kept = bench.rejections.latest(None, 10);
+    assert!(
+        kept[1]["reason"].as_str().unwrap().starts_with("line 2, column 5: the body is not JSON"),
+        "{kept:?}"
+    );
     let charset = [("Content-Type", "text/plain; charset=martian")];
     let heard = send(&bench, "/hook/bodies", &charset, b"x").await;
     assert_eq!((heard.status, heard.code().as_str()), (415, "body.media-type"));
+    for (headers, found) in [
+        (&[][..], "the webhook takes bodies of any media type; this request has no Content-Type"),
+        (
+            &[("Content-Type", "text/plain"), ("Content-Type", "text/plain")],
+            "the webhook takes bodies of any media type; this request has more than one Content-Type",
+        ),
+    ] {
+        let heard = send(&bench, "/hook/bodies", headers, b"x").await;
+        assert_eq!((heard.status, &heard.json()["detail"]), (415, &json!(found)));
+    }
+}
+
+/// A request whose body ends 10 bytes later.
+async fn begin(bench: &Bench, body: &[u8]) -> TcpStream {
+    let mut stream = bench.connect().await;
+    let head = format!(
+        "POST /hook/bodies HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+        body.len() + 10
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn all_bodies_that_are_being_read_share_one_room() {
+    let bench = open_with(&[ECHO], DoorLimits { memory: 200 << 10, ..limits() }, memory()).await;
+    let long = vec![b'x'; 150 << 10];
+    let held = &bench.memory;
+    let mut first = begin(&bench, &long).await;
+    until(|| held.taken() >= 150 << 10).await;
+    let refused = hear(&mut begin(&bench, &long).await).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "service.memory"));
+    assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
+    assert_eq!(send(&bench, "/hook/bodies", &[("Content-Type", "text/plain")], b"small").await.status, 200);
+    let gone = begin(&bench, &[b'y'; 20]).await;
+    until(|| held.taken() > 150 << 10).await;
+    drop(gone);
+    first.write_all(&[b'x'; 10]).await.unwrap();
+    assert_eq!(hear(&mut first).await.status, 200);
+    until(|| held.taken() == 0).await;
+    // What is larger than all of the room is read when it is alone.
+    let mut alone = begin(&bench, &[b'x'; 250 << 10]).await;
+    alone.write_all(&[b'x'; 10]).await.unwrap();
+    assert_eq!(hear(&mut alone).await.status, 200);
+    until(|| held.taken() == 0).await;
+    let series = "hookflow_requests_refused_total{code=\"service.memory\",flow=\"bodies\"}";
+    assert_eq!(bench.counted(series).as_deref(), Some("1"));
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    Clock::system().timeout(Duration::from_secs(10), waiting).await.unwrap();
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn https_is_spoken_and_nothing_else() {
         assert!(ended.is_ok(), "{bytes:?}");
         assert!(!heard.starts_with(b"HTTP"), "{bytes:?}");
     }
-    let series = "hookflow_requests_refused_total{code=\"connection.tls\"}";
+    let series = "hookflow_requests_refused_total{code=\"connection.tls\",flow=\"_none\"}";
     assert_eq!(bench.counted(series).as_deref(), Some("3"));
 }
 
