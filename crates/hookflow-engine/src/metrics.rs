@@ -232,7 +232,9 @@ mod tests {
         let all: Vec<_> = (0..LABELLED_FLOWS + 2).map(|n| metrics.series(&format!("f{n}"))).collect();
         all.last().unwrap().accepted.inc();
         assert!(shown(&registry).contains("hookflow_events_accepted_total{flow=\"_other\"} 1"));
-        all.iter().for_each(|series| metrics.refused_of(series, Code("queue.full")));
+        for series in &all {
+            metrics.refused_of(series, Code("queue.full"));
+        }
         let text = shown(&registry);
         assert_eq!(text.matches("code=\"queue.full\"").count(), LABELLED_FLOWS + 1);
         assert!(text.contains("hookflow_requests_refused_total{code=\"queue.full\",flow=\"_other\"} 2"));

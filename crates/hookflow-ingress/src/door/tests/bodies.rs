@@ -126,7 +126,7 @@ async fn all_bodies_that_are_being_read_share_one_room() {
     assert_eq!(hear(&mut first).await.status, 200);
     until(|| held.taken() == 0).await;
     // What is larger than all of the room is read when it is alone.
-    let mut alone = begin(&bench, &[b'x'; 250 << 10]).await;
+    let mut alone = begin(&bench, &vec![b'x'; 250 << 10]).await;
     alone.write_all(&[b'x'; 10]).await.unwrap();
     assert_eq!(hear(&mut alone).await.status, 200);
     until(|| held.taken() == 0).await;
