@@ -179,6 +179,12 @@ impl Builder<'_> {
         diagnostics: &mut Diagnostics,
     ) -> Option<()> {
         let range = span.byte_range().map_or(0..0, |range| range.start + self.shift..range.end + self.shift);
+        if let Event::Scalar(.., Some(tag))
+        | Event::SequenceStart(.., Some(tag))
+        | Event::MappingStart(.., Some(tag)) = &event
+        {
+            self.tag_error(tag, range.start, diagnostics);
+        }
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let style = match style {
@@ -193,6 +199,18 @@ impl Builder<'_> {
                 let (mut node, size) = self.anchors.get(&id)?.clone();
                 node.span = Span::new(self.source, range);
                 self.nodes += size;
+                if self.nodes > MAX_NODES {
+                    diagnostics
+                        .error(
+                            Code("yaml.alias-bomb"),
+                            &node.span,
+                            format!(
+                                "with what its aliases stand for, the file holds more than {MAX_NODES} nodes"
+                            ),
+                        )
+                        .help("an alias counts as often as it is used: write fewer of them");
+                    return None;
+                }
                 self.close(node, 0, 0, diagnostics)
             }
             Event::SequenceStart(_, anchor, _) => {
@@ -258,7 +276,7 @@ impl Builder<'_> {
                     &node.span,
                     format!("the file holds more than {MAX_NODES} nodes"),
                 )
-                .help("an alias counts as often as it is used");
+                .help("divide it");
             return None;
         }
         if anchor != 0 {
@@ -280,6 +298,21 @@ impl Builder<'_> {
         Some(())
     }
 
+    /// A tag would change what a value is, and none is known here. The text of the tag stands before its value.
+    fn tag_error(&self, tag: &granit_parser::Tag, value: usize, diagnostics: &mut Diagnostics) {
+        let before = self.source.text.get(..value).unwrap_or_default();
+        let at = before.rfind('!').unwrap_or(value);
+        let end =
+            before.get(at..).and_then(|tag| tag.find(char::is_whitespace)).map_or(value, |end| at + end);
+        diagnostics
+            .error(
+                Code("yaml.tag"),
+                &Span::new(self.source, at..end),
+                format!("`!` begins a tag of YAML, and no tag is known: `{tag}`"),
+            )
+            .help("put text that begins with `!` in quotes; in an expression, write `not` instead of `!`");
+    }
+
     /// A syntax error, with the usual cause named when the line holds a template.
     fn syntax_error(&self, at: usize, why: &str, diagnostics: &mut Diagnostics) {
         let text = &self.source.text;
@@ -298,7 +331,9 @@ impl Builder<'_> {
 
 fn add_entry(entries: &mut Vec<(Node, Node)>, key: Node, value: Node, diagnostics: &mut Diagnostics) {
     if !matches!(key.value, NodeValue::Scalar(_)) {
-        diagnostics.error(Code("yaml.key"), &key.span, "a key is text");
+        diagnostics
+            .error(Code("yaml.key"), &key.span, "a key is text")
+            .help("if `{{ … }}` was meant to be a template: templates are written '${ … }', in quotes");
         return;
     }
     if key.plain() == Some("<<") {

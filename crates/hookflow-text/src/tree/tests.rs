@@ -53,6 +53,10 @@ fn what_yaml_allows_and_we_do_not() {
     assert_eq!(codes("? [a, b]\n: 1\n"), ["yaml.key"]);
     assert_eq!(codes(&("- ".repeat(100) + "x")), ["yaml.too-deep"]);
     assert_eq!(codes("a: [1, 2\n"), ["yaml.syntax"]);
+    for tagged in ["a: !b\n", "a: !b c\n", "a: !!str 1\n", "a: !x [1]\n", "!x {a: 1}\n"] {
+        assert_eq!(codes(tagged), ["yaml.tag"], "{tagged}");
+    }
+    assert!(codes("a: '!b'\nc: b!\n").is_empty());
     assert!(codes("a: *nobody\n").contains(&"yaml.syntax"));
 }
 
@@ -67,7 +71,8 @@ fn an_alias_is_followed_and_a_bomb_is_refused() {
         let below = format!("*a{}", level - 1);
         bomb += &format!("a{level}: &a{level} [{}]\n", [below.as_str(); 9].join(", "));
     }
-    assert_eq!(codes(&bomb), ["yaml.too-large"]);
+    assert_eq!(codes(&bomb), ["yaml.alias-bomb"]);
+    assert_eq!(codes(&"- x\n".repeat(100_001)), ["yaml.too-large"]);
 }
 
 #[test]
