@@ -23,6 +23,7 @@ mod functions;
 mod known;
 mod lookup;
 mod operators;
+mod other_marks;
 mod path;
 mod program;
 mod rewrite;

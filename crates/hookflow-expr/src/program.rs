@@ -6,7 +6,7 @@ use crate::eval_error::{EvalError, Failure};
 use crate::evaluation::{EVALUATION, Env, Evaluation};
 use crate::known::Known;
 use crate::rewrite::{Rewritten, rewrite};
-use crate::scan::{Prepared, Wrong};
+use crate::scan::{Prepared, Wrong, slip};
 use crate::site::Site;
 use crate::value::{self, to_json};
 use hookflow_text::{Code, Diagnostics, Json, Severity, Span};
@@ -164,6 +164,8 @@ fn report(site: &Site, wrong: &Wrong, range: Range<usize>, diagnostics: &mut Dia
         diagnostic.help("YAML has cut the value at ` #`, where its comments begin; put the value in quotes");
     } else if site.text().contains("${") || site.text().contains("@{") {
         diagnostic.help("within an expression, names stand without `${ }`");
+    } else if let Some(instead) = slip(site.text()).filter(|_| wrong.code == Code("expr.syntax")) {
+        diagnostic.help(instead);
     }
 }
 

@@ -10,6 +10,17 @@ pub(crate) const MAX_SOURCE: usize = 2048;
 /// The most tokens an expression may have, for the same reason.
 pub(crate) const MAX_TOKENS: usize = 500;
 
+/// Signs of other languages, the longer before the shorter, and what they are here; `!=` is ours too.
+const SLIPS: &[(&str, &str)] = &[
+    ("===", "use `==` to compare"),
+    ("!==", "use `!=` to compare"),
+    ("!=", ""),
+    ("&&", "use `and`"),
+    ("||", "use `or`"),
+    ("!", "use `not`"),
+    ("?", "use `b if a else c` instead of `a ? b : c`, and `default(…)` instead of `??`"),
+];
+
 /// What is wrong with an expression, and where in it.
 #[derive(Debug)]
 pub(crate) struct Wrong {
@@ -29,6 +40,28 @@ impl Wrong {
         let message = format!("the expression is too long, {why}; divide it with `set`");
         Self { code: Code("expr.too-long"), message, range }
     }
+}
+
+/// What to write instead of the first sign in an expression that belongs to another language.
+pub(crate) fn slip(text: &str) -> Option<&'static str> {
+    let mut quote = None;
+    let mut skip = false;
+    for (at, sign) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        match quote {
+            _ if skip => skip = false,
+            Some(_) if sign == '\\' => skip = true,
+            Some(open) if sign == open => quote = None,
+            Some(_) => {}
+            None if matches!(sign, '"' | '\'') => quote = Some(sign),
+            None => match SLIPS.iter().find(|(slip, _)| rest.starts_with(slip)) {
+                Some((_, "")) => skip = true,
+                Some((_, instead)) => return Some(instead),
+                None => {}
+            },
+        }
+    }
+    None
 }
 
 fn tokenizer(source: &str) -> Tokenizer<'_> {

@@ -4,6 +4,7 @@ use crate::escape::Escape;
 use crate::eval_error::EvalError;
 use crate::evaluation::Env;
 use crate::known::Known;
+use crate::other_marks;
 use crate::program::Program;
 use crate::site::Site;
 use crate::text::{Text, whole};
@@ -96,6 +97,7 @@ fn shape(node: &Node, known: &dyn Known, diagnostics: &mut Diagnostics) -> Optio
 fn scalar(node: &Node, known: &dyn Known, diagnostics: &mut Diagnostics) -> Option<Shape> {
     let text = node.text();
     if !text.contains("${") && !text.contains("@{") {
+        other_marks::warn(text, node, diagnostics);
         return Some(Shape::Constant(Arc::new(node.to_json(diagnostics))));
     }
     if let Some(inside) = whole(text) {

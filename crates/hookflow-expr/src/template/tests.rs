@@ -79,3 +79,21 @@ fn a_failure_points_into_the_file() {
     assert_eq!(error.code.0, "expr.missing");
     assert_eq!((error.span.position().line, error.span.text()), (4, "webhook.body.nmae"));
 }
+
+#[test]
+fn the_marks_of_other_languages_are_noticed() {
+    for (yaml, expected) in [
+        ("'Hello, {{ name }}!'", "flow.yaml:1:9"),
+        ("{a: ['{% if x %}']}", "flow.yaml:1:7"),
+        ("'${ n } and {{ n }}'", "flow.yaml:1:13"),
+    ] {
+        let mut diagnostics = Diagnostics::default();
+        assert!(Template::compile(&node(yaml), &AnyName, &mut diagnostics).is_some(), "{yaml}");
+        let shown = diagnostics.render(false);
+        assert_eq!(diagnostics.codes(), ["expr.other-marks"], "{yaml}: {shown}");
+        assert!(shown.contains(expected), "{yaml}: {shown}");
+    }
+    for yaml in ["'{\"a\":{\"b\":{}}}'", "\"${ '{{ n }}' }\"", "'100 %} {{'"] {
+        compile(yaml);
+    }
+}

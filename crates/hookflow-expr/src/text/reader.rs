@@ -3,6 +3,7 @@
 use super::{Branch, Insert, Loop, Piece};
 use crate::escape::Escape;
 use crate::known::Known;
+use crate::other_marks;
 use crate::path::is_name;
 use crate::program::Program;
 use crate::scan::closing_brace;
@@ -48,6 +49,7 @@ pub(super) fn read(
 ) -> Option<Vec<Piece>> {
     let text = node.text();
     if !text.contains("${") && !text.contains("@{") {
+        other_marks::warn(text, node, diagnostics);
         return Some(vec![Piece::Literal(text.to_owned())]);
     }
     if text.len() > MAX_TEXT {
@@ -182,6 +184,7 @@ impl Reader<'_> {
 
     fn end_literal(&mut self, literal: &mut String, pieces: &mut Vec<Piece>) {
         if !literal.is_empty() {
+            other_marks::warn(literal, self.node, self.diagnostics);
             self.json = self.json.map(|quote| quote.after(literal));
             pieces.push(Piece::Literal(std::mem::take(literal)));
         }
