@@ -64,6 +64,18 @@ impl PathPattern {
                 }
             }
         }
+        for part in rest.split('/') {
+            if let Some(name) = part.strip_prefix(':').filter(|name| !name.is_empty()) {
+                let at = text.find(part).unwrap_or(0);
+                diagnostics
+                    .warning(
+                        Code("webhook.path"),
+                        &node.span_within(at..at + part.len()),
+                        format!("`{part}` is just this text"),
+                    )
+                    .help(format!("a parameter is written in braces: `{{{name}}}`"));
+            }
+        }
         sound.then_some(Self { segments: Some(segments) })
     }
 

@@ -63,6 +63,14 @@ fn wrong_paths_say_where_and_why() {
 }
 
 #[test]
+fn a_parameter_of_another_language_is_noticed() {
+    let (value, diagnostics) = read("/orders/:id", PathPattern::load);
+    assert!(value.unwrap().matches("/orders/:id").is_some(), "it is text");
+    let shown = diagnostics.render(false);
+    assert!(shown.contains("warning[webhook.path]") && shown.contains("`{id}`"), "{shown}");
+}
+
+#[test]
 fn conflicts_are_suffixes_both_would_take() {
     for (a, b, expected) in [
         ("/orders", "/orders", true),
