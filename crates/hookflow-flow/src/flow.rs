@@ -106,14 +106,15 @@ impl Flow {
         let enabled =
             fields.take("enabled").and_then(|node| read_enabled(node, diagnostics)).unwrap_or_default();
         let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
-        let webhook =
-            fields.take("webhook").and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
+        let webhook_node = fields.take("webhook");
+        let webhook = webhook_node.and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
         let queue = fields.take("queue").map_or_else(Queue::default, |node| Queue::load(node, diagnostics));
         let version = hex(&hash.finalize());
         let steps = fields.take("steps");
         let on_error = fields.take("on_error");
         fields.finish(diagnostics);
-        let plan = lowering::lower(&id, &version, steps, on_error, diagnostics);
+        let params = webhook.as_ref().map(|webhook| webhook.path.params().map(str::to_owned).collect());
+        let plan = lowering::lower(&id, &version, steps, on_error, params, diagnostics);
         if let Some(ack) = webhook.as_ref().and_then(|webhook| webhook.ack.as_ref())
             && plan.sync
         {
@@ -126,6 +127,11 @@ impl Flow {
                 .help("remove `ack`, or the `respond` steps");
         }
         let (errors_after, _) = diagnostics.counts();
+        if webhook_node.is_none() && errors_after == errors_before {
+            diagnostics
+                .warning(Code("flow.unreachable"), &span, "nothing starts this flow: it has no `webhook`")
+                .help("add `webhook: {auth: …}`; in this version nothing else starts a flow");
+        }
         (errors_after == errors_before).then(|| Self {
             id,
             title,

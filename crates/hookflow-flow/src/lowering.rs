@@ -22,12 +22,13 @@ const MAX_NESTING: usize = 32;
 /// What every step may have beside its verb.
 const MODIFIERS: &[&str] = &["id", "title", "when", "timeout", "on_error", "disabled"];
 
-/// Compiles a flow's `steps` and `on_error`.
+/// Compiles a flow's `steps` and `on_error`; `params` are those of the webhook's path, when it has a sound one.
 pub(crate) fn lower(
     flow: &Arc<str>,
     version: &str,
     steps: Option<&Node>,
     on_error: Option<&Node>,
+    params: Option<Vec<String>>,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
     let mut ids = HashMap::new();
@@ -39,7 +40,7 @@ pub(crate) fn lower(
         code: Vec::new(),
         steps: Vec::new(),
         by_id: HashMap::new(),
-        names: Names::new(ids),
+        names: Names::new(ids, params),
         depth: 0,
         nesting: 0,
     };
@@ -160,12 +161,18 @@ impl Lowering<'_> {
         node: &'n Node,
         fields: &mut Fields<'n>,
     ) -> Option<(&'static StepKind, Span, &'n Node)> {
-        let mut found = None;
+        let mut found: Option<(_, Span, _)> = None;
         for kind in step_kinds::ALL {
             let Some((key, value)) = fields.take_entry(kind.verb) else { continue };
-            if let Some((_, first, _)) = &found {
+            if let Some((_, other, _)) = &found {
+                // In the order of the file, which is not that of the table.
+                let (first, second) = if key.span.range.start < other.range.start {
+                    (&key.span, other)
+                } else {
+                    (other, &key.span)
+                };
                 self.diagnostics
-                    .error(Code("flow.two-verbs"), &key.span, "a step has one verb")
+                    .error(Code("flow.two-verbs"), second, "a step has one verb")
                     .label("a second verb")
                     .also(first, "the first")
                     .help("make two steps of it");

@@ -24,7 +24,7 @@ impl Ack {
         for (name, value) in
             fields.take("headers").and_then(|node| node.as_map(diagnostics)).unwrap_or_default()
         {
-            let name = respond::header_name(name, diagnostics)?;
+            let name = respond::header_name(name, Code("respond.header"), diagnostics)?;
             let value = HeaderValue::from_str(value.as_str(diagnostics)?).ok();
             let Some(value) = value else { return node.mistyped("a header value on one line", diagnostics) };
             headers.push((name, value));

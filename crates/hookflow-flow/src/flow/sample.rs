@@ -65,7 +65,7 @@ fn read_headers(node: Option<&Node>, diagnostics: &mut Diagnostics) -> Option<He
     let mut headers = HeaderMap::new();
     let Some(node) = node else { return Some(headers) };
     for (key, value) in node.as_map(diagnostics)? {
-        let name = header_name(key, diagnostics)?;
+        let name = header_name(key, Code("respond.header"), diagnostics)?;
         let Ok(text) = HeaderValue::from_str(value.as_str(diagnostics)?) else {
             return value.mistyped("a header value on one line", diagnostics);
         };

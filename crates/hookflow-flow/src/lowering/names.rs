@@ -47,6 +47,8 @@ pub(crate) enum Fields {
 pub(crate) struct Names {
     /// Every step ID of the flow, in scope or not.
     all: HashMap<String, Span>,
+    /// What `webhook.params` holds; `None` when that is not known.
+    params: Option<Vec<String>>,
     visible: Vec<(Arc<str>, Fields)>,
     items: Vec<Arc<str>>,
     handlers: usize,
@@ -55,8 +57,8 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub fn new(all: HashMap<String, Span>) -> Self {
-        Self { all, visible: Vec::new(), items: Vec::new(), handlers: 0, path: String::new() }
+    pub fn new(all: HashMap<String, Span>, params: Option<Vec<String>>) -> Self {
+        Self { all, params, visible: Vec::new(), items: Vec::new(), handlers: 0, path: String::new() }
     }
 
     /// A step has been lowered: what follows may read it.
@@ -83,6 +85,21 @@ impl Names {
     pub fn leave_turn(&mut self, mark: usize) {
         self.items.pop();
         self.visible.truncate(mark);
+    }
+
+    fn param(&self, rest: &[&str]) -> Result<(), Unknown> {
+        match (rest, &self.params) {
+            (["params", name, ..], Some(params)) if !params.iter().any(|param| param == name) => {
+                let near = nearest(name, params.iter().map(String::as_str));
+                let help = near.map(|near| format!("did you mean `webhook.params.{near}`?"));
+                Err(unknown(
+                    Code("expr.unknown-name"),
+                    format!("the webhook's `path` has no parameter `{name}`"),
+                    help.or_else(|| Some(format!("a parameter is a part of the path: `path: /{{{name}}}`"))),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn step(&self, rest: &[&str]) -> Result<(), Unknown> {
@@ -121,7 +138,7 @@ impl Known for Names {
     fn check(&self, path: &[&str]) -> Result<(), Unknown> {
         let Some((root, rest)) = path.split_first() else { return Ok(()) };
         match *root {
-            "webhook" => one_of("webhook", WEBHOOK, rest),
+            "webhook" => one_of("webhook", WEBHOOK, rest).and_then(|()| self.param(rest)),
             "run" => one_of("run", RUN, rest),
             "steps" => self.step(rest),
             "loop" if !self.items.is_empty() => one_of("loop", LOOP, rest),

@@ -72,6 +72,11 @@ fn an_answer_that_cannot_be_sent_is_refused() {
 #[test]
 fn a_call_that_cannot_be_made_is_refused() {
     refuses(&with("  - http: {method: POST}\n"), "yaml.missing-key", "needs `url`");
+    refuses(
+        &with("  - http: {url: 'https://x.example', headers: {a b: c}}\n"),
+        "http.header",
+        "cannot be a header's name",
+    );
     refuses(&with("  - http: {url: warehouse/items}\n"), "http.url", "not a whole URL");
     refuses(&with("  - http: {url: 'ftp://x.example/'}\n"), "http.url", "begins with `http://`");
     refuses(
@@ -217,5 +222,25 @@ fn a_path_that_ends_without_an_answer_is_a_warning() {
         "  - for: x\n    in: webhook.body\n    do:\n      - respond: {}\n",
     ] {
         assert_eq!(warnings(open), ["flow.path-without-respond"], "{open}");
+    }
+}
+
+#[test]
+fn the_parameters_of_the_path_are_known() {
+    let with_path = |path: &str, name: &str| {
+        let steps = format!("steps: [{{log: '${{ webhook.params.{name} }}'}}]");
+        format!("webhook: {{auth: none, path: {path}}}\n{steps}\n")
+    };
+    flow(&with_path("'/o/{id}'", "id"));
+    refuses(&with_path("'/o/{id}'", "idd"), "expr.unknown-name", "did you mean `webhook.params.id`?");
+    refuses(&with_path("/o", "id"), "expr.unknown-name", "`path: /{id}`");
+}
+
+#[test]
+fn a_flow_that_nothing_starts_is_noticed() {
+    for text in ["", "steps: [{log: x}]\n", "flow: test\n"] {
+        let (flow, diagnostics) = load(text);
+        assert!(flow.is_some());
+        assert_eq!(diagnostics.codes(), ["flow.unreachable"], "{text}");
     }
 }

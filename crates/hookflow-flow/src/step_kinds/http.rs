@@ -160,7 +160,7 @@ fn read_headers(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Vec<(Heade
     let Some(node) = node else { return Some(Vec::new()) };
     let mut headers = Vec::new();
     for (key, value) in node.as_map(cx.diagnostics)? {
-        let name = header_name(key, cx.diagnostics)?;
+        let name = header_name(key, Code("http.header"), cx.diagnostics)?;
         if matches!(
             name,
             header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::HOST

@@ -143,7 +143,7 @@ fn read_headers(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Vec<(Heade
     let Some(node) = node else { return Some(Vec::new()) };
     let mut headers = Vec::new();
     for (key, value) in node.as_map(cx.diagnostics)? {
-        let name = header_name(key, cx.diagnostics)?;
+        let name = header_name(key, Code("respond.header"), cx.diagnostics)?;
         if matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
             cx.diagnostics.error(
                 Code("respond.header"),
@@ -158,14 +158,10 @@ fn read_headers(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Vec<(Heade
 }
 
 /// Reads a header's name.
-pub(crate) fn header_name(node: &Node, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
+pub(crate) fn header_name(node: &Node, code: Code, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(node.text().as_bytes()).ok();
     if name.is_none() {
-        diagnostics.error(
-            Code("respond.header"),
-            &node.span,
-            format!("`{}` cannot be a header's name", node.text()),
-        );
+        diagnostics.error(code, &node.span, format!("`{}` cannot be a header's name", node.text()));
     }
     name
 }
