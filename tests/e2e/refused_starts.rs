@@ -44,6 +44,48 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "right",
     ),
     (
+        "flows/a.yaml",
+        "webhook: {auth: none}\nsteps:\n  - log: a\n    fail: b\n",
+        "flows/a.yaml:4:5",
+        "flow.two-verbs",
+    ),
+    (
+        "flows/a.yaml",
+        "webhook: {auth: none, path: /my orders}\nsteps: []\n",
+        "flows/a.yaml:1:",
+        "a path has no spaces",
+    ),
+    (
+        "flows/a.yaml",
+        "flow: right\nwebhook: {auth: none}\nsteps: []\n",
+        "flows/right.yaml",
+        "flow.duplicate-id",
+    ),
+    (
+        "flows/a.yaml",
+        "webhook: {auth: none}\nsteps:\n  - respond: {status: 200, status: 201}\n",
+        "flows/a.yaml:3:28",
+        "yaml.duplicate-key",
+    ),
+    (
+        "flows/a.yaml",
+        "webhook: {auth: none}\nsteps:\n  - id: order\n    set: 1\n  - log: ${ steps.ordr }\n",
+        "flows/a.yaml:5:",
+        "did you mean `steps.order`?",
+    ),
+    (
+        "flows/a.yaml",
+        "webhook: {auth: none}\nsteps:\n  - log: ${ steps.order }\n  - id: order\n    set: 1\n",
+        "flows/a.yaml:3:",
+        "flow.step-not-in-scope",
+    ),
+    (
+        "config/credentials.yaml",
+        "k: {type: api_key, header: X, keys: [{env: EMPTY}]}\n",
+        "config/credentials.yaml:1:",
+        "secret.empty",
+    ),
+    (
         "config/credentials.yaml",
         "k: {type: api_key, header: X, keys: [plain]}\n",
         "config/credentials.yaml:1:",
@@ -89,12 +131,40 @@ fn assert_refused(ended: &Ended, what: &str) {
 fn a_folder_with_a_mistake_is_not_served() {
     for (file, content, place, words) in MISTAKES {
         let folder = Folder::new().flow("right", RIGHT).with(file, content);
-        let ended = serve_refused(folder.path(), &[]);
+        let ended = serve_refused(folder.path(), &[("EMPTY", "")]);
         assert_refused(&ended, content);
         for part in [place, words] {
             assert!(ended.err.contains(part), "{file} {content}: {part} in {}", ended.err);
         }
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_as_text_is_not_served() {
+    let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
+    for pair in ["ab", "bc", "cd", "de", "ef", "fg", "gh"] {
+        let (below, name) = pair.split_at(1);
+        bomb += &format!("{name}: &{name} [{}]\n", [format!("*{below}").as_str(); 9].join(", "));
+    }
+    for (content, words) in [(bomb.as_bytes(), "yaml.alias-bomb"), (b"title: caf\xe9\n", "not UTF-8")] {
+        let folder = Folder::new().flow("right", RIGHT).with("flows/a.yaml", content);
+        let ended = serve_refused(folder.path(), &[]);
+        assert_refused(&ended, words);
+        assert!(ended.err.contains("flows/a.yaml") && ended.err.contains(words), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_refused_start_leaves_no_secrets_behind() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let credentials = "key: {type: api_key, header: X, keys: [{file: secrets/key, create: true}]}";
+    let folder = Folder::new().flow("right", RIGHT).credentials(credentials);
+    let in_use = serve_refused(folder.path(), &[("HOOKFLOW_OPS__LISTEN", &address)]);
+    assert_eq!(in_use.code, Some(2), "{in_use:?}");
+    let folder = folder.flow("wrong", "webhok: {}\n");
+    assert_refused(&serve_refused(folder.path(), &[]), "a mistake in a flow");
+    assert!(!folder.path().join("secrets").exists());
 }
 
 #[test]

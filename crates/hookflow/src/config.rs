@@ -2,7 +2,7 @@
 //! file is a working service on loopback.
 
 use crate::sections::{self, Log, Ops, Outbound, Public, Shutdown};
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 
 /// What the service runs with.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,16 @@ impl Config {
             }
         }
         fields.finish(diagnostics);
+        let (public, ops) = (config.public.listen, config.ops.listen);
+        if public == ops && public.port() != 0 {
+            diagnostics
+                .error(
+                    Code("config.address-twice"),
+                    &root.key_span(),
+                    format!("`public.listen` and `ops.listen` are both {ops}"),
+                )
+                .help("give the listener for operators a port of its own");
+        }
         config
     }
 }
@@ -109,6 +119,8 @@ shutdown: {grace: 5s}
             ("public: {limits: {body_timeout: 0s}}", "yaml.type"),
             ("ops: {listen: '0.0.0.0:9'}", "config.ops-token"),
             ("ops: {token: plain}", "secret.plain-text"),
+            ("ops: {listen: '127.0.0.1:8080'}", "config.address-twice"),
+            ("public: {listen: '127.0.0.1:9'}\nops: {listen: '127.0.0.1:9'}", "config.address-twice"),
             ("outbound: {allow: [10.1]}", "config.range"),
             ("public: {trusted_proxies: [proxy.example]}", "config.range"),
             ("public: {tls: {cert: a}}", "yaml.missing-key"),

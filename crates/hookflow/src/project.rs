@@ -5,15 +5,15 @@ mod files;
 
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::secrets::FolderSecrets;
+use crate::secrets::{FolderSecrets, NewSecret};
 use anyhow::{Context as _, bail};
 use files::Files;
-use hookflow_flow::{Flow, Surroundings};
+use hookflow_flow::{Enabled, Flow, Surroundings};
 use hookflow_ingress::Tls;
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, Source, Span, nearest, parse};
 use hookflow_trigger::Credentials;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -27,7 +27,7 @@ const CONFIG: &[(&str, bool)] =
 /// Where the secrets of a folder come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SecretMode {
-    /// From where the files say; a file with `create: true` is made when it is missing.
+    /// From where the files say; a file with `create: true` that is missing gets a new secret.
     Make,
     /// From where the files say; nothing is made.
     Read,
@@ -47,8 +47,8 @@ pub(crate) struct Project {
     pub(crate) flows: Vec<LoadedFlow>,
     /// How many files were read.
     pub(crate) files: usize,
-    /// The secret files that were made.
-    pub(crate) made: Vec<PathBuf>,
+    /// The secrets whose files are still to be made.
+    pub(crate) new_secrets: Vec<NewSecret>,
     /// Everything that is wrong with it.
     pub(crate) diagnostics: Diagnostics,
 }
@@ -102,7 +102,8 @@ impl Project {
         let (config, credentials) = read_config(&mut files, environment, &secrets, &mut diagnostics);
         let tls = read_tls(folder, &config, mode, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, config.public.limits.body, &mut diagnostics);
-        Self { config, tls, flows, files: files.count(), made: secrets.made(), diagnostics }
+        let new_secrets = secrets.new_secrets();
+        Self { config, tls, flows, files: files.count(), new_secrets, diagnostics }
     }
 }
 
@@ -237,6 +238,18 @@ fn read_flows(
                     .also(first, "first here")
                     .help("give one of them another ID with `flow: …`, or rename its file");
             } else {
+                if flow.enabled == Enabled::Paused && !flow.plan.is_sync() {
+                    let span = value_of(&root, "enabled").map_or(&flow.span, |node| &node.span);
+                    found
+                        .warning(
+                            Code("flow.paused-in-memory"),
+                            span,
+                            "what this flow holds while it is paused is gone when the service stops",
+                        )
+                        .help(
+                            "this version keeps events in memory, and a change of `enabled` needs a restart",
+                        );
+                }
                 seen.insert(Arc::clone(&flow.id), flow.span.clone());
                 flows.push(LoadedFlow { flow: Arc::new(flow), path: webhook_path(&root) });
             }

@@ -3,9 +3,11 @@
 
 use crate::environment::Environment;
 use crate::project::SecretMode;
+use anyhow::Context as _;
 use hookflow_runtime::{Chance, Clock};
 use hookflow_text::{SecretRef, SecretSource};
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -20,13 +22,19 @@ pub(crate) struct FolderSecrets {
     folder: PathBuf,
     environment: Environment,
     mode: SecretMode,
-    made: RefCell<Vec<PathBuf>>,
+    new: RefCell<Vec<NewSecret>>,
+}
+
+/// A random secret that no file holds yet.
+pub(crate) struct NewSecret {
+    path: PathBuf,
+    secret: String,
 }
 
 impl FolderSecrets {
     /// The secrets that files in `folder` name.
     pub(crate) fn new(folder: &Path, environment: &Environment, mode: SecretMode) -> Self {
-        Self { folder: folder.to_owned(), environment: environment.clone(), mode, made: RefCell::default() }
+        Self { folder: folder.to_owned(), environment: environment.clone(), mode, new: RefCell::default() }
     }
 
     #[cfg(test)]
@@ -34,29 +42,47 @@ impl FolderSecrets {
         Self::new(Path::new("."), &Environment::default(), SecretMode::Invent)
     }
 
-    /// The files that were made, in the order they were needed.
-    pub(crate) fn made(self) -> Vec<PathBuf> {
-        self.made.into_inner()
+    /// The secrets that are to be made, in the order they were needed.
+    pub(crate) fn new_secrets(self) -> Vec<NewSecret> {
+        self.new.into_inner()
     }
 
-    fn make(&self, path: &Path) -> Result<Vec<u8>, String> {
+    /// A secret for a file that is missing; [`NewSecret::write`] makes the file, once all else is sound.
+    fn make(&self, path: &Path) -> Vec<u8> {
+        let mut new = self.new.borrow_mut();
+        if let Some(known) = new.iter().find(|new| new.path == path) {
+            return known.secret.clone().into_bytes();
+        }
         let bytes = Chance::system(Clock::system()).bytes::<32>();
         let mut secret = String::with_capacity(2 * bytes.len());
         for byte in bytes {
             secret.push_str(&format!("{byte:02x}"));
         }
+        new.push(NewSecret { path: path.to_owned(), secret: secret.clone() });
+        secret.into_bytes()
+    }
+}
+
+impl NewSecret {
+    /// Makes the file, and says where it is.
+    pub(crate) fn write(&self) -> anyhow::Result<&Path> {
         let write = || {
-            if let Some(parent) = path.parent() {
+            if let Some(parent) = self.path.parent() {
                 DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
             }
             // Never over a file that somebody else has just made.
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            writeln!(file, "{secret}")?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
+            writeln!(file, "{}", self.secret)?;
             file.sync_all()
         };
-        write().map_err(|error| format!("it cannot be made: {error}"))?;
-        self.made.borrow_mut().push(path.to_owned());
-        Ok(secret.into_bytes())
+        write().with_context(|| format!("the secret `{}` cannot be made", self.path.display()))?;
+        Ok(&self.path)
+    }
+}
+
+impl fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSecret").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -83,7 +109,7 @@ impl SecretSource for FolderSecrets {
                         Ok(bytes)
                     }
                     Err(error) if error.kind() == ErrorKind::NotFound && *create => match self.mode {
-                        SecretMode::Make => self.make(&path),
+                        SecretMode::Make => Ok(self.make(&path)),
                         // `serve` would make it, so it is not missing.
                         SecretMode::Read | SecretMode::Invent => Ok(INVENTED.into()),
                         SecretMode::Exact => Err("it does not exist; `hookflow serve` makes it".into()),
@@ -131,7 +157,13 @@ mod tests {
         assert_eq!(secrets.resolve(&file("secrets/a", true)), Ok(first.clone()));
         assert_ne!(secrets.resolve(&file("secrets/b", true)), Ok(first));
         let path = folder.path().join("secrets/a");
+        assert!(!path.exists(), "not before all else is sound");
+        let new = secrets.new_secrets();
+        assert!(!format!("{new:?}").contains(new[0].secret.as_str()));
+        let made: Vec<_> = new.iter().map(|new| new.write().unwrap()).collect();
+        assert_eq!(made, [path.clone(), folder.path().join("secrets/b")]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", new[0].secret));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(secrets.made(), [path, folder.path().join("secrets/b")]);
+        assert!(new[0].write().is_err(), "what is there is not written over");
     }
 }

@@ -3,6 +3,7 @@
 use crate::assembly::Service;
 use crate::command::{Command, Verdict, dir, dir_arg};
 use crate::project::{Project, SecretMode};
+use crate::secrets::NewSecret;
 use crate::terminal::Terminal;
 use crate::{listing, logging, report};
 use anyhow::Context as _;
@@ -47,7 +48,9 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
     let mut signals = Signals::new().context("the system does not tell of signals")?;
     let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
     let service = Service::assemble(&project.config, project.tls.clone(), flows).await?;
-    write!(terminal.out, "{}", greeting(&project, folder, &service))?;
+    // Nothing stands in the way any more: a start that is refused leaves no secrets behind.
+    let made = project.new_secrets.iter().map(NewSecret::write).collect::<anyhow::Result<Vec<_>>>()?;
+    write!(terminal.out, "{}", greeting(&project, folder, &service, &made))?;
     terminal.out.flush()?;
 
     let Service { public, ops, engine, tasks, .. } = service;
@@ -69,7 +72,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
 }
 
 /// What is printed once when the service has started.
-fn greeting(project: &Project, folder: &Path, service: &Service) -> String {
+fn greeting(project: &Project, folder: &Path, service: &Service, made: &[&Path]) -> String {
     let lines = listing::lines(project, &service.base_url);
     let shown = if lines.len() > LISTED { FIRST_FEW } else { lines.len() };
     let flows = report::count(project.flows.len(), "flow");
@@ -89,7 +92,7 @@ fn greeting(project: &Project, folder: &Path, service: &Service) -> String {
         text.push_str(&format!("{warning}\n"));
     }
     text.push_str(&format!("ops: http://{} (/healthz /readyz /metrics /version)\n", service.ops.addr));
-    for path in &project.made {
+    for path in made {
         text.push_str(&format!("made a random secret: {}\n", path.display()));
     }
     if !service.durable {

@@ -23,7 +23,7 @@ pub(super) static COMMAND: Command = Command {
     about: "Runs a flow on its sample, without any network, and shows what came of it",
     examples: "  hookflow try orders\n  \
                hookflow try orders --mock stock='{\"status\": 201, \"json\": {\"id\": \"E9\"}}'\n  \
-               hookflow try orders --mock stock='[{\"timeout\": true}, {\"status\": 200}]' --format json",
+               hookflow try orders --mock stock='{\"timeout\": true}' --format json",
     args: |command| {
         command
             .arg(Arg::new("flow").value_name("FLOW").help("The flow's ID").required(true))
@@ -31,7 +31,7 @@ pub(super) static COMMAND: Command = Command {
                 Arg::new("mock")
                     .long("mock")
                     .value_name("STEP=JSON")
-                    .help("What a step's call is answered with; in a list one entry a try, and the last repeats")
+                    .help("What a step's call is answered with: status, headers, json or text, or timeout")
                     .action(ArgAction::Append),
             )
             .arg(dir_arg())

@@ -117,3 +117,11 @@ fn thousands_of_flows_load() {
     assert_eq!(project.flows.len(), 2_000);
     assert!(project.diagnostics.is_empty());
 }
+
+#[test]
+fn a_paused_flow_says_what_a_restart_costs() {
+    let held: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{log: x}]\n";
+    assert_eq!(codes(&[("flows/a.yaml", held)]), ["flow.paused-in-memory"]);
+    let refusing: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{respond: {}}]\n";
+    assert!(codes(&[("flows/a.yaml", refusing)]).is_empty());
+}

@@ -1,7 +1,7 @@
 //! What a trial shows: the request, each step's value, the calls, the log and the answer.
 
 use crate::sample_request::SampleRequest;
-use hookflow_flow::{Answer, End, Fault, FaultKind, Flow, LogLevel, Rehearsal};
+use hookflow_flow::{Answer, Enabled, End, Fault, FaultKind, Flow, LogLevel, Rehearsal};
 use hookflow_text::Json;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -35,6 +35,9 @@ impl Trial {
             event.credential().map_or("nobody proved anything".into(), |name| format!("signed as `{name}`"));
         let mut text = format!("{method} {url} ({})\n", note.as_ref().unwrap_or(&credential));
         text.push_str("\nsteps\n");
+        if self.flow.enabled == Enabled::Paused {
+            text.insert_str(0, "The flow is paused: the service would not run it now.\n");
+        }
         for step in &self.rehearsal.steps {
             text.push_str(&format!("  {} ({}): {}\n", step.name, step.verb, step.value));
         }
@@ -129,7 +132,13 @@ impl Trial {
             Answer::Completed => plain(200, json!({"run_id": "try", "status": "completed"})),
             Answer::Failed(fault) => {
                 let usual = if fault.kind == FaultKind::Validation { 422 } else { 500 };
-                plain(fault.answer.unwrap_or(usual), json!({"code": "flow-failed"}))
+                let status = fault.answer.unwrap_or(usual);
+                let body = json!({
+                    "type": "https://hookflow.dev/errors/flow-failed", "title": "The flow failed", "status": status,
+                    "code": "flow-failed", "request_id": "try", "run_id": "try",
+                });
+                let headers = vec![("content-type".into(), "application/problem+json".into())];
+                Shown { status, headers, body: body.to_string() }
             }
         }
     }
