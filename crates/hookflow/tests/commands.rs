@@ -290,3 +290,15 @@ fn credentials_and_presets_are_shown() {
     assert_eq!(none.status.code(), Some(2));
     assert!(err(&none).contains("did you mean `github`?"), "{}", err(&none));
 }
+
+#[test]
+fn try_shows_a_failure_as_the_caller_would_hear_it() {
+    let folder = starter();
+    let flow = "enabled: paused\nwebhook: {auth: none}\nsteps:\n  - fail: broken\n    kind: validation\n    when: 1 < 2\n  - respond: {}\n";
+    fs::write(folder.path().join("flows/broken.yaml"), flow).unwrap();
+    let tried = hookflow(folder.path(), &["try", "broken"]);
+    assert_eq!(tried.status.code(), Some(1));
+    for part in ["The flow is paused", "\n  422\n", "application/problem+json", r#""code":"flow-failed""#] {
+        assert!(out(&tried).contains(part), "{part} in {}", out(&tried));
+    }
+}
