@@ -7,23 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What `webhook` holds.
-pub(crate) const WEBHOOK: &[&str] = &[
-    "id",
-    "body",
-    "raw",
-    "files",
-    "headers",
-    "query",
-    "params",
-    "method",
-    "path",
-    "suffix",
-    "url",
-    "ip",
-    "system",
-    "credential",
-    "received_at",
-];
+const WEBHOOK: &[&str] = &hookflow_trigger::Event::NAMES;
 /// What `run` holds.
 pub(crate) const RUN: &[&str] = &["id", "flow", "version", "attempt", "started_at"];
 /// What `error` holds.

@@ -10,23 +10,26 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-const NAMES: [&str; 15] = [
-    "id",
-    "body",
-    "raw",
-    "files",
-    "headers",
-    "query",
-    "params",
-    "method",
-    "path",
-    "suffix",
-    "url",
-    "ip",
-    "system",
-    "credential",
-    "received_at",
-];
+impl Event {
+    /// What `webhook` holds.
+    pub const NAMES: [&str; 15] = [
+        "id",
+        "body",
+        "raw",
+        "files",
+        "headers",
+        "query",
+        "params",
+        "method",
+        "path",
+        "suffix",
+        "url",
+        "ip",
+        "system",
+        "credential",
+        "received_at",
+    ];
+}
 
 impl Lookup for Event {
     fn get(&self, name: &str) -> Option<Found> {
@@ -60,7 +63,7 @@ impl Lookup for Event {
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        NAMES.map(Arc::from).to_vec()
+        Self::NAMES.map(Arc::from).to_vec()
     }
 }
 
