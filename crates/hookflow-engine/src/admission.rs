@@ -91,8 +91,8 @@ impl Inner {
         let new_run = accepted.new_run(live.queue.nothing_yet());
         let (sender, answer) = oneshot::channel();
         let (engine, queue) = (Arc::clone(self), Arc::clone(&live.queue));
-        let settled = Box::new(move |outcome| {
-            if outcome == Ok(Admitted::Kept) {
+        let settled = Box::new(move |outcome: Result<Admitted, StoreError>| {
+            if outcome.as_ref().is_ok_and(Admitted::is_kept) {
                 accepted.set_kept();
                 queue.series().accepted.inc();
                 queue.push(&engine, Item { accepted, caller: None, place });
@@ -102,7 +102,7 @@ impl Inner {
         });
         self.store.admit(&self.owner, self.clock.now(), vec![(new_run, settled)]);
         match answer.await {
-            Ok(Ok(Admitted::Kept)) => Admission::Queued { run },
+            Ok(Ok(Admitted::Kept { .. })) => Admission::Queued { run },
             Ok(Ok(Admitted::Duplicate(duplicate))) => Admission::Duplicate(duplicate),
             Ok(Err(error)) => Admission::Refused(refused(&run, &error)),
             Err(_) => Admission::Refused(AdmitRefusal::StoreUnavailable),

@@ -69,7 +69,7 @@ impl Engine {
         let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits } = parts;
         let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
         let engine = Arc::new(Inner {
-            owner: store.register(&node).await?,
+            owner: store.register(&node).await?.owner,
             in_flight: Semaphore::new(limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             soft: tasks.soft(),
             runtime: Handle::current(),

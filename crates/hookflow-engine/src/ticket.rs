@@ -113,7 +113,7 @@ impl fmt::Debug for Ticket {
 
 /// A run that has ended meanwhile is kept as well.
 fn is_there(outcome: &Result<Admitted, StoreError>) -> bool {
-    matches!(outcome, Ok(Admitted::Kept) | Err(StoreError::Ended))
+    matches!(outcome, Ok(Admitted::Kept { .. }) | Err(StoreError::Ended))
 }
 
 /// An event that was accepted, with all that its run begins with.
@@ -182,6 +182,8 @@ impl Accepted {
             event: Arc::clone(&self.event),
             bytes: self.bytes,
             claims: self.claims(),
+            order: None,
+            replays: None,
             progress,
         }
     }

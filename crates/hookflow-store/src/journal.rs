@@ -1,6 +1,7 @@
 //! What is written of a run: who owns it, how it began, what it claims, what happened, how it ended.
 
-use hookflow_flow::{End, Fact, Reply};
+use crate::Inbound;
+use hookflow_flow::{End, Fact, Place, Reply};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -13,6 +14,17 @@ pub struct Owner {
     pub node: Arc<str>,
     /// Which life, from 1.
     pub epoch: u64,
+}
+
+/// What a node is told when its next life begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// What it may write as.
+    pub owner: Owner,
+    /// Whether the former life ended in order, or there was none.
+    pub clean: bool,
+    /// The run that was alone in flight when the former life ended.
+    pub alone: Option<Arc<str>>,
 }
 
 /// An event and the run it starts.
@@ -34,6 +46,10 @@ pub struct NewRun {
     pub bytes: u64,
     /// What nobody else may bring again while they stand.
     pub claims: Vec<Claim>,
+    /// Runs of one flow and one key are taken up one after the other's end.
+    pub order: Option<Arc<str>>,
+    /// The run whose event it runs again.
+    pub replays: Option<Arc<str>>,
     /// What already happened, when steps ran ahead of the admission.
     pub progress: Progress,
 }
@@ -60,16 +76,44 @@ pub struct Progress {
     pub begun_at: Option<Timestamp>,
     /// In order.
     pub facts: Vec<Arc<Fact>>,
+    /// The tries that are about to leave and must not leave twice.
+    pub sent: Vec<Sent>,
     /// The reply, when it was given now. The first one stands.
     pub reply: Option<Arc<Reply>>,
+    /// That nobody has the run in hand until its moment.
+    pub parked: Option<Parked>,
     /// The end, which is written once.
     pub ended: Option<Ended>,
+}
+
+/// One try of an ask.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Sent {
+    /// The ask's place.
+    pub place: Place,
+    /// Which try.
+    pub attempt: u32,
+}
+
+/// A run that waits for a moment, or for what comes from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parked {
+    /// When it has something to do; `None`: only when something comes.
+    pub until: Option<Timestamp>,
 }
 
 impl Progress {
     /// Nothing yet.
     pub fn none(version: Arc<str>) -> Self {
-        Self { version, begun_at: None, facts: Vec::new(), reply: None, ended: None }
+        Self {
+            version,
+            begun_at: None,
+            facts: Vec::new(),
+            sent: Vec::new(),
+            reply: None,
+            parked: None,
+            ended: None,
+        }
     }
 }
 
@@ -89,28 +133,36 @@ pub struct Journal {
     pub run: NewRun,
     /// Whose run it is.
     pub node: Arc<str>,
+    /// What has come for it from elsewhere, in order; also what is a fact by now.
+    pub inbox: Vec<Inbound>,
 }
 
 /// A run that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedRun {
-    /// Its place in the order of admission at its node; the cursor for the next page.
-    pub position: u64,
+    /// Its turn at its node: the order of admission, but a run that was behind another has its turn when that one has
+    /// ended. The cursor for the next page.
+    pub turn: u64,
     /// The run's ID.
     pub run: Arc<str>,
     /// The flow's ID.
     pub flow: Arc<str>,
+    /// What it counts against the queue's bytes.
+    pub bytes: u64,
 }
 
-/// A run in a list.
-#[derive(Debug, Clone)]
-pub struct RunLine {
-    /// The run's ID.
-    pub run: Arc<str>,
-    /// When it was admitted.
-    pub started_at: Timestamp,
-    /// The version it is on.
-    pub version: Arc<str>,
-    /// How it ended, if it did.
-    pub ended: Option<Ended>,
+/// What came of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// The turn of the next run of the same flow and order key, which the end has made ready.
+    pub promoted: Option<u64>,
+}
+
+/// The parked runs whose moment has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Due {
+    /// The earliest first.
+    pub runs: Vec<UnfinishedRun>,
+    /// When the first of those that are not due will be.
+    pub next: Option<Timestamp>,
 }

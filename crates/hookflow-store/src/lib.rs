@@ -5,10 +5,16 @@
 pub mod backends;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod history;
+mod inbox;
 mod journal;
 mod pending;
 mod store;
 
-pub use journal::{Claim, Ended, Journal, NewRun, Owner, Progress, RunLine, UnfinishedRun};
+pub use history::{Erasure, Page, Pruned, Retention, RunFilter, RunLine, RunStatus, SEARCHED_PER_PAGE};
+pub use inbox::{INBOX_ENTRIES, Inbound, Posted};
+pub use journal::{
+    Claim, Due, Ended, Journal, Life, NewRun, Owner, Parked, Progress, Recorded, Sent, UnfinishedRun,
+};
 pub use pending::Pending;
 pub use store::{Admitted, Duplicate, FACTS_PER_RUN, FlowCount, Settled, Store, StoreError, VERSIONS_KEPT};

@@ -3,8 +3,11 @@
 //! An operation is handed over when its method returns: it happens whether or not anybody waits for the answer. All
 //! operations on runs carry their owner and are refused for one whose life has ended.
 
-use crate::{Journal, NewRun, Owner, Pending, Progress, RunLine, UnfinishedRun};
-use hookflow_flow::Reply;
+use crate::{
+    Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress,
+    Pruned, Recorded, Retention, RunFilter, UnfinishedRun,
+};
+use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +31,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Whether it can be written to.
     fn check(&self) -> Pending<()>;
 
-    /// Begins a node's next life.
-    fn register(&self, node: &Arc<str>) -> Pending<Owner>;
+    /// Begins a node's next life, and ends what the former one may do.
+    fn register(&self, node: &Arc<str>) -> Pending<Life>;
+
+    /// Ends a life in order: what is unfinished then was not in flight.
+    fn retire(&self, owner: &Owner) -> Pending<()>;
 
     /// Keeps a flow's document for as long as it is one of the latest or a kept run is on it.
     fn keep_version(&self, flow: &Arc<str>, version: &Arc<str>, document: &Arc<str>) -> Pending<()>;
@@ -40,31 +46,70 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Admits events, each with its claims, and what has already happened of each, up to its end. A row is refused
     /// alone, never with its batch. A run of the same owner that is already there is not admitted again: what is new is
     /// recorded in it, so it does not matter whether the run or somebody who waits for it is the first to have it kept.
+    /// A run with an order key is admitted before it begins.
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>);
 
-    /// Records what happened in a run, up to its end.
-    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<()>;
+    /// Records what happened in a run, up to its end. A run that was parked is parked no longer, unless it is again.
+    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded>;
 
     /// Everything that is kept of a run.
     fn load(&self, run: &str) -> Pending<Journal>;
 
-    /// A node's runs that have not ended, in the order of their admission, from behind the position `after`.
+    /// A node's runs that have not ended, in the order of their turns, from behind the turn `after`.
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>>;
 
-    /// How many unfinished events a node holds, and how many bytes, by flow.
+    /// The same of one flow, without those that are parked or behind another of their order key.
+    fn ready(&self, node: &str, flow: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>>;
+
+    /// How many events wait at a node, and how many bytes, by flow: neither ended nor parked.
     fn counts(&self, node: &str) -> Pending<Vec<FlowCount>>;
 
-    /// A flow's latest runs that are kept, newest first.
-    fn recent(&self, flow: &str, limit: usize) -> Pending<Vec<RunLine>>;
+    /// A node's parked runs whose moment has come, the earliest first, and when the next one's comes.
+    fn due(&self, node: &str, now: Timestamp, limit: usize) -> Pending<Due>;
+
+    /// Puts into a run's inbox what comes from elsewhere, whoever owns the run. A parked run is due with it.
+    fn post(&self, run: &str, inbound: Inbound) -> Pending<Posted>;
+
+    /// Nothing is taken for this place any more. Returns what had come for it before: that one has won.
+    fn close(&self, owner: &Owner, run: &Arc<str>, place: &Place) -> Pending<Option<Arc<Fact>>>;
+
+    /// Counts a crash against runs that may have been in flight, and returns for each how many that makes. A run that
+    /// has ended or is not kept counts none.
+    fn suspect(&self, owner: &Owner, runs: Vec<Arc<str>>) -> Pending<Vec<u32>>;
+
+    /// Notes which run is alone in flight, or that none is. The next life is told.
+    fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()>;
+
+    /// Runs that are kept, the newest first, from before the position `before`. A page may be short and still have a
+    /// next one: a search looks at a bounded number of runs.
+    fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page>;
+
+    /// Forgets ended runs that are beyond what is retained, at most `limit` of them, the oldest first.
+    fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned>;
+
+    /// Forgets ended runs of a flow, with their claims. What is unfinished is not touched.
+    fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned>;
 }
 
 /// What became of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admitted {
     /// It is kept.
-    Kept,
+    Kept {
+        /// Its turn in the order in which its node takes runs up.
+        turn: u64,
+        /// Whether a run of the same order key is before it: it gets another turn when that one has ended.
+        behind: bool,
+    },
     /// Another run holds one of its claims; nothing of it is kept.
     Duplicate(Duplicate),
+}
+
+impl Admitted {
+    /// Whether it is kept.
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept { .. })
+    }
 }
 
 /// The run that an event would repeat.
@@ -78,7 +123,7 @@ pub struct Duplicate {
     pub reply: Option<Arc<Reply>>,
 }
 
-/// The unfinished events of a flow.
+/// The waiting events of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowCount {
     /// The flow's ID.
@@ -110,4 +155,7 @@ pub enum StoreError {
     /// The run has as many facts as a run may have.
     #[error("a run has at most {FACTS_PER_RUN} facts")]
     JournalFull,
+    /// The run has as many entries in its inbox as it may have.
+    #[error("a run has at most {INBOX_ENTRIES} entries in its inbox")]
+    InboxFull,
 }

@@ -1,12 +1,12 @@
 //! An engine with flows, events for them, a store that misbehaves on demand, and a server to call.
 
 use crate::{Admission, Conclusion, Engine, Limits, LiveFlow, Metrics, Parts, QueuePlace, Ticket};
-use hookflow_flow::{Flow, Surroundings};
+use hookflow_flow::{Fact, Flow, Place, Surroundings};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{
-    FlowCount, Journal, NewRun, Owner, Pending, Progress, RunLine, Settled, Store, StoreError, UnfinishedRun,
-    backends,
+    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
+    Recorded, Retention, RunFilter, RunLine, Settled, Store, StoreError, UnfinishedRun, backends,
 };
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::{Auth, BodySpec, Credentials, Event, Params, Route, Sample, SampleBody, decode};
@@ -90,6 +90,12 @@ impl Bench {
     /// What the caller of an event hears.
     pub(super) async fn conclusion(&self, flow: &str, body: Json) -> Conclusion {
         self.ticket(flow, body).await.wait().await
+    }
+
+    /// A flow's latest runs.
+    pub(super) async fn recent(&self, flow: &str, limit: usize) -> Vec<RunLine> {
+        let filter = RunFilter { flow: Some(flow.into()), ..RunFilter::default() };
+        self.store.find(&filter, None, limit).await.unwrap().runs
     }
 
     pub(super) async fn unfinished(&self) -> usize {
@@ -245,7 +251,7 @@ impl Store for Tampered {
         self.inner.check()
     }
 
-    fn register(&self, node: &Arc<str>) -> Pending<Owner> {
+    fn register(&self, node: &Arc<str>) -> Pending<Life> {
         self.inner.register(node)
     }
 
@@ -274,7 +280,7 @@ impl Store for Tampered {
         }
     }
 
-    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<()> {
+    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         assert!(!self.broken.swap(false, Ordering::Relaxed), "the store is broken");
         if self.is_away() { Pending::now(Err(away())) } else { self.inner.record(owner, run, progress) }
@@ -292,8 +298,44 @@ impl Store for Tampered {
         self.inner.counts(node)
     }
 
-    fn recent(&self, flow: &str, limit: usize) -> Pending<Vec<RunLine>> {
-        self.inner.recent(flow, limit)
+    fn retire(&self, owner: &Owner) -> Pending<()> {
+        self.inner.retire(owner)
+    }
+
+    fn ready(&self, node: &str, flow: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
+        self.inner.ready(node, flow, after, limit)
+    }
+
+    fn due(&self, node: &str, now: Timestamp, limit: usize) -> Pending<Due> {
+        self.inner.due(node, now, limit)
+    }
+
+    fn post(&self, run: &str, inbound: Inbound) -> Pending<Posted> {
+        self.inner.post(run, inbound)
+    }
+
+    fn close(&self, owner: &Owner, run: &Arc<str>, place: &Place) -> Pending<Option<Arc<Fact>>> {
+        self.inner.close(owner, run, place)
+    }
+
+    fn suspect(&self, owner: &Owner, runs: Vec<Arc<str>>) -> Pending<Vec<u32>> {
+        self.inner.suspect(owner, runs)
+    }
+
+    fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
+        self.inner.alone(owner, run)
+    }
+
+    fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
+        self.inner.find(filter, before, limit)
+    }
+
+    fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {
+        self.inner.prune(keep, limit)
+    }
+
+    fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
+        self.inner.erase(what, limit)
     }
 }
 

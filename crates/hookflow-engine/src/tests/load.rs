@@ -2,7 +2,6 @@
 
 use super::bench::{Bench, Server};
 use crate::{Admission, Conclusion, Limits};
-use hookflow_store::Store as _;
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -35,7 +34,7 @@ async fn ten_thousand_events_through_eight_workers_end_once_each() {
         bench.until(async || bench.metric(&ended) == 5_000).await;
         assert_eq!(bench.metric(&format!("hookflow_queue_items{{flow=\"{flow}\"}}")), 0);
         // The store keeps the latest only.
-        assert!(bench.store.recent(flow, MANY).await.unwrap().iter().all(|line| line.ended.is_some()));
+        assert!(bench.recent(flow, MANY).await.iter().all(|line| line.ended.is_some()));
         let workers = bench.tasks.running().get("flow worker").copied().unwrap_or_default();
         assert!(workers <= 16, "{workers}");
     }

@@ -148,11 +148,10 @@ impl<'e> Hand<'e> {
     fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
         let version = Arc::clone(&self.flow.plan.version);
         Progress {
-            version,
             begun_at: Some(self.begun_at),
             facts: std::mem::take(&mut self.unwritten),
             reply,
-            ended: None,
+            ..Progress::none(version)
         }
     }
 
@@ -163,7 +162,7 @@ impl<'e> Hand<'e> {
         let settled = Box::new(move |outcome| drop(sender.send(outcome)));
         self.engine.store.admit(&self.engine.owner, self.now(), vec![(new_run, settled)]);
         match self.heartbeat.wait(answer).await {
-            Ok(Ok(Admitted::Kept)) => {
+            Ok(Ok(Admitted::Kept { .. })) => {
                 self.accepted.set_kept();
                 Ok(())
             }
@@ -182,7 +181,7 @@ impl<'e> Hand<'e> {
         let (mut pause, longest) = REWRITE;
         loop {
             let written = self.engine.store.record(&self.engine.owner, &self.accepted.run, progress.clone());
-            let mut written = self.heartbeat.wait(written).await;
+            let mut written = self.heartbeat.wait(written).await.map(drop);
             if written == Err(StoreError::UnknownVersion) {
                 // Replaced by so many others since the run began that the store has forgotten it.
                 written = self.heartbeat.wait(self.engine.keep_version(&self.flow)).await;
@@ -244,7 +243,7 @@ impl<'e> Hand<'e> {
         let (now, new_run) = (self.now(), self.accepted.new_run(progress));
         let (engine, accepted) = (self.engine, self.accepted);
         let settled = Box::new(move |outcome| match outcome {
-            Ok(Admitted::Kept) => {
+            Ok(Admitted::Kept { .. }) => {
                 accepted.set_kept();
                 tell(&mut self.caller, conclusion(self.reply, &end));
             }

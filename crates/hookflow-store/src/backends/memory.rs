@@ -1,18 +1,21 @@
 //! Everything in memory, behind one lock: for tests, trials and flows that may be lost with the process.
 
 mod claims;
+mod contents;
 mod history;
+mod lanes;
+mod search;
 
 use super::Backend;
 use crate::{
-    Admitted, FACTS_PER_RUN, FlowCount, Journal, NewRun, Owner, Pending, Progress, RunLine, Settled, Store,
-    StoreError, UnfinishedRun, VERSIONS_KEPT,
+    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
+    Recorded, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
-use claims::Claims;
-use history::History;
+use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
+use hookflow_flow::{Fact, Place};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,37 +28,6 @@ pub(super) const BACKEND: Backend = Backend {
 #[derive(Default)]
 struct Memory(Mutex<Contents>);
 
-#[derive(Default)]
-struct Contents {
-    epochs: HashMap<Arc<str>, u64>,
-    runs: HashMap<Arc<str>, Row>,
-    unfinished: BTreeMap<u64, Arc<str>>,
-    flows: HashMap<Arc<str>, FlowRows>,
-    claims: Claims,
-    history: History,
-    last_position: u64,
-}
-
-struct Row {
-    position: u64,
-    node: Arc<str>,
-    run: NewRun,
-}
-
-#[derive(Default)]
-struct FlowRows {
-    versions: HashMap<Arc<str>, Version>,
-    /// The latest ones, oldest first.
-    latest: VecDeque<Arc<str>>,
-    /// All kept runs, in the order of admission.
-    runs: BTreeMap<u64, Arc<str>>,
-}
-
-struct Version {
-    document: Arc<str>,
-    runs: u64,
-}
-
 impl Store for Memory {
     fn is_durable(&self) -> bool {
         false
@@ -65,33 +37,21 @@ impl Store for Memory {
         Pending::now(Ok(()))
     }
 
-    fn register(&self, node: &Arc<str>) -> Pending<Owner> {
-        let mut contents = self.lock();
-        let epoch = contents.epochs.entry(Arc::clone(node)).or_default();
-        *epoch += 1;
-        Pending::now(Ok(Owner { node: Arc::clone(node), epoch: *epoch }))
+    fn register(&self, node: &Arc<str>) -> Pending<Life> {
+        Pending::now(Ok(self.lock().register(node)))
+    }
+
+    fn retire(&self, owner: &Owner) -> Pending<()> {
+        Pending::now(self.lock().retire(owner))
     }
 
     fn keep_version(&self, flow: &Arc<str>, version: &Arc<str>, document: &Arc<str>) -> Pending<()> {
-        let mut contents = self.lock();
-        let rows = contents.flows.entry(Arc::clone(flow)).or_default();
-        rows.versions
-            .entry(Arc::clone(version))
-            .or_insert_with(|| Version { document: Arc::clone(document), runs: 0 });
-        rows.latest.retain(|latest| latest != version);
-        rows.latest.push_back(Arc::clone(version));
-        if rows.latest.len() > VERSIONS_KEPT {
-            rows.latest.pop_front();
-        }
-        let FlowRows { versions, latest, .. } = rows;
-        versions.retain(|name, version| version.runs > 0 || latest.contains(name));
+        self.lock().keep_version(flow, version, document);
         Pending::now(Ok(()))
     }
 
     fn version(&self, flow: &str, version: &str) -> Pending<Option<Arc<str>>> {
-        let contents = self.lock();
-        let version = contents.flows.get(flow).and_then(|rows| rows.versions.get(version));
-        Pending::now(Ok(version.map(|version| Arc::clone(&version.document))))
+        Pending::now(Ok(self.lock().document(flow, version)))
     }
 
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {
@@ -102,32 +62,37 @@ impl Store for Memory {
         }
     }
 
-    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<()> {
+    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         Pending::now(self.lock().record(owner, run, progress))
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
         let contents = self.lock();
         let row = contents.runs.get(run).ok_or(StoreError::UnknownRun);
-        Pending::now(row.map(|row| Journal { run: row.run.clone(), node: Arc::clone(&row.node) }))
+        Pending::now(row.map(|row| Journal {
+            run: row.run.clone(),
+            node: Arc::clone(&row.node),
+            inbox: row.inbox.clone(),
+        }))
     }
 
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
         let contents = self.lock();
-        let rows = contents.unfinished_rows(node, after).take(limit);
-        Pending::now(Ok(rows
-            .map(|row| UnfinishedRun {
-                position: row.position,
-                run: Arc::clone(&row.run.run),
-                flow: Arc::clone(&row.run.flow),
-            })
-            .collect()))
+        Pending::now(Ok(contents.unfinished(node, after).take(limit).map(Row::line).collect()))
+    }
+
+    fn ready(&self, node: &str, flow: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
+        let contents = self.lock();
+        let rows = contents.unfinished(node, after);
+        let rows =
+            rows.filter(|row| *row.run.flow == *flow && !row.behind && row.run.progress.parked.is_none());
+        Pending::now(Ok(rows.take(limit).map(Row::line).collect()))
     }
 
     fn counts(&self, node: &str) -> Pending<Vec<FlowCount>> {
         let contents = self.lock();
         let mut counts = BTreeMap::<&Arc<str>, (u64, u64)>::new();
-        for row in contents.unfinished_rows(node, 0) {
+        for row in contents.unfinished(node, 0).filter(|row| row.run.progress.parked.is_none()) {
             let (events, bytes) = counts.entry(&row.run.flow).or_default();
             *events += 1;
             *bytes = bytes.saturating_add(row.run.bytes);
@@ -138,18 +103,36 @@ impl Store for Memory {
             .collect()))
     }
 
-    fn recent(&self, flow: &str, limit: usize) -> Pending<Vec<RunLine>> {
-        let contents = self.lock();
-        let ids = contents.flows.get(flow).into_iter().flat_map(|rows| rows.runs.values().rev());
-        let rows = ids.filter_map(|run| contents.runs.get(run)).take(limit);
-        Pending::now(Ok(rows
-            .map(|row| RunLine {
-                run: Arc::clone(&row.run.run),
-                started_at: row.run.started_at,
-                version: Arc::clone(&row.run.progress.version),
-                ended: row.run.progress.ended.clone(),
-            })
-            .collect()))
+    fn due(&self, node: &str, now: Timestamp, limit: usize) -> Pending<Due> {
+        Pending::now(Ok(self.lock().due(node, now, limit)))
+    }
+
+    fn post(&self, run: &str, inbound: Inbound) -> Pending<Posted> {
+        Pending::now(self.lock().post(run, inbound))
+    }
+
+    fn close(&self, owner: &Owner, run: &Arc<str>, place: &Place) -> Pending<Option<Arc<Fact>>> {
+        Pending::now(self.lock().close(owner, run, place))
+    }
+
+    fn suspect(&self, owner: &Owner, runs: Vec<Arc<str>>) -> Pending<Vec<u32>> {
+        Pending::now(self.lock().suspect(owner, &runs))
+    }
+
+    fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
+        Pending::now(self.lock().alone(owner, run))
+    }
+
+    fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
+        Pending::now(Ok(search::find(&self.lock(), filter, before, limit)))
+    }
+
+    fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {
+        Pending::now(Ok(self.lock().prune(keep, limit)))
+    }
+
+    fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
+        Pending::now(Ok(self.lock().erase(what, limit)))
     }
 }
 
@@ -164,108 +147,6 @@ impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let contents = self.lock();
         write!(f, "Memory: {} runs, {} unfinished", contents.runs.len(), contents.unfinished.len())
-    }
-}
-
-impl Contents {
-    fn admit(&mut self, owner: &Owner, now: Timestamp, run: NewRun) -> Result<Admitted, StoreError> {
-        if self.runs.contains_key(&run.run) {
-            return self.record(owner, &run.run, run.progress).map(|()| Admitted::Kept);
-        }
-        self.judge_owner(owner)?;
-        if run.progress.facts.len() > FACTS_PER_RUN {
-            return Err(StoreError::JournalFull);
-        }
-        self.claims.forget_until(now);
-        if let Some(duplicate) = self.claims.taken(&run.claims, &self.runs) {
-            return Ok(Admitted::Duplicate(duplicate));
-        }
-        let rows = self.flows.get_mut(&run.flow).ok_or(StoreError::UnknownVersion)?;
-        let version = rows.versions.get_mut(&run.progress.version).ok_or(StoreError::UnknownVersion)?;
-        version.runs += 1;
-        self.last_position += 1;
-        let position = self.last_position;
-        rows.runs.insert(position, Arc::clone(&run.run));
-        self.claims.take(&run);
-        let id = Arc::clone(&run.run);
-        let has_ended = run.progress.ended.is_some();
-        self.runs.insert(Arc::clone(&id), Row { position, node: Arc::clone(&owner.node), run });
-        if has_ended {
-            self.end(&id);
-        } else {
-            self.unfinished.insert(position, id);
-        }
-        Ok(Admitted::Kept)
-    }
-
-    fn record(&mut self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Result<(), StoreError> {
-        self.judge_owner(owner)?;
-        let row = self.runs.get_mut(run).ok_or(StoreError::UnknownRun)?;
-        let kept = &mut row.run.progress;
-        if row.node != owner.node {
-            return Err(StoreError::Stale);
-        }
-        if kept.ended.is_some() {
-            return Err(StoreError::Ended);
-        }
-        if kept.facts.len() + progress.facts.len() > FACTS_PER_RUN {
-            return Err(StoreError::JournalFull);
-        }
-        if kept.version != progress.version && kept.facts.is_empty() {
-            let versions = self.flows.get_mut(&row.run.flow).map(|rows| &mut rows.versions);
-            let versions = versions.ok_or(StoreError::UnknownVersion)?;
-            versions.get_mut(&progress.version).ok_or(StoreError::UnknownVersion)?.runs += 1;
-            if let Some(before) = versions.get_mut(&kept.version) {
-                before.runs -= 1;
-            }
-            kept.version = progress.version;
-        }
-        if kept.facts.is_empty() {
-            kept.begun_at = progress.begun_at.or(kept.begun_at);
-        }
-        kept.facts.extend(progress.facts);
-        if kept.reply.is_none() {
-            kept.reply = progress.reply;
-        }
-        if progress.ended.is_some() {
-            kept.ended = progress.ended;
-            self.unfinished.remove(&row.position);
-            self.end(run);
-        }
-        Ok(())
-    }
-
-    fn judge_owner(&self, owner: &Owner) -> Result<(), StoreError> {
-        let current = self.epochs.get(&owner.node) == Some(&owner.epoch);
-        if current { Ok(()) } else { Err(StoreError::Stale) }
-    }
-
-    /// What an end brings with it: claims are kept or released, and the oldest history makes room.
-    fn end(&mut self, run: &Arc<str>) {
-        let Some(row) = self.runs.get(run) else { return };
-        self.claims.end(&row.run);
-        self.history.add(run, &row.run);
-        while let Some(oldest) = self.history.surplus() {
-            self.forget(&oldest);
-        }
-    }
-
-    fn forget(&mut self, run: &str) {
-        let Some(row) = self.runs.remove(run) else { return };
-        let Some(rows) = self.flows.get_mut(&row.run.flow) else { return };
-        rows.runs.remove(&row.position);
-        let version = &row.run.progress.version;
-        if let Some(kept) = rows.versions.get_mut(version) {
-            kept.runs -= 1;
-            if kept.runs == 0 && !rows.latest.contains(version) {
-                rows.versions.remove(version);
-            }
-        }
-    }
-
-    fn unfinished_rows(&self, node: &str, after: u64) -> impl Iterator<Item = &Row> {
-        let later = self.unfinished.range(after.saturating_add(1)..);
-        later.filter_map(|(_, run)| self.runs.get(run)).filter(move |row| *row.node == *node)
     }
 }
 

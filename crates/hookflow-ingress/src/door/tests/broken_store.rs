@@ -1,7 +1,9 @@
 //! A store whose disk is full.
 
+use hookflow_flow::{Fact, Place};
 use hookflow_store::{
-    FlowCount, Journal, NewRun, Owner, Pending, Progress, RunLine, Settled, Store, StoreError, UnfinishedRun,
+    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
+    Recorded, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ impl Store for Broken {
         self.0.check()
     }
 
-    fn register(&self, node: &Arc<str>) -> Pending<Owner> {
+    fn register(&self, node: &Arc<str>) -> Pending<Life> {
         self.0.register(node)
     }
 
@@ -37,7 +39,7 @@ impl Store for Broken {
         }
     }
 
-    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<()> {
+    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         self.0.record(owner, run, progress)
     }
 
@@ -53,7 +55,43 @@ impl Store for Broken {
         self.0.counts(node)
     }
 
-    fn recent(&self, flow: &str, limit: usize) -> Pending<Vec<RunLine>> {
-        self.0.recent(flow, limit)
+    fn retire(&self, owner: &Owner) -> Pending<()> {
+        self.0.retire(owner)
+    }
+
+    fn ready(&self, node: &str, flow: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
+        self.0.ready(node, flow, after, limit)
+    }
+
+    fn due(&self, node: &str, now: Timestamp, limit: usize) -> Pending<Due> {
+        self.0.due(node, now, limit)
+    }
+
+    fn post(&self, run: &str, inbound: Inbound) -> Pending<Posted> {
+        self.0.post(run, inbound)
+    }
+
+    fn close(&self, owner: &Owner, run: &Arc<str>, place: &Place) -> Pending<Option<Arc<Fact>>> {
+        self.0.close(owner, run, place)
+    }
+
+    fn suspect(&self, owner: &Owner, runs: Vec<Arc<str>>) -> Pending<Vec<u32>> {
+        self.0.suspect(owner, runs)
+    }
+
+    fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
+        self.0.alone(owner, run)
+    }
+
+    fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
+        self.0.find(filter, before, limit)
+    }
+
+    fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {
+        self.0.prune(keep, limit)
+    }
+
+    fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
+        self.0.erase(what, limit)
     }
 }

@@ -1,6 +1,6 @@
 //! Who claims what, until when.
 
-use super::Row;
+use super::contents::Row;
 use crate::{Claim, Duplicate, NewRun};
 use hookflow_flow::{End, Reply};
 use jiff::Timestamp;
@@ -51,6 +51,18 @@ impl Claims {
         let running = || runs.get(&held.run).and_then(|row| row.run.progress.reply.clone());
         let reply = held.reply.clone().or_else(running);
         Some(Duplicate { run: Arc::clone(&held.run), ended: held.ended, reply })
+    }
+
+    /// Forgets a run's claims before their time.
+    pub(super) fn release(&mut self, run: &NewRun) {
+        for claim in &run.claims {
+            let key = key(claim);
+            if self.held.get(&key).is_some_and(|held| held.run == run.run) {
+                self.windows.retain(|(_, other)| *other != key);
+                let held = self.held.remove(&key);
+                self.bytes -= held.and_then(|held| held.reply).map_or(0, |reply| reply.body.len());
+            }
+        }
     }
 
     pub(super) fn take(&mut self, run: &NewRun) {

@@ -1,9 +1,10 @@
 //! How much of what has ended is kept: so many runs and so many bytes over all flows, the oldest ends going first.
 
-use crate::NewRun;
+use super::contents::Row;
+use crate::{NewRun, Retention};
 use hookflow_flow::{End, Outcome};
 use hookflow_text::weight as weight_of;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many finished runs are kept: as many as stay in a processor's cache, for freeing one that has left it costs
@@ -36,6 +37,23 @@ impl History {
         let (id, bytes) = self.finished.pop_front()?;
         self.bytes = self.bytes.saturating_sub(bytes);
         Some(id)
+    }
+
+    /// The oldest run, if it is beyond what is retained.
+    pub(super) fn beyond(&self, keep: &Retention, runs: &HashMap<Arc<str>, Row>) -> Option<Arc<str>> {
+        let (oldest, _) = self.finished.front()?;
+        let ended = runs.get(oldest).and_then(|row| row.run.progress.ended.as_ref());
+        let many = u64::try_from(self.finished.len()).unwrap_or(u64::MAX) > keep.runs;
+        let old = ended.is_none_or(|ended| ended.at < keep.ended_since);
+        (many || old || self.bytes > keep.bytes).then(|| Arc::clone(oldest))
+    }
+
+    pub(super) fn remove(&mut self, run: &str) {
+        if let Some(n) = self.finished.iter().position(|(id, _)| **id == *run)
+            && let Some((_, bytes)) = self.finished.remove(n)
+        {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
     }
 }
 

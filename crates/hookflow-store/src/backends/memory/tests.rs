@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Claim, Ended, conformance};
+use crate::{Admitted, Claim, Ended, RunFilter, VERSIONS_KEPT, conformance};
 use hookflow_flow::{End, Fact, Outcome, Place, StepNumber};
 use hookflow_trigger::{BodySpec, Event, Params, Route, Sample};
 use serde_json::json;
@@ -15,7 +15,7 @@ fn event() -> Arc<Event> {
 
 async fn bench() -> (Arc<dyn Store>, Owner) {
     let store = (BACKEND.open)();
-    let owner = store.register(&"node".into()).await.unwrap();
+    let owner = store.register(&"node".into()).await.unwrap().owner;
     store.keep_version(&"shop".into(), &"v1".into(), &"flow: shop".into()).await.unwrap();
     (store, owner)
 }
@@ -31,6 +31,8 @@ fn ended(id: &str, bytes: u64, event: &Arc<Event>) -> NewRun {
         event: Arc::clone(event),
         bytes,
         claims: Vec::new(),
+        order: None,
+        replays: None,
         progress: Progress {
             ended: Some(Ended { end, at: Timestamp::UNIX_EPOCH }),
             ..Progress::none("v1".into())
@@ -69,7 +71,7 @@ async fn history_is_bounded_in_runs_and_a_claim_outlives_its_run() {
         admit(&*store, &owner, run).await.unwrap();
     }
     assert_eq!(store.load("first").await.map(drop), Err(StoreError::UnknownRun));
-    assert_eq!(store.recent("shop", usize::MAX).await.unwrap().len(), FINISHED_KEPT);
+    assert_eq!(store.find(&RunFilter::default(), None, usize::MAX).await.unwrap().runs.len(), FINISHED_KEPT);
     assert_eq!(store.version("shop", "v1").await.unwrap(), None, "no kept run is on it");
     let again = admit(&*store, &owner, claiming("again")).await;
     assert!(matches!(again, Ok(Admitted::Duplicate(duplicate)) if &*duplicate.run == "first"));
