@@ -100,6 +100,8 @@ pub struct Sent {
 pub struct Parked {
     /// When it has something to do; `None`: only when something comes.
     pub until: Option<Timestamp>,
+    /// How many entries of its inbox it has heard of. When there are more by now, it is due at once.
+    pub heard: usize,
 }
 
 impl Progress {
@@ -152,10 +154,10 @@ pub struct UnfinishedRun {
 }
 
 /// What came of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recorded {
-    /// The turn of the next run of the same flow and order key, which the end has made ready.
-    pub promoted: Option<u64>,
+    /// The next run of the same flow and order key, which the end has made ready.
+    pub promoted: Option<UnfinishedRun>,
 }
 
 /// The parked runs whose moment has come.

@@ -32,7 +32,7 @@ async fn runs_are_found_by_what_is_asked(bench: &Bench) -> Result<(), StoreError
     let again = NewRun { started_at: at(30), attempt: 2, replays: Some("a".into()), ..bench.run("d") };
     bench.admit(again).await?;
     bench.record("a", failed()).await?;
-    let parked = Progress { parked: Some(Parked { until: None }), ..super::nothing() };
+    let parked = Progress { parked: Some(Parked { until: None, heard: 0 }), ..super::nothing() };
     bench.record("c", parked).await?;
     bench.record("d", succeeded()).await?;
     assert_eq!(all(bench).await?, ["d", "c", "b", "a"]);

@@ -28,7 +28,7 @@ fn came(step: u32, second: i64) -> Arc<Fact> {
 }
 
 fn parked(until: Option<Timestamp>) -> Progress {
-    Progress { parked: Some(Parked { until }), ..nothing() }
+    Progress { parked: Some(Parked { until, heard: 0 }), ..nothing() }
 }
 
 fn ordered(bench: &Bench, id: &str, key: &str) -> NewRun {
@@ -69,10 +69,10 @@ async fn runs_of_a_key_follow_each_other(bench: &Bench) -> Result<(), StoreError
     assert_eq!(bench.store.counts("node-1").await?.first().map(|count| count.events), Some(5));
     assert_eq!(bench.record("c", succeeded()).await?.promoted, None);
     let promoted = bench.record("a", failed()).await?.promoted;
-    assert!(promoted.is_some_and(|turn| turn > d), "its turn is new");
+    assert!(promoted.is_some_and(|row| row.turn > d && &*row.run == "b"), "its turn is new");
     assert_eq!(names(bench).await?, ["d", "b"]);
     let promoted = bench.record("b", succeeded()).await?.promoted;
-    assert_eq!(ready(bench, 0).await?.last().cloned(), promoted.map(|turn| (turn, "e".into())));
+    assert_eq!(ready(bench, 0).await?.last().cloned(), promoted.map(|row| (row.turn, "e".into())));
     assert_eq!(bench.record("e", succeeded()).await?.promoted, None);
     assert!(!turn(&bench.admit(ordered(bench, "f", "k")).await?).1);
     Ok(())
@@ -115,6 +115,12 @@ async fn parked_runs_are_due_at_their_moment(bench: &Bench) -> Result<(), StoreE
     assert_eq!(due(60).await?, (vec!["c".into(), "e".into()], None));
     bench.store.post("e", Inbound::Cancel { at: at(50) }).await?;
     assert_eq!(due(50).await?, (vec!["c".into(), "e".into()], None));
+    // What came before it was parked, and was not heard of.
+    bench.record("e", parked(None)).await?;
+    assert_eq!(due(50).await?, (vec!["c".into(), "e".into()], None));
+    let heard = Progress { parked: Some(Parked { until: Some(at(70)), heard: 1 }), ..nothing() };
+    bench.record("e", heard).await?;
+    assert_eq!(due(50).await?, (vec!["c".into()], Some(at(70))));
     Ok(())
 }
 

@@ -207,6 +207,11 @@ impl Contents {
             kept.reply = progress.reply;
         }
         kept.parked = progress.parked.filter(|_| progress.ended.is_none());
+        if let Some(parked) = &mut kept.parked
+            && let Some(unheard) = row.inbox.get(parked.heard)
+        {
+            parked.until = Some(parked.until.map_or(at(unheard), |until| until.min(at(unheard))));
+        }
         if progress.ended.is_none() {
             self.moments.extend(row.moment());
             return Ok(Recorded::default());
@@ -221,14 +226,14 @@ impl Contents {
     }
 
     /// Gives a run that was behind another its turn.
-    fn promote(&mut self, run: &Arc<str>) -> Option<u64> {
+    fn promote(&mut self, run: &Arc<str>) -> Option<UnfinishedRun> {
         let row = self.runs.get_mut(run)?;
         self.last += 1;
         self.unfinished.remove(&row.turn);
         row.behind = false;
         row.turn = self.last;
         self.unfinished.insert(row.turn, Arc::clone(run));
-        Some(row.turn)
+        Some(row.line())
     }
 
     pub(super) fn due(&self, node: &str, now: Timestamp, limit: usize) -> Due {
@@ -252,18 +257,15 @@ impl Contents {
         if row.run.progress.ended.is_some() {
             return Ok(Posted::Over);
         }
-        let at = match &inbound {
-            Inbound::Fact(fact) => {
-                if row.inbox.iter().any(|kept| is_of(kept, &fact.place)) {
-                    return Ok(Posted::Again);
-                }
-                if row.closed.contains(&fact.place) {
-                    return Ok(Posted::Over);
-                }
-                fact.at
+        if let Inbound::Fact(fact) = &inbound {
+            if row.inbox.iter().any(|kept| is_of(kept, &fact.place)) {
+                return Ok(Posted::Again);
             }
-            Inbound::Cancel { at } => *at,
-        };
+            if row.closed.contains(&fact.place) {
+                return Ok(Posted::Over);
+            }
+        }
+        let at = at(&inbound);
         if row.inbox.len() >= INBOX_ENTRIES {
             return Err(StoreError::InboxFull);
         }
@@ -385,4 +387,11 @@ impl Contents {
 
 fn is_of(inbound: &Inbound, place: &Place) -> bool {
     matches!(inbound, Inbound::Fact(fact) if fact.place == *place)
+}
+
+fn at(inbound: &Inbound) -> Timestamp {
+    match inbound {
+        Inbound::Fact(fact) => fact.at,
+        Inbound::Cancel { at } => *at,
+    }
 }
