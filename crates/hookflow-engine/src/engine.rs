@@ -1,6 +1,7 @@
 //! The engine: what all flows share, and the swap of generations.
 
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
+use crate::versions::Versions;
 use crate::{Generation, Limits, LiveFlow, Metrics};
 use arc_swap::ArcSwap;
 use hookflow_flow::Flow;
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub workers: watch::Sender<usize>,
     letting_go: watch::Sender<bool>,
     overall: Arc<Overall>,
+    pub versions: Versions,
     generation: ArcSwap<Generation>,
     queues: Mutex<HashMap<Arc<str>, Arc<FlowQueue>>>,
     installing: tokio::sync::Mutex<()>,
@@ -76,6 +78,7 @@ impl Engine {
             workers: watch::Sender::new(0),
             letting_go: watch::Sender::new(false),
             overall: Arc::new(Overall::new(limits.queued_bytes)),
+            versions: Versions::new(Arc::clone(&store), tasks.clone()),
             generation: ArcSwap::from_pointee(nothing),
             queues: Mutex::default(),
             installing: tokio::sync::Mutex::new(()),
@@ -115,7 +118,7 @@ impl Engine {
 
     /// The flows in force.
     pub fn generation(&self) -> Arc<Generation> {
-        self.0.generation.load_full()
+        self.0.generation()
     }
 
     /// A place in a flow's queue for an event of so many bytes, taken before anything else is done for it. Dropping it
@@ -142,6 +145,11 @@ impl Engine {
 }
 
 impl Inner {
+    /// The flows in force.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
     /// Set when nobody may wait for an answer any longer and no queued event may start.
     pub(crate) fn letting_go(&self) -> watch::Receiver<bool> {
         self.letting_go.subscribe()

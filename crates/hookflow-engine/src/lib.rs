@@ -12,6 +12,7 @@ mod metrics;
 mod perform;
 mod queue;
 mod ticket;
+mod versions;
 mod worker;
 
 pub use admission::{Admission, AdmitRefusal};
@@ -22,6 +23,7 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use queue::{Full, QueuePlace};
 pub use ticket::{Conclusion, Ticket};
+pub use versions::{VersionFault, Versions};
 
 #[cfg(test)]
 mod tests;

@@ -5,3 +5,4 @@ mod bench;
 mod ending;
 mod load;
 mod swapping;
+mod versions;

@@ -4,6 +4,7 @@ mod ack;
 mod dedupe;
 mod expects;
 mod sample;
+mod stored;
 mod webhook;
 
 pub use ack::Ack;

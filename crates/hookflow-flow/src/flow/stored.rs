@@ -1,0 +1,80 @@
+//! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
+
+use super::{Flow, Queue, read_enabled};
+use crate::lowering;
+use hookflow_text::{Diagnostics, Fields, Source, parse};
+use hookflow_trigger::PathPattern;
+use std::sync::Arc;
+
+impl Flow {
+    /// Compiles a kept document. The flow's ID and the version are those that it was kept under, and it has no webhook:
+    /// nobody comes in by it, so credentials and files that are gone by now are not missed. Recurses as deep as the
+    /// document nests.
+    ///
+    /// # Errors
+    /// When the document is none that this build reads: what is wrong with it, for people.
+    pub fn of_version(id: &Arc<str>, version: &str, document: &Arc<str>) -> Result<Self, String> {
+        let mut diagnostics = Diagnostics::default();
+        let source = Source::new(format!("{id} at {version}"), Arc::clone(document));
+        let flow = parse(&source, &mut diagnostics).and_then(|root| {
+            let mut fields = Fields::of(&root, "a flow", &mut diagnostics)?;
+            let enabled = fields.take("enabled").and_then(|node| read_enabled(node, &mut diagnostics));
+            let queue = fields.take("queue").map(|node| Queue::load(node, &mut diagnostics));
+            let params = fields.take("webhook").and_then(|webhook| {
+                // What else the webhook says is judged where it is loaded.
+                let mut others = Diagnostics::default();
+                let path = Fields::of(webhook, "a webhook", &mut others)?.take("path");
+                let path = path.map_or_else(
+                    || Some(PathPattern::default()),
+                    |path| PathPattern::load(path, &mut others),
+                );
+                Some(path?.params().map(str::to_owned).collect())
+            });
+            let (steps, on_error) = (fields.take("steps"), fields.take("on_error"));
+            let plan = lowering::lower(id, version, steps, on_error, params, &mut diagnostics);
+            Some(Self {
+                id: Arc::clone(id),
+                title: None,
+                enabled: enabled.unwrap_or_default(),
+                webhook: None,
+                queue: queue.unwrap_or_default(),
+                plan: Arc::new(plan),
+                span: root.key_span(),
+            })
+        });
+        flow.filter(|_| !diagnostics.has_errors()).ok_or_else(|| diagnostics.render(false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Run, Start};
+    use hookflow_trigger::{BodySpec, Event, Route, Sample};
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_kept_document_compiles_without_what_its_door_names() {
+        let document = "webhook: {auth: gone, path: '/{id}', sample: {body_file: gone.json}}\n\
+                        queue: {workers: 3}\n\
+                        steps: [{stop: '${ webhook.params.id }'}]\n";
+        let flow = Flow::of_version(&"shop".into(), "v1", &document.into()).unwrap();
+        assert_eq!((&*flow.id, &*flow.plan.version, flow.queue.workers), ("shop", "v1", 3));
+        let params = vec![("id".into(), "A-1".into())];
+        let route = Route { flow: "shop".into(), suffix: String::new(), params, system: None };
+        let at = Timestamp::UNIX_EPOCH;
+        let event =
+            Event::of_sample(Sample::default(), &BodySpec::auto(9), route, "e", at, "http://a".into());
+        let event = Arc::new(event.unwrap());
+        let start = Start { run: "r".into(), started_at: at, seed: [0; 16], event, attempt: 1 };
+        let (run, _) = Run::begin(flow.plan, start);
+        assert_eq!(run.end(), Some(&crate::End::Succeeded("A-1".into())));
+    }
+
+    #[test]
+    fn what_this_build_does_not_read_is_told() {
+        let wrong = Flow::of_version(&"shop".into(), "v1", &"steps: [{sett: {}}]".into()).unwrap_err();
+        assert!(wrong.contains("shop at v1") && wrong.contains("sett"), "{wrong}");
+        assert!(Flow::of_version(&"shop".into(), "v1", &"- a".into()).is_err());
+    }
+}
