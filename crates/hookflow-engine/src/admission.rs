@@ -1,9 +1,9 @@
 //! What becomes of an event at the engine's edge.
 
 use crate::engine::Inner;
-use crate::queue::{Item, QueuePlace};
+use crate::queue::{Caller, Item, QueuePlace, Work};
 use crate::ticket::{Accepted, Ticket};
-use crate::{Duplicate, Engine, LiveFlow};
+use crate::{Conclusion, Duplicate, Engine, LiveFlow};
 use hookflow_flow::Enabled;
 use hookflow_store::{Admitted, StoreError};
 use hookflow_trigger::Event;
@@ -46,7 +46,13 @@ impl Engine {
         }
         let accepted = engine.accept(live, event, &place);
         if !live.flow.plan.is_sync() {
-            return engine.keep_and_queue(live, accepted, place).await;
+            let run = Arc::clone(&accepted.run);
+            let outcome = engine.keep_and_queue(live, accepted, place, None);
+            return match outcome.await {
+                Ok(Ok(Admitted::Kept { .. })) => Admission::Queued { run },
+                Ok(Ok(Admitted::Duplicate(duplicate))) => Admission::Duplicate(duplicate),
+                Ok(Err(_)) | Err(_) => Admission::Refused(AdmitRefusal::StoreUnavailable),
+            };
         }
         if live.flow.enabled == Enabled::Paused {
             return Admission::Refused(AdmitRefusal::Paused);
@@ -54,8 +60,13 @@ impl Engine {
         let (caller, conclusion) = oneshot::channel();
         let ticket =
             Ticket::new(Arc::clone(engine), Arc::clone(&accepted), Arc::clone(&live.queue), conclusion);
-        live.queue.series().accepted.inc();
-        live.queue.push(engine, Item { accepted, caller: Some(caller), place });
+        if accepted.order.is_some() {
+            // It may have to wait for others, so it is kept before it begins. The ticket hears of it.
+            drop(engine.keep_and_queue(live, accepted, place, Some(caller)));
+        } else {
+            live.queue.series().accepted.inc();
+            live.queue.push(engine, Item { work: Work::Fresh(accepted), caller: Some(caller), place });
+        }
         Admission::Waiting(ticket)
     }
 }
@@ -70,47 +81,54 @@ impl Inner {
             }
             key.map(|key| (key.into(), dedupe.window))
         });
-        Arc::new(Accepted::new(
+        let order =
+            live.flow.order.as_ref().and_then(|order| order.key(&event, self.clock.now())).map(Into::into);
+        let mut accepted = Accepted::new(
             self.chance.uuid_v7().to_string().into(),
             self.chance.bytes(),
             self.clock.now(),
             Arc::new(event),
-            (place.bytes(), dedupe),
+            place.bytes(),
             Arc::clone(&live.flow.id),
-        ))
+        );
+        accepted.dedupe = dedupe;
+        accepted.order = order;
+        Arc::new(accepted)
     }
 
-    /// The store's side moves the event into the queue, so it does not matter whether the caller still waits.
-    async fn keep_and_queue(
+    /// The store's side moves the event into the queue, so it does not matter whether anybody still waits for the answer.
+    fn keep_and_queue(
         self: &Arc<Self>,
         live: &LiveFlow,
         accepted: Arc<Accepted>,
         place: QueuePlace,
-    ) -> Admission {
-        let run = Arc::clone(&accepted.run);
+        caller: Option<Caller>,
+    ) -> oneshot::Receiver<Result<Admitted, StoreError>> {
         let new_run = accepted.new_run(live.queue.nothing_yet());
         let (sender, answer) = oneshot::channel();
         let (engine, queue) = (Arc::clone(self), Arc::clone(&live.queue));
         let settled = Box::new(move |outcome: Result<Admitted, StoreError>| {
-            if outcome.as_ref().is_ok_and(Admitted::is_kept) {
-                accepted.set_kept();
-                queue.series().accepted.inc();
-                queue.push(&engine, Item { accepted, caller: None, place });
+            match (&outcome, caller) {
+                (Ok(Admitted::Kept { turn, behind }), caller) => {
+                    accepted.set_kept();
+                    queue.series().accepted.inc();
+                    let item = Item { work: Work::Fresh(accepted), caller, place };
+                    queue.kept(&engine, *turn, *behind, item);
+                }
+                (Ok(Admitted::Duplicate(duplicate)), Some(caller)) => {
+                    drop(caller.send(Conclusion::Duplicate(duplicate.clone())));
+                }
+                (Err(error), caller) => {
+                    tracing::error!(run = &*accepted.run, %error, "an event could not be kept");
+                    // Who waits hears that it is as if the event had never come.
+                    drop(caller.map(|caller| caller.send(Conclusion::NotKept)));
+                }
+                (Ok(Admitted::Duplicate(_)), None) => {}
             }
             // Nobody listens when the caller's future was dropped.
             drop(sender.send(outcome));
         });
         self.store.admit(&self.owner, self.clock.now(), vec![(new_run, settled)]);
-        match answer.await {
-            Ok(Ok(Admitted::Kept { .. })) => Admission::Queued { run },
-            Ok(Ok(Admitted::Duplicate(duplicate))) => Admission::Duplicate(duplicate),
-            Ok(Err(error)) => Admission::Refused(refused(&run, &error)),
-            Err(_) => Admission::Refused(AdmitRefusal::StoreUnavailable),
-        }
+        answer
     }
-}
-
-fn refused(run: &str, error: &StoreError) -> AdmitRefusal {
-    tracing::error!(run, %error, "an event could not be kept");
-    AdmitRefusal::StoreUnavailable
 }

@@ -1,7 +1,9 @@
 //! The engine: what all flows share, and the swap of generations.
 
+use crate::inbox::Hands;
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
-use crate::versions::Versions;
+use crate::recovery::Trials;
+use crate::versions::{VersionFault, Versions};
 use crate::{Generation, Limits, LiveFlow, Metrics};
 use arc_swap::ArcSwap;
 use hookflow_flow::Flow;
@@ -12,7 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// Takes events in and carries their runs to their ends. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -53,6 +55,12 @@ pub(crate) struct Inner {
     /// First come, first served, over all flows; each flow waits with at most its workers.
     pub in_flight: Semaphore,
     pub soft: Token,
+    /// Runs that may be to blame for a crash are tried before any other starts.
+    pub trials: Trials,
+    /// Runs in a worker's hand that hear of what comes from elsewhere.
+    pub hands: Hands,
+    /// A run was parked, or one that was due has left its worker.
+    pub due_changed: Arc<Notify>,
     /// Workers may be started by the store's own thread.
     pub runtime: Handle,
     /// How many workers there are.
@@ -70,8 +78,12 @@ impl Engine {
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
         let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits } = parts;
         let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
+        let life = store.register(&node).await?;
         let engine = Arc::new(Inner {
-            owner: store.register(&node).await?.owner,
+            trials: Trials::new(&life),
+            owner: life.owner,
+            hands: Hands::default(),
+            due_changed: Arc::default(),
             in_flight: Semaphore::new(limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             soft: tasks.soft(),
             runtime: Handle::current(),
@@ -127,9 +139,13 @@ impl Engine {
         live.queue.reserve(&live.flow.queue, bytes)
     }
 
-    /// Says in the log what the end of the process does to what was accepted and has not ended. To be called last.
+    /// Ends the node's life in the store, and says in the log what the end of the process does to what was accepted and
+    /// has not ended. To be called last.
     pub async fn close(&self) {
         let engine = &self.0;
+        if let Err(error) = engine.store.retire(&engine.owner).await {
+            tracing::error!(%error, "the store does not take the end of the service");
+        }
         let events = match engine.store.counts(&engine.owner.node).await {
             Ok(counts) => counts.iter().map(|count| count.events).sum::<u64>(),
             Err(error) => return tracing::error!(%error, "the store does not say what is unfinished"),
@@ -159,16 +175,38 @@ impl Inner {
         self.store.keep_version(&flow.id, &flow.plan.version, &flow.span.source.text)
     }
 
+    /// The queue of a flow that has runs in the store. A flow that is no more is served as it was when `version` was.
+    pub(crate) async fn queue_of(
+        self: &Arc<Self>,
+        flow: &Arc<str>,
+        version: &Arc<str>,
+    ) -> Result<Arc<FlowQueue>, VersionFault> {
+        if let Some(queue) = self.queue_if_there(flow) {
+            return Ok(queue);
+        }
+        let stored = self.plan_of(flow, version).await?;
+        tracing::warn!(flow = &**flow, "the flow is gone; its events run on the version that they came to");
+        Ok(self.queue(&mut self.queues(), &stored))
+    }
+
+    pub(crate) fn queue_if_there(&self, flow: &str) -> Option<Arc<FlowQueue>> {
+        self.queues().get(flow).cloned()
+    }
+
+    fn queue(&self, queues: &mut HashMap<Arc<str>, Arc<FlowQueue>>, flow: &Arc<Flow>) -> Arc<FlowQueue> {
+        let queue = queues.entry(Arc::clone(&flow.id)).or_insert_with(|| {
+            let (overall, metrics) = (Arc::clone(&self.overall), Arc::clone(&self.metrics));
+            Arc::new(FlowQueue::new(Arc::clone(flow), overall, metrics, self.clock.clone()))
+        });
+        Arc::clone(queue)
+    }
+
     fn serve(self: &Arc<Self>, flows: Vec<Arc<Flow>>) -> HashMap<Arc<str>, Arc<LiveFlow>> {
         let mut queues = self.queues();
         let live: HashMap<_, _> = flows
             .into_iter()
             .map(|flow| {
-                let queue = queues.entry(Arc::clone(&flow.id)).or_insert_with(|| {
-                    let (overall, metrics) = (Arc::clone(&self.overall), Arc::clone(&self.metrics));
-                    Arc::new(FlowQueue::new(Arc::clone(&flow), overall, metrics, self.clock.clone()))
-                });
-                let queue = Arc::clone(queue);
+                let queue = self.queue(&mut queues, &flow);
                 queue.serve(self, &flow);
                 (Arc::clone(&flow.id), Arc::new(LiveFlow { flow, queue }))
             })

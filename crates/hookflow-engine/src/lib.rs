@@ -4,13 +4,16 @@
 //! reaches one end, every end wakes who waits for it, and one slow flow holds up nobody else.
 
 mod admission;
+mod due;
 mod engine;
 mod generation;
+mod inbox;
 mod joining;
 mod limits;
 mod metrics;
 mod perform;
 mod queue;
+mod recovery;
 mod ticket;
 mod versions;
 mod worker;

@@ -37,6 +37,7 @@ pub struct Metrics {
     durations: Family<Label, Histogram, fn() -> Histogram>,
     pub(crate) in_flight: Gauge,
     pub(crate) panics: Counter,
+    pub(crate) poisoned: Counter,
     labelled: AtomicUsize,
 }
 
@@ -68,6 +69,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             in_flight: Gauge::default(),
             panics: Counter::default(),
+            poisoned: Counter::default(),
             labelled: AtomicUsize::new(0),
         };
         let m = &metrics;
@@ -87,6 +89,8 @@ impl Metrics {
         registry.register("hookflow_run_seconds", "How long runs took", m.durations.clone());
         registry.register("hookflow_runs_in_flight", "Runs under way", m.in_flight.clone());
         registry.register("hookflow_run_panics", "Runs that failed by a bug", m.panics.clone());
+        let help = "Runs set aside because they took the service down";
+        registry.register("hookflow_runs_poisoned", help, m.poisoned.clone());
         metrics
     }
 
@@ -162,6 +166,11 @@ impl Metrics {
 impl Series {
     pub(crate) fn took_place(&self, bytes: u64) {
         self.queue_items.inc();
+        self.queue_bytes.inc_by(signed(bytes));
+    }
+
+    pub(crate) fn found_places(&self, items: u64, bytes: u64) {
+        self.queue_items.inc_by(signed(items));
         self.queue_bytes.inc_by(signed(bytes));
     }
 

@@ -2,9 +2,12 @@
 
 use crate::engine::Inner;
 use crate::ticket::Accepted;
-use hookflow_flow::{Ask, Effect, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Reply};
+use hookflow_flow::{Ask, Effect, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Place, Reply};
 use hookflow_outbound::CallFaultKind;
+use hookflow_store::Parked;
 use http::Request;
+use jiff::Timestamp;
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,29 +23,68 @@ pub(crate) fn perform<'e>(
     reply: &mut Option<Arc<Reply>>,
 ) {
     match effect {
-        Effect::Call(ask, call) => calls.open.push(Box::pin(send(engine, ask, *call))),
+        Effect::Call(ask, call) => {
+            let (place, not_before) = (ask.place.clone(), ask.not_before);
+            calls.open.push(Open { place, not_before, call: Box::pin(send(engine, ask, *call)) });
+        }
         Effect::Reply(given) => drop(reply.get_or_insert_with(|| Arc::new(given))),
         Effect::Log(line) => log(accepted, &line),
     }
 }
 
-/// The calls of a run that are under way.
+/// What a run has asked for and has no outcome yet.
 #[derive(Default)]
 pub(crate) struct Calls<'e> {
-    open: Vec<Pin<Box<dyn Future<Output = Fact> + Send + 'e>>>,
+    open: Vec<Open<'e>>,
+    /// Outcomes that are there already.
+    happened: VecDeque<Fact>,
+}
+
+struct Open<'e> {
+    place: Place,
+    not_before: Option<Timestamp>,
+    call: Pin<Box<dyn Future<Output = Fact> + Send + 'e>>,
 }
 
 impl Calls<'_> {
-    /// The next outcome; `None` when there is no call. May be dropped and called again.
+    /// An outcome is known without asking.
+    pub(crate) fn happened(&mut self, fact: Fact) {
+        self.happened.push_back(fact);
+    }
+
+    /// An outcome has come from elsewhere. `false`: nobody asks for it now.
+    pub(crate) fn came(&mut self, fact: &Arc<Fact>) -> bool {
+        let asked = self.open.iter().position(|open| open.place == fact.place);
+        if let Some(n) = asked {
+            drop(self.open.swap_remove(n));
+            self.happened.push_back(Fact::clone(fact));
+        }
+        asked.is_some()
+    }
+
+    /// How to park the run, when nothing is under way and nothing has to be done until further off than `from`.
+    pub(crate) fn parked(&self, now: Timestamp, from: Duration, heard: usize) -> Option<Parked> {
+        let later = now.checked_add(from).ok()?;
+        let waits = |open: &Open<'_>| open.not_before.is_some_and(|moment| moment > later);
+        let idle = self.happened.is_empty() && !self.open.is_empty() && self.open.iter().all(waits);
+        let until = self.open.iter().filter_map(|open| open.not_before).min();
+        idle.then_some(Parked { until, heard })
+    }
+
+    /// The next outcome; `None` when nothing was asked for. May be dropped and called again.
     pub(crate) async fn next(&mut self) -> Option<Fact> {
+        if let Some(fact) = self.happened.pop_front() {
+            return Some(fact);
+        }
         if self.open.is_empty() {
             return None;
         }
         std::future::poll_fn(|cx| {
-            let ready = self.open.iter_mut().enumerate().find_map(|(n, call)| match call.as_mut().poll(cx) {
-                Poll::Ready(fact) => Some((n, fact)),
-                Poll::Pending => None,
-            });
+            let ready =
+                self.open.iter_mut().enumerate().find_map(|(n, open)| match open.call.as_mut().poll(cx) {
+                    Poll::Ready(fact) => Some((n, fact)),
+                    Poll::Pending => None,
+                });
             let Some((n, fact)) = ready else { return Poll::Pending };
             drop(self.open.swap_remove(n));
             Poll::Ready(Some(fact))

@@ -4,6 +4,8 @@
 //! cannot fail. The list itself grows with the load, so a flow that nobody calls costs next to nothing.
 
 mod drain_rate;
+mod place;
+mod window;
 
 use crate::Metrics;
 use crate::engine::Inner;
@@ -15,12 +17,14 @@ use hookflow_flow::{Enabled, Flow, Queue};
 use hookflow_runtime::Clock;
 use hookflow_store::Progress;
 use hookflow_text::Code;
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use place::Overall;
+pub use place::QueuePlace;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
+pub(crate) use window::InHand;
+use window::Window;
 
 /// The soonest and the latest that a refused caller is asked to come again.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
@@ -41,6 +45,11 @@ struct State {
     /// The flow in force; events start on it, whatever was in force when they came.
     serving: Arc<Flow>,
     waiting: VecDeque<Item>,
+    window: Window,
+    /// The stored runs that wait here or are in a worker's hand.
+    in_hand: HashSet<Arc<str>>,
+    /// Who waits for a run that lies in the store only.
+    callers: HashMap<Arc<str>, Caller>,
     items: u64,
     bytes: u64,
     workers: usize,
@@ -49,20 +58,22 @@ struct State {
     closed: bool,
 }
 
-/// An event on its way to a worker.
+/// Who waits for a run. Dropping it says `Gone`.
+pub(crate) type Caller = oneshot::Sender<Conclusion>;
+
+/// An event or a run on its way to a worker.
 pub(crate) struct Item {
-    pub accepted: Arc<Accepted>,
-    /// Who waits. Dropping it says `Gone`.
-    pub caller: Option<oneshot::Sender<Conclusion>>,
+    pub work: Work,
+    pub caller: Option<Caller>,
     pub place: QueuePlace,
 }
 
-/// A place in a flow's queue. Dropping it gives it back.
-pub struct QueuePlace {
-    queue: Arc<FlowQueue>,
-    bytes: u64,
-    /// Its event has left the queue and counts against the memory of all flows only.
-    started: bool,
+/// What a worker is to carry.
+pub(crate) enum Work {
+    /// An event as it came.
+    Fresh(Arc<Accepted>),
+    /// A run that lies in the store.
+    Stored(InHand),
 }
 
 /// There is no place.
@@ -72,12 +83,6 @@ pub struct Full {
     pub retry_after: Duration,
     /// The status that the flow answers then: 429 or 503.
     pub status: u16,
-}
-
-/// The bytes of the events of all flows, from the queue to the end of their runs.
-pub(crate) struct Overall {
-    limit: u64,
-    bytes: AtomicU64,
 }
 
 /// What a worker finds.
@@ -95,12 +100,21 @@ enum Rouse {
     New,
 }
 
+impl Rouse {
+    const fn is_somebody(self) -> bool {
+        !matches!(self, Self::Nobody)
+    }
+}
+
 impl FlowQueue {
     pub(crate) fn new(flow: Arc<Flow>, overall: Arc<Overall>, metrics: Arc<Metrics>, clock: Clock) -> Self {
         let id = Arc::clone(&flow.id);
         let state = State {
             serving: flow,
             waiting: VecDeque::new(),
+            window: Window::default(),
+            in_hand: HashSet::new(),
+            callers: HashMap::new(),
             items: 0,
             bytes: 0,
             workers: 0,
@@ -110,6 +124,11 @@ impl FlowQueue {
         };
         let (work, series) = (Notify::new(), OnceLock::new());
         Self { flow: id, state: Mutex::new(state), work, overall, metrics, series, clock }
+    }
+
+    /// The flow's ID.
+    pub(crate) fn flow(&self) -> &str {
+        &self.flow
     }
 
     /// What is counted of the flow, made when it is first used.
@@ -169,6 +188,9 @@ impl FlowQueue {
         if was_idle {
             state.idle -= 1;
         }
+        if state.wants_more() {
+            self.load(engine, &mut state);
+        }
         let has_work = state.serving.enabled != Enabled::Paused && !state.waiting.is_empty();
         if state.workers > state.serving.queue.workers || (!has_work && !stays) {
             state.workers -= 1;
@@ -192,9 +214,11 @@ impl FlowQueue {
 
     /// An event leaves the queue for its run.
     pub(crate) fn started(&self, mut place: QueuePlace) -> QueuePlace {
-        self.lock().drain.count(self.clock.monotonic());
-        self.give_back(place.bytes);
-        place.started = true;
+        if !place.started {
+            self.lock().drain.count(self.clock.monotonic());
+            self.give_back(place.bytes);
+            place.started = true;
+        }
         place
     }
 
@@ -218,14 +242,17 @@ impl FlowQueue {
     pub(crate) fn serve(self: &Arc<Self>, engine: &Arc<Inner>, flow: &Arc<Flow>) {
         let mut state = self.lock();
         state.serving = Arc::clone(flow);
-        let mut let_go = VecDeque::new();
+        let (mut let_go, mut callers) = (VecDeque::new(), HashMap::new());
         if flow.enabled == Enabled::Paused {
             let waiting = std::mem::take(&mut state.waiting);
             (state.waiting, let_go) = waiting.into_iter().partition(Item::is_promised);
+            callers = std::mem::take(&mut state.callers);
+        } else if state.wants_more() {
+            self.load(engine, &mut state);
         }
         let rouse = state.rouse();
         drop(state);
-        drop(let_go);
+        drop((let_go, callers));
         self.act(engine, rouse);
     }
 
@@ -234,14 +261,16 @@ impl FlowQueue {
         let mut state = self.lock();
         state.closed = true;
         let waiting = std::mem::take(&mut state.waiting);
+        let callers = std::mem::take(&mut state.callers);
         drop(state);
+        drop(callers);
         waiting.len()
     }
 
     /// Whether nothing is in it and nobody works for it.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.items == 0 && state.workers == 0
+        state.items == 0 && state.workers == 0 && state.in_hand.is_empty() && state.callers.is_empty()
     }
 
     /// Takes the flow out of what is counted.
@@ -265,7 +294,7 @@ impl FlowQueue {
 
     fn give_back(&self, bytes: u64) {
         let mut state = self.lock();
-        state.items -= 1;
+        state.items = state.items.saturating_sub(1);
         state.bytes = state.bytes.saturating_sub(bytes);
         drop(state);
         self.series().gave_place_back(bytes);
@@ -302,44 +331,9 @@ impl State {
 impl Item {
     /// Whether somebody was told that its run will come.
     fn is_promised(&self) -> bool {
-        self.caller.is_none() || self.accepted.is_kept()
-    }
-}
-
-impl QueuePlace {
-    /// What it counts against the queue's bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-impl Drop for QueuePlace {
-    fn drop(&mut self) {
-        if !self.started {
-            self.queue.give_back(self.bytes);
+        match &self.work {
+            Work::Fresh(accepted) => self.caller.is_none() || accepted.is_kept(),
+            Work::Stored(_) => true,
         }
-        self.queue.overall.give_back(self.bytes);
-    }
-}
-
-impl fmt::Debug for QueuePlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueuePlace").field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
-
-impl Overall {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, bytes: AtomicU64::new(0) }
-    }
-
-    fn take(&self, bytes: u64) -> bool {
-        // What is larger than everything would never fit, so it is taken when it is alone.
-        let more = |taken: u64| taken.checked_add(bytes).filter(|sum| taken == 0 || *sum <= self.limit);
-        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

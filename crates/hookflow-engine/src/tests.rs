@@ -4,5 +4,6 @@ mod admitting;
 mod bench;
 mod ending;
 mod load;
+mod recovering;
 mod swapping;
 mod versions;

@@ -3,14 +3,14 @@
 
 use crate::Duplicate;
 use crate::engine::Inner;
-use crate::queue::FlowQueue;
+use crate::queue::{FlowQueue, InHand};
 use hookflow_flow::{Fault, Reply};
-use hookflow_store::{Admitted, Claim, NewRun, Progress, StoreError};
+use hookflow_store::{Admitted, Claim, Journal, NewRun, Progress, StoreError};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -85,8 +85,12 @@ impl Ticket {
             return true;
         }
         let (sender, answer) = oneshot::channel();
-        let accepted = Arc::clone(&self.accepted);
+        self.accepted.hold(self.queue.take_in_hand(&self.engine, &self.accepted.run));
+        let (accepted, queue) = (Arc::clone(&self.accepted), Arc::clone(&self.queue));
         let settled = Box::new(move |outcome| {
+            if let Ok(Admitted::Kept { turn, .. }) = outcome {
+                queue.kept_in_hand(turn);
+            }
             if is_there(&outcome) {
                 accepted.set_kept();
             }
@@ -117,32 +121,61 @@ fn is_there(outcome: &Result<Admitted, StoreError>) -> bool {
 }
 
 /// An event that was accepted, with all that its run begins with.
-#[derive(Debug)]
 pub(crate) struct Accepted {
     pub run: Arc<str>,
     pub flow: Arc<str>,
     pub seed: [u8; 16],
     pub started_at: Timestamp,
     pub event: Arc<Event>,
-    bytes: u64,
+    /// Which attempt at the event.
+    pub attempt: u32,
+    pub bytes: u64,
     /// The key of the flow's `dedupe`, and how long it is remembered.
-    dedupe: Option<(Arc<str>, Duration)>,
+    pub dedupe: Option<(Arc<str>, Duration)>,
+    /// Runs of one key are taken up one after the other's end.
+    pub order: Option<Arc<str>>,
+    /// The run whose event it runs again.
+    pub replays: Option<Arc<str>>,
     kept: AtomicBool,
+    in_hand: Mutex<Option<InHand>>,
 }
 
 impl Accepted {
     /// Which attempt at the event a run that comes from a caller is.
-    pub(crate) const FIRST_ATTEMPT: u32 = 1;
+    const FIRST_ATTEMPT: u32 = 1;
 
+    /// An event and its run, not yet kept.
     pub(crate) fn new(
         run: Arc<str>,
         seed: [u8; 16],
         started_at: Timestamp,
         event: Arc<Event>,
-        (bytes, dedupe): (u64, Option<(Arc<str>, Duration)>),
+        bytes: u64,
         flow: Arc<str>,
     ) -> Self {
-        Self { run, flow, seed, started_at, event, bytes, dedupe, kept: AtomicBool::new(false) }
+        Self {
+            run,
+            flow,
+            seed,
+            started_at,
+            event,
+            attempt: Self::FIRST_ATTEMPT,
+            bytes,
+            dedupe: None,
+            order: None,
+            replays: None,
+            kept: AtomicBool::new(false),
+            in_hand: Mutex::default(),
+        }
+    }
+
+    /// A run that lies in the store.
+    pub(crate) fn of(journal: &Journal) -> Self {
+        let NewRun { run, flow, attempt, seed, started_at, event, bytes, .. } = &journal.run;
+        let (run, flow) = (Arc::clone(run), Arc::clone(flow));
+        let accepted = Self::new(run, *seed, *started_at, Arc::clone(event), *bytes, flow);
+        accepted.set_kept();
+        Self { attempt: *attempt, ..accepted }
     }
 
     /// Whether it is in the store.
@@ -154,12 +187,23 @@ impl Accepted {
         self.kept.store(true, Ordering::Release);
     }
 
+    /// Nobody takes it up from the store until [`Self::release`].
+    pub(crate) fn hold(&self, in_hand: Option<InHand>) {
+        if in_hand.is_some() {
+            *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = in_hand;
+        }
+    }
+
+    pub(crate) fn release(&self) {
+        drop(self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// The sender's own ID of the request and the flow's dedupe key, which are not the same even when they look alike.
     /// Another sender may use the same one, and another flow may hear of it too.
     fn claims(&self) -> Vec<Claim> {
         let sender = self.event.credential().map_or("", |name| name);
         let scope = |what: &str| format!("{}/{sender}{what}", self.flow).into();
-        let replay = self.event.replay().map(|replay| Claim {
+        let replay = self.event.replay().filter(|_| self.replays.is_none()).map(|replay| Claim {
             scope: scope(""),
             key: replay.id.as_str().into(),
             window: replay.remember,
@@ -176,14 +220,14 @@ impl Accepted {
         NewRun {
             run: Arc::clone(&self.run),
             flow: Arc::clone(&self.flow),
-            attempt: Self::FIRST_ATTEMPT,
+            attempt: self.attempt,
             seed: self.seed,
             started_at: self.started_at,
             event: Arc::clone(&self.event),
             bytes: self.bytes,
             claims: self.claims(),
-            order: None,
-            replays: None,
+            order: self.order.clone(),
+            replays: self.replays.clone(),
             progress,
         }
     }

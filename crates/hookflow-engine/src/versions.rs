@@ -76,7 +76,6 @@ impl Versions {
 
 impl Inner {
     /// The flow as it is at a version. One that is not in force has no webhook.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by who takes kept runs up"))]
     pub(crate) async fn plan_of(&self, flow: &Arc<str>, version: &str) -> Result<Arc<Flow>, VersionFault> {
         match self.generation().flows.get(flow).filter(|live| is(&live.flow, flow, version)) {
             Some(live) => Ok(Arc::clone(&live.flow)),

@@ -1,13 +1,20 @@
-//! A worker takes one event after the other and carries each run to its end. While a run waits for a call it keeps its
-//! worker, so a flow has at most `queue.workers` runs under way.
+//! A worker takes one event after the other and carries each run to its end, or until it is parked. While a run waits for
+//! a call it keeps its worker, so a flow has at most `queue.workers` runs under way.
 
 mod hand;
 
 use crate::engine::Inner;
-use crate::queue::{FlowQueue, Item, Taken};
-use hand::Hand;
+use crate::queue::{Caller, FlowQueue, InHand, Item, QueuePlace, Taken, Work};
+use crate::ticket::Accepted;
+use crate::versions::VersionFault;
+use hand::{Hand, Program};
 use hookflow_runtime::Heartbeat;
+use hookflow_store::{Journal, Parked, StoreError};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon a stored run is asked for again when the store did not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One of a flow's workers.
 pub(crate) struct Worker {
@@ -35,7 +42,8 @@ impl Worker {
                 Taken::Item(item) => {
                     was_idle = false;
                     stays = !self.engine.soft.is_set();
-                    self.run(&heartbeat, item).await;
+                    heartbeat.wait(self.engine.trials.wait()).await;
+                    carry(&self.engine, &self.queue, &heartbeat, item).await;
                 }
                 Taken::Nothing => {
                     was_idle = true;
@@ -56,24 +64,6 @@ impl Worker {
             }
         }
     }
-
-    /// One run, from the queue to its end.
-    async fn run(&self, heartbeat: &Heartbeat, item: Item) {
-        let engine = &*self.engine;
-        let Item { accepted, caller, place } = item;
-        let in_flight = match engine.in_flight.try_acquire() {
-            Ok(permit) => Ok(permit),
-            Err(_) => heartbeat.wait(engine.in_flight.acquire()).await,
-        };
-        let Ok(_in_flight) = in_flight else { return }; // It is never closed.
-        // Its bytes are in memory until it ends.
-        let _memory = self.queue.started(place);
-        engine.metrics.in_flight.inc();
-        let _under_way = UnderWay(engine);
-        // Chosen this late, so that a held event runs on the flow that was mended meanwhile.
-        let flow = self.queue.serving();
-        Hand::new(engine, heartbeat, self.queue.series(), flow, accepted, caller).carry().await;
-    }
 }
 
 impl Drop for Worker {
@@ -85,8 +75,96 @@ impl Drop for Worker {
     }
 }
 
+/// One run, from the queue to its end or until it is parked.
+pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat: &Heartbeat, item: Item) {
+    let Item { work, caller, place } = item;
+    let in_flight = match engine.in_flight.try_acquire() {
+        Ok(permit) => Ok(permit),
+        Err(_) => heartbeat.wait(engine.in_flight.acquire()).await,
+    };
+    let Ok(_in_flight) = in_flight else { return }; // It is never closed.
+    match work {
+        Work::Fresh(accepted) => {
+            // Its bytes are in memory until it ends.
+            let _memory = queue.started(place);
+            let _under_way = UnderWay::begin(engine);
+            // Chosen this late, so that a held event runs on the flow that was mended meanwhile.
+            let program = Program::serving(&queue.serving());
+            Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(None).await;
+        }
+        Work::Stored(in_hand) => {
+            if let Err(error) = stored(engine, queue, heartbeat, &in_hand, (caller, place)).await {
+                let (run, flow) = (&*in_hand.run, queue.flow());
+                tracing::error!(run, flow, %error, "a stored run cannot be taken up; it stays where it is");
+            }
+        }
+    }
+}
+
+/// A run that lies in the store.
+async fn stored(
+    engine: &Arc<Inner>,
+    queue: &Arc<FlowQueue>,
+    heartbeat: &Heartbeat,
+    in_hand: &InHand,
+    (caller, place): (Option<Caller>, QueuePlace),
+) -> Result<(), VersionFault> {
+    let journal = loop {
+        match heartbeat.wait(engine.store.load(&in_hand.run)).await {
+            Ok(journal) => break journal,
+            Err(StoreError::Unavailable(why)) => {
+                tracing::error!(run = &*in_hand.run, why, "a stored run waits for the store");
+                heartbeat.wait(engine.clock.sleep(ASK_AGAIN)).await;
+            }
+            Err(StoreError::UnknownRun) => {
+                place.did_not_count();
+                return Ok(());
+            }
+            Err(error) => {
+                drop(queue.started(place));
+                return Err(error.into());
+            }
+        }
+    };
+    if !has_to_go_on(engine, &journal) {
+        place.did_not_count();
+        return Ok(());
+    }
+    let _memory = queue.started(place);
+    let _under_way = UnderWay::begin(engine);
+    let program = program(engine, queue, &journal).await?;
+    let accepted = Arc::new(Accepted::of(&journal));
+    Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(Some(journal)).await;
+    Ok(())
+}
+
+/// A run that lay on a list may have ended or been parked meanwhile.
+fn has_to_go_on(engine: &Inner, journal: &Journal) -> bool {
+    let progress = &journal.run.progress;
+    let waits = |parked: Parked| {
+        journal.inbox.len() <= parked.heard && parked.until.is_none_or(|until| until > engine.clock.now())
+    };
+    progress.ended.is_none() && !progress.parked.is_some_and(waits)
+}
+
+/// A run that has begun stays on its version; one that has not begins on the flow in force.
+async fn program(engine: &Inner, queue: &FlowQueue, journal: &Journal) -> Result<Program, VersionFault> {
+    let (flow, progress) = (queue.serving(), &journal.run.progress);
+    if progress.begun_at.is_none() || flow.plan.version == progress.version {
+        return Ok(Program::serving(&flow));
+    }
+    Ok(Program::serving(&*engine.plan_of(&journal.run.flow, &progress.version).await?))
+}
+
 /// Counts a run as under way as long as it lives.
 struct UnderWay<'e>(&'e Inner);
+
+impl<'e> UnderWay<'e> {
+    fn begin(engine: &'e Inner) -> Self {
+        engine.metrics.in_flight.inc();
+        Self(engine)
+    }
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {

@@ -38,6 +38,16 @@ pub struct Ask {
     pub step: std::sync::Arc<str>,
 }
 
+impl Effect {
+    /// What it asks, if it has an outcome.
+    pub fn ask(&self) -> Option<&Ask> {
+        match self {
+            Self::Call(ask, _) => Some(ask),
+            Self::Reply(_) | Self::Log(_) => None,
+        }
+    }
+}
+
 impl Ask {
     /// The one fact that answers this ask.
     pub fn fact(self, at: Timestamp, outcome: Outcome) -> Fact {
@@ -79,6 +89,11 @@ pub enum ResponseFormat {
 }
 
 impl HttpCall {
+    /// Whether the other side is not harmed when it is sent twice.
+    pub fn is_repeatable(&self) -> bool {
+        self.method.is_safe()
+    }
+
     /// The outcome of an answer: its body read, its captures taken. Pure, so that the fact holds all of it.
     pub fn answered(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         let value = match self.read_body(headers, body) {

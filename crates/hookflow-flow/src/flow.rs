@@ -2,7 +2,9 @@
 
 mod ack;
 mod dedupe;
+mod event_key;
 mod expects;
+mod order;
 mod sample;
 mod stored;
 mod webhook;
@@ -10,7 +12,9 @@ mod webhook;
 pub use ack::Ack;
 pub(crate) use ack::add_content_type;
 pub use dedupe::Dedupe;
+use event_key::EventKey;
 pub use expects::{Expects, Mismatch};
+pub use order::Order;
 pub use sample::Sample;
 pub use webhook::{OnTimeout, Webhook};
 
@@ -36,6 +40,8 @@ pub struct Flow {
     pub webhook: Option<Webhook>,
     /// Its queue.
     pub queue: Queue,
+    /// Which of its events are run one after the other.
+    pub order: Option<Order>,
     /// What a run does.
     pub plan: Arc<Plan>,
     /// Where its ID, or else its document, stands.
@@ -109,7 +115,10 @@ impl Flow {
         let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
         let webhook_node = fields.take("webhook");
         let webhook = webhook_node.and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
-        let queue = fields.take("queue").map_or_else(Queue::default, |node| Queue::load(node, diagnostics));
+        let (queue, order_by) = match fields.take("queue") {
+            Some(node) => Queue::load(node, diagnostics),
+            None => (Queue::default(), None),
+        };
         let version = hex(&hash.finalize());
         let steps = fields.take("steps");
         let on_error = fields.take("on_error");
@@ -138,6 +147,7 @@ impl Flow {
             title,
             enabled,
             webhook,
+            order: Order::of(order_by, &queue, &plan),
             queue,
             plan: Arc::new(plan),
             span,
@@ -194,9 +204,9 @@ fn read_enabled(node: &Node, diagnostics: &mut Diagnostics) -> Option<Enabled> {
 }
 
 impl Queue {
-    fn load(node: &Node, diagnostics: &mut Diagnostics) -> Self {
+    fn load(node: &Node, diagnostics: &mut Diagnostics) -> (Self, Option<EventKey>) {
         let mut queue = Self::default();
-        let Some(mut fields) = Fields::of(node, "a queue", diagnostics) else { return queue };
+        let Some(mut fields) = Fields::of(node, "a queue", diagnostics) else { return (queue, None) };
         if let Some(capacity) =
             fields.take("capacity").and_then(|node| node.as_integer(1, 10_000_000, diagnostics))
         {
@@ -216,8 +226,10 @@ impl Queue {
                 _ => drop(node.mistyped::<()>("`429` or `503`", diagnostics)),
             }
         }
+        let order_by = fields.take("order_by");
+        let order_by = order_by.and_then(|node| EventKey::load(node, Code("flow.order-by"), diagnostics));
         fields.finish(diagnostics);
-        queue
+        (queue, order_by)
     }
 }
 

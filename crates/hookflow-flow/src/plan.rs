@@ -116,6 +116,14 @@ impl Plan {
         self.code.iter().any(|instruction| matches!(instruction, Instruction::Ask { .. }))
     }
 
+    /// Whether a run may leave its worker for a while: it waits for a moment or for a call.
+    pub fn waits(&self) -> bool {
+        self.code.iter().any(|instruction| match instruction {
+            Instruction::Ask { request, .. } => request.gives_way(),
+            _ => false,
+        })
+    }
+
     /// The steps in the order of the file.
     pub fn steps(&self) -> &[StepInfo] {
         &self.steps

@@ -51,6 +51,10 @@ pub(crate) trait Asks: fmt::Debug + Send + Sync {
     fn ask(&self, env: &Env, ask: Ask) -> Result<Effect, Stop>;
     /// The step's result, and the fault when the outcome is not good.
     fn settle(&self, outcome: &Outcome, attempt: u32) -> (Json, Option<Fault>);
+    /// Whether it does nothing but wait, so that it ends when something beside it has failed.
+    fn gives_way(&self) -> bool {
+        false
+    }
 }
 
 /// A step that tells the world something and goes on.

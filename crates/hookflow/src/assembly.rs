@@ -100,6 +100,7 @@ impl Service {
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
         engine.install(flows, Arc::clone(&base_url)).await.context("the flows cannot be put in force")?;
+        engine.recover().await.context("what the store holds cannot be taken up")?;
         // Set once, here: whoever looked before saw a service that is not ready.
         engine_once.get_or_init(|| engine.clone());
         Ok(Self { public, ops, engine, tasks, base_url, durable: store.is_durable() })

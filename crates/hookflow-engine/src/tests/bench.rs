@@ -12,7 +12,7 @@ use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::{Auth, BodySpec, Credentials, Event, Params, Route, Sample, SampleBody, decode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,9 +33,22 @@ impl Bench {
     }
 
     pub(super) async fn with(limits: Limits, flows: &[&str]) -> Self {
+        let bench = Self::on(Arc::default(), limits, flows).await;
+        bench.engine.recover().await.unwrap();
+        bench
+    }
+
+    /// The next life of the node, without anything that the former one had in memory.
+    pub(super) async fn next_life(&self, flows: &[&str]) -> Self {
+        let bench = Self::on(Arc::clone(&self.store), Limits::default(), flows).await;
+        bench.clock.advance(self.clock.now().duration_since(bench.clock.now()).unsigned_abs());
+        bench.engine.recover().await.unwrap();
+        bench
+    }
+
+    async fn on(store: Arc<Tampered>, limits: Limits, flows: &[&str]) -> Self {
         let clock = Clock::turned("2026-11-20T12:00:00Z".parse().unwrap());
         let tasks = Tasks::new(clock.clone());
-        let store = Arc::new(Tampered::default());
         let mut registry = Registry::default();
         let policy = Policy { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Policy::default() };
         let parts = Parts {
@@ -43,7 +56,7 @@ impl Bench {
             store: Arc::clone(&store) as Arc<dyn Store>,
             caller: Caller::new(policy, clock.clone()),
             clock: clock.clone(),
-            chance: Chance::seeded(clock.clone(), 1),
+            chance: Chance::seeded(clock.clone(), store.lives.fetch_add(1, Ordering::Relaxed)),
             tasks: tasks.clone(),
             heartbeats: Heartbeats::new(clock.clone()),
             metrics: Arc::new(Metrics::new(&mut registry)),
@@ -197,6 +210,7 @@ pub(super) struct Tampered {
     waiting: Mutex<Vec<Waiting>>,
     /// How many writes there were.
     pub writes: AtomicUsize,
+    lives: AtomicU64,
 }
 
 struct Waiting(Owner, Timestamp, Vec<(NewRun, Settled)>);
@@ -216,6 +230,7 @@ impl Default for Tampered {
             slow: AtomicBool::default(),
             waiting: Mutex::default(),
             writes: AtomicUsize::default(),
+            lives: AtomicU64::new(1),
         }
     }
 }

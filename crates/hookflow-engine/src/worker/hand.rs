@@ -3,16 +3,21 @@
 //! A run of pure steps is written once, with its end. A run that asks the world is kept before its first call leaves,
 //! and each outcome before the next one does. A reply reaches its caller after the write that holds it.
 
+mod journal;
+mod writing;
+
 use crate::Conclusion;
 use crate::engine::Inner;
-use crate::metrics::Series;
+use crate::inbox::Listening;
 use crate::perform::{Calls, perform};
+use crate::queue::FlowQueue;
 use crate::ticket::Accepted;
-use hookflow_flow::{End, Fact, Fault, FaultKind, Flow, Reply, Run, Start};
+use hookflow_flow::{End, Fact, Fault, FaultKind, Flow, Plan, Reply};
 use hookflow_runtime::Heartbeat;
-use hookflow_store::{Admitted, Ended, Progress, StoreError};
+use hookflow_store::{Journal, Parked, Sent, StoreError};
 use hookflow_text::Code;
 use jiff::Timestamp;
+use journal::{cancelled, leaves_once};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -21,17 +26,29 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How soon, and then how often at least, a write is tried again when the store cannot be written to.
-const REWRITE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 type Caller = Option<oneshot::Sender<Conclusion>>;
+
+/// How far off the next thing to do must be for a run to be parked: a nearer one is waited for with the worker in hand.
+const PARKED_FROM: Duration = Duration::from_secs(1);
+
+/// What a run goes by: a plan, and the document that it was compiled from.
+pub(crate) struct Program {
+    plan: Arc<Plan>,
+    document: Arc<str>,
+}
+
+impl Program {
+    pub(crate) fn serving(flow: &Flow) -> Self {
+        Self { plan: Arc::clone(&flow.plan), document: Arc::clone(&flow.span.source.text) }
+    }
+}
 
 /// One run in a worker's hand.
 pub(crate) struct Hand<'e> {
-    engine: &'e Inner,
+    engine: &'e Arc<Inner>,
+    queue: &'e Arc<FlowQueue>,
     heartbeat: &'e Heartbeat,
-    series: &'e Series,
-    flow: Arc<Flow>,
+    program: Program,
     accepted: Arc<Accepted>,
     caller: Caller,
     began: Instant,
@@ -40,6 +57,22 @@ pub(crate) struct Hand<'e> {
     reply: Option<Arc<Reply>>,
     reply_is_written: bool,
     unwritten: Vec<Arc<Fact>>,
+    /// Tries that are about to leave and must not leave twice.
+    leaving: Vec<Sent>,
+    /// Tries that had left when the node died.
+    left: Vec<Sent>,
+    /// How many entries of the inbox were looked at, and the facts among them that nobody asked for yet.
+    heard: usize,
+    early: Vec<Arc<Fact>>,
+    listening: Option<Listening>,
+}
+
+/// Why a run leaves its worker.
+enum Left {
+    /// It ended.
+    Ended(End),
+    /// It waits in the store.
+    Parked(Parked),
 }
 
 /// Why a run is given up before its end.
@@ -50,12 +83,20 @@ enum Lost {
     Refused(StoreError),
 }
 
+/// What a run hears next.
+enum Heard {
+    Fact(Box<Fact>),
+    /// There is something in its inbox.
+    Inbox,
+    Nothing,
+}
+
 impl<'e> Hand<'e> {
     pub(crate) fn new(
-        engine: &'e Inner,
+        engine: &'e Arc<Inner>,
+        queue: &'e Arc<FlowQueue>,
         heartbeat: &'e Heartbeat,
-        series: &'e Series,
-        flow: Arc<Flow>,
+        program: Program,
         accepted: Arc<Accepted>,
         caller: Caller,
     ) -> Self {
@@ -63,46 +104,52 @@ impl<'e> Hand<'e> {
             began: engine.clock.monotonic(),
             begun_at: engine.clock.now(),
             engine,
+            queue,
             heartbeat,
-            series,
-            flow,
+            program,
             accepted,
             caller,
             reply: None,
             reply_is_written: false,
             unwritten: Vec::new(),
+            leaving: Vec::new(),
+            left: Vec::new(),
+            heard: 0,
+            early: Vec::new(),
+            listening: None,
         }
     }
 
-    /// Carries the run to its end. Whichever way this goes, the caller hears of it.
-    pub(crate) async fn carry(mut self) {
-        let end = match caught(self.drive()).await {
-            Ok(Ok(end)) => end,
+    /// Carries the run to its end or until it is parked, from where its journal ends if it has one. Whichever way this
+    /// goes, the caller hears of it.
+    pub(crate) async fn carry(mut self, journal: Option<Journal>) {
+        let end = match caught(self.drive(journal)).await {
+            Ok(Ok(Left::Ended(end))) => end,
+            Ok(Ok(Left::Parked(parked))) => return self.park(parked).await,
             Ok(Err(lost)) => return self.lose(&lost),
             Err(panic) => self.bug(panic.as_ref()),
         };
         self.conclude(Arc::new(end)).await;
     }
 
-    /// What the run does until it ends.
-    async fn drive(&mut self) -> Result<End, Lost> {
-        let (mut run, mut effects) = Run::begin_in_slices(
-            Arc::clone(&self.flow.plan),
-            Start {
-                run: Arc::clone(&self.accepted.run),
-                started_at: self.begun_at,
-                seed: self.accepted.seed,
-                event: Arc::clone(&self.accepted.event),
-                attempt: Accepted::FIRST_ATTEMPT,
-            },
-        );
+    /// What the run does until it leaves.
+    async fn drive(&mut self, journal: Option<Journal>) -> Result<Left, Lost> {
+        let (mut run, mut effects) = match self.begin(journal) {
+            Ok(begun) => begun,
+            Err(end) => return Ok(Left::Ended(end)),
+        };
         let mut calls = Calls::default();
         loop {
             for effect in effects {
+                if let Some(fact) = self.known_outcome(&effect) {
+                    calls.happened(fact);
+                    continue;
+                }
+                self.leaving.extend(leaves_once(&effect));
                 perform(self.engine, &self.accepted, effect, &mut calls, &mut self.reply);
             }
             if let Some(end) = run.end() {
-                return Ok(end.clone());
+                return Ok(Left::Ended(end.clone()));
             }
             if run.is_ready() {
                 self.heartbeat.beat();
@@ -113,91 +160,34 @@ impl<'e> Hand<'e> {
             // Calls leave when they are first polled, which is not before this has gone well.
             match self.keep().await {
                 Ok(()) => {}
-                Err(Lost::Refused(StoreError::JournalFull)) => return Ok(End::Failed(journal_full())),
+                Err(Lost::Refused(StoreError::JournalFull)) => {
+                    return Ok(Left::Ended(End::Failed(journal_full())));
+                }
                 Err(lost) => return Err(lost),
             }
             self.answer_early();
-            let Some(fact) = self.next_fact(&mut calls).await else {
-                return Ok(End::Failed(bug("the run neither ended nor waits for anything")));
+            if let Some(parked) = calls.parked(self.now(), PARKED_FROM, self.heard) {
+                return Ok(Left::Parked(parked));
+            }
+            let fact = match self.hear(&mut calls).await {
+                Heard::Fact(fact) => fact,
+                Heard::Inbox => {
+                    if self.look_into_inbox(&mut calls).await? {
+                        return Ok(Left::Ended(End::Failed(cancelled())));
+                    }
+                    effects = Vec::new();
+                    continue;
+                }
+                Heard::Nothing => {
+                    let message = "the run neither ended nor waits for anything";
+                    return Ok(Left::Ended(End::Failed(bug(message))));
+                }
             };
             let (_, ignored) = run.ignored();
             effects = run.on(&fact);
             // A replay would not know what to do with a fact that the run did not ask for any longer.
             if run.ignored().1 == ignored {
-                self.unwritten.push(Arc::new(fact));
-            }
-        }
-    }
-
-    /// Writes what is not written yet.
-    async fn keep(&mut self) -> Result<(), Lost> {
-        let reply = self.reply.clone().filter(|_| !self.reply_is_written);
-        if self.accepted.is_kept() && reply.is_none() && self.unwritten.is_empty() {
-            return Ok(());
-        }
-        let progress = self.progress(reply);
-        if self.accepted.is_kept() {
-            self.record(progress).await?;
-        } else {
-            self.admit(progress).await?;
-        }
-        self.reply_is_written = self.reply.is_some();
-        Ok(())
-    }
-
-    fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
-        let version = Arc::clone(&self.flow.plan.version);
-        Progress {
-            begun_at: Some(self.begun_at),
-            facts: std::mem::take(&mut self.unwritten),
-            reply,
-            ..Progress::none(version)
-        }
-    }
-
-    /// Keeps the event of a run that was carried so far in memory only.
-    async fn admit(&mut self, progress: Progress) -> Result<(), Lost> {
-        let (sender, answer) = oneshot::channel();
-        let new_run = self.accepted.new_run(progress);
-        let settled = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.engine.store.admit(&self.engine.owner, self.now(), vec![(new_run, settled)]);
-        match self.heartbeat.wait(answer).await {
-            Ok(Ok(Admitted::Kept { .. })) => {
-                self.accepted.set_kept();
-                Ok(())
-            }
-            Ok(Ok(Admitted::Duplicate(duplicate))) => {
-                tell(&mut self.caller, Conclusion::Duplicate(duplicate));
-                Err(Lost::Duplicate)
-            }
-            Ok(Err(error)) => Err(Lost::Refused(error)),
-            Err(_) => Err(Lost::Refused(StoreError::Unavailable("the store has stopped".into()))),
-        }
-    }
-
-    /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; who waits for it
-    /// is told at once.
-    async fn record(&mut self, progress: Progress) -> Result<(), Lost> {
-        let (mut pause, longest) = REWRITE;
-        loop {
-            let written = self.engine.store.record(&self.engine.owner, &self.accepted.run, progress.clone());
-            let mut written = self.heartbeat.wait(written).await.map(drop);
-            if written == Err(StoreError::UnknownVersion) {
-                // Replaced by so many others since the run began that the store has forgotten it.
-                written = self.heartbeat.wait(self.engine.keep_version(&self.flow)).await;
-                if written.is_ok() {
-                    continue;
-                }
-            }
-            match written {
-                Ok(()) => return Ok(()),
-                Err(StoreError::Unavailable(why)) => {
-                    self.caller = None;
-                    tracing::error!(run = &*self.accepted.run, why, "a run waits for the store");
-                    self.heartbeat.wait(self.engine.clock.sleep(pause)).await;
-                    pause = (pause * 2).min(longest);
-                }
-                Err(error) => return Err(Lost::Refused(error)),
+                self.unwritten.push(Arc::from(fact));
             }
         }
     }
@@ -209,60 +199,34 @@ impl<'e> Hand<'e> {
         }
     }
 
-    /// The next outcome. Who waits for the run is let go when the shutdown cannot wait longer; the run goes on.
-    async fn next_fact(&mut self, calls: &mut Calls<'_>) -> Option<Fact> {
+    /// What the run hears next. Who waits for it is let go when the shutdown cannot wait longer; the run goes on.
+    async fn hear(&mut self, calls: &mut Calls<'_>) -> Heard {
+        let run = &self.accepted.run;
+        let listening = self.listening.get_or_insert_with(|| self.engine.hands.listen(run));
         let mut letting_go = self.engine.letting_go();
-        let calls = self.heartbeat.wait(calls.next());
-        let mut calls = pin!(calls);
+        let next = async {
+            tokio::select! {
+                biased;
+                fact = calls.next() => fact.map_or(Heard::Nothing, |fact| Heard::Fact(Box::new(fact))),
+                () = listening.roused.notified() => Heard::Inbox,
+            }
+        };
+        let next = self.heartbeat.wait(next);
+        let mut next = pin!(next);
         tokio::select! {
             biased;
-            fact = &mut calls => return fact,
+            heard = &mut next => return heard,
             // The sender lives in the engine, so the wait cannot fail.
             _ = letting_go.wait_for(|letting_go| *letting_go) => self.caller = None,
         }
-        calls.await
-    }
-
-    /// Writes the end, then tells the caller.
-    async fn conclude(mut self, end: Arc<End>) {
-        self.count(&end);
-        let reply = self.reply.clone().filter(|_| !self.reply_is_written);
-        let mut progress = self.progress(reply);
-        progress.ended = Some(Ended { end: Arc::clone(&end), at: self.now() });
-        if !self.accepted.is_kept() {
-            return self.admit_ended(progress, end);
-        }
-        match self.record(progress).await {
-            Ok(()) => tell(&mut self.caller, conclusion(self.reply, &end)),
-            Err(lost) => self.lose(&lost),
-        }
-    }
-
-    /// Keeps event and end in one. Nobody waits for the commit but the caller, whom the store's side tells.
-    fn admit_ended(mut self, progress: Progress, end: Arc<End>) {
-        let (now, new_run) = (self.now(), self.accepted.new_run(progress));
-        let (engine, accepted) = (self.engine, self.accepted);
-        let settled = Box::new(move |outcome| match outcome {
-            Ok(Admitted::Kept { .. }) => {
-                accepted.set_kept();
-                tell(&mut self.caller, conclusion(self.reply, &end));
-            }
-            Ok(Admitted::Duplicate(duplicate)) => tell(&mut self.caller, Conclusion::Duplicate(duplicate)),
-            Err(error) => {
-                let_go(&accepted, &error);
-                if !accepted.is_kept() {
-                    tell(&mut self.caller, Conclusion::NotKept);
-                }
-            }
-        });
-        engine.store.admit(&engine.owner, now, vec![(new_run, settled)]);
+        next.await
     }
 
     fn count(&self, end: &End) {
         let took = self.engine.clock.monotonic().saturating_duration_since(self.began);
-        self.series.duration.observe(took.as_secs_f64());
+        self.queue.series().duration.observe(took.as_secs_f64());
         match end {
-            End::Succeeded(_) => self.series.succeeded.inc(),
+            End::Succeeded(_) => self.queue.series().succeeded.inc(),
             End::Failed(fault) => {
                 tracing::warn!(
                     flow = &*self.accepted.flow,
@@ -272,7 +236,7 @@ impl<'e> Hand<'e> {
                     "a run failed: {}",
                     fault.message
                 );
-                self.series.failed.inc()
+                self.queue.series().failed.inc()
             }
         };
     }
@@ -298,6 +262,15 @@ impl<'e> Hand<'e> {
 
     fn now(&self) -> Timestamp {
         self.engine.clock.now()
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        if let Some(listening) = &self.listening {
+            self.engine.hands.leave(listening);
+        }
+        self.accepted.release();
     }
 }
 

@@ -1,23 +1,18 @@
 //! A webhook's `dedupe:`: by what an event is known again. A second event with the same key is a duplicate.
 
-use crate::lowering::AtTheDoor;
-use hookflow_expr::{Env, Found, Lookup, Template};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
+use super::EventKey;
+use hookflow_text::{Code, Diagnostics, Fields, Node};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a key is remembered after the run has ended, unless the flow says otherwise.
 const DEFAULT_WINDOW: Duration = Duration::from_hours(24);
-/// A longer key is kept as its digest.
-const LONGEST: usize = 200;
 
 /// By what an event is known again.
 #[derive(Debug)]
 pub struct Dedupe {
-    key: Template,
+    key: EventKey,
     /// How long a key is remembered after the run has ended.
     pub window: Duration,
 }
@@ -28,56 +23,20 @@ impl Dedupe {
         let key_node = fields.require("key", diagnostics);
         let window = fields.take("window").map_or(Some(DEFAULT_WINDOW), |node| node.as_duration(diagnostics));
         fields.finish(diagnostics);
-        let key_node = key_node?;
-        let key = Template::compile(key_node, &AtTheDoor, diagnostics)?;
-        if key.constant().is_some() {
-            diagnostics
-                .error(Code("webhook.dedupe"), &key_node.span, "this key is the same for every event")
-                .help("take it from the event: `${ webhook.body.id }`");
-            return None;
-        }
+        let key = EventKey::load(key_node?, Code("webhook.dedupe"), diagnostics)?;
         Some(Self { key, window: window? })
     }
 
     /// The event's key; `None` when it is missing, null or empty: then the event is nobody's duplicate.
     pub fn key(&self, event: &Event, now: Timestamp) -> Option<String> {
-        let scope = Arc::new(Scope(Arc::new(event.clone())));
-        let value = self.key.eval(&Env { scope, now, chance: [0; 32] }).ok()?;
-        let key = match &*value {
-            Json::Null => return None,
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        match key.len() {
-            0 => None,
-            1..=LONGEST => Some(key),
-            _ => Some(
-                Sha256::digest(key.as_bytes())
-                    .iter()
-                    .fold("sha256:".into(), |hex, byte| format!("{hex}{byte:02x}")),
-            ),
-        }
-    }
-}
-
-/// There is no run yet, only what came.
-#[derive(Debug)]
-struct Scope(Arc<Event>);
-
-impl Lookup for Scope {
-    fn get(&self, name: &str) -> Option<Found> {
-        (name == "webhook").then(|| Found::Part(Arc::clone(&self.0) as Arc<dyn Lookup>))
-    }
-
-    fn names(&self) -> Vec<Arc<str>> {
-        vec!["webhook".into()]
+        self.key.of(event, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookflow_text::{Source, parse};
+    use hookflow_text::{Json, Source, parse};
     use hookflow_trigger::{BodySpec, Params, Route, Sample, SampleBody};
     use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
 
-use super::{Flow, Queue, read_enabled};
+use super::{Flow, Order, Queue, read_enabled};
 use crate::lowering;
 use hookflow_text::{Diagnostics, Fields, Source, parse};
 use hookflow_trigger::PathPattern;
@@ -20,6 +20,7 @@ impl Flow {
             let mut fields = Fields::of(&root, "a flow", &mut diagnostics)?;
             let enabled = fields.take("enabled").and_then(|node| read_enabled(node, &mut diagnostics));
             let queue = fields.take("queue").map(|node| Queue::load(node, &mut diagnostics));
+            let (queue, order_by) = queue.unwrap_or_default();
             let params = fields.take("webhook").and_then(|webhook| {
                 // What else the webhook says is judged where it is loaded.
                 let mut others = Diagnostics::default();
@@ -37,7 +38,8 @@ impl Flow {
                 title: None,
                 enabled: enabled.unwrap_or_default(),
                 webhook: None,
-                queue: queue.unwrap_or_default(),
+                order: Order::of(order_by, &queue, &plan),
+                queue,
                 plan: Arc::new(plan),
                 span: root.key_span(),
             })

@@ -1,0 +1,72 @@
+//! Places in a flow's queue, and the memory that all of them share.
+
+use super::FlowQueue;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A place in a flow's queue. Dropping it gives it back.
+pub struct QueuePlace {
+    pub(super) queue: Arc<FlowQueue>,
+    pub(super) bytes: u64,
+    /// Its event has left the queue and counts against the memory of all flows only.
+    pub(super) started: bool,
+}
+
+/// The bytes of the events of all flows, from the queue to the end of their runs.
+pub(crate) struct Overall {
+    limit: u64,
+    bytes: AtomicU64,
+}
+
+impl QueuePlace {
+    /// What it counts against the queue's bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its event leaves memory but goes on counting in its flow's queue: it lies in the store.
+    pub(super) fn stays_counted(&mut self) {
+        self.started = true;
+    }
+
+    /// What it was for has begun before, or has ended: it counts in no queue.
+    pub(crate) fn did_not_count(mut self) {
+        self.started = true;
+    }
+}
+
+impl Drop for QueuePlace {
+    fn drop(&mut self) {
+        if !self.started {
+            self.queue.give_back(self.bytes);
+        }
+        self.queue.overall.give_back(self.bytes);
+    }
+}
+
+impl fmt::Debug for QueuePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuePlace").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Overall {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, bytes: AtomicU64::new(0) }
+    }
+
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        // What is larger than everything would never fit, so it is taken when it is alone.
+        let more = |taken: u64| taken.checked_add(bytes).filter(|sum| taken == 0 || *sum <= self.limit);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,94 @@
+//! How a run begins or goes on: from its journal, with what had left before and what has come since.
+
+use super::{Hand, Lost};
+use crate::perform::Calls;
+use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Outcome, Run, Start};
+use hookflow_store::{Inbound, Journal, Sent, StoreError};
+use hookflow_text::Code;
+use std::sync::Arc;
+
+impl Hand<'_> {
+    /// The run as it begins, or as its journal has left it, and what it wants done first.
+    pub(super) fn begin(&mut self, journal: Option<Journal>) -> Result<(Run, Vec<Effect>), End> {
+        let begun_at = journal.as_ref().and_then(|journal| journal.run.progress.begun_at);
+        self.begun_at = begun_at.unwrap_or(self.begun_at);
+        let start = Start {
+            run: Arc::clone(&self.accepted.run),
+            started_at: self.begun_at,
+            seed: self.accepted.seed,
+            event: Arc::clone(&self.accepted.event),
+            attempt: self.accepted.attempt,
+        };
+        let plan = Arc::clone(&self.program.plan);
+        let Some(journal) = journal else { return Ok(Run::begin_in_slices(plan, start)) };
+        let progress = journal.run.progress;
+        self.reply_is_written = progress.reply.is_some();
+        self.reply = progress.reply;
+        self.left = progress.sent;
+        self.heard = journal.inbox.len();
+        for inbound in journal.inbox {
+            match inbound {
+                Inbound::Cancel { .. } => return Err(End::Failed(cancelled())),
+                Inbound::Fact(fact) => self.early.push(fact),
+            }
+        }
+        let facts: Vec<_> = progress.facts.iter().map(|fact| Fact::clone(fact)).collect();
+        Run::replay(plan, start, &facts).map_err(|diverged| End::Failed(set_aside(&diverged.to_string())))
+    }
+
+    /// What came of an ask before it was asked for: a callback that was early, or a try that had left when the node
+    /// died and must not leave again.
+    pub(super) fn known_outcome(&mut self, effect: &Effect) -> Option<Fact> {
+        let ask = effect.ask()?;
+        if let Some(early) = self.early.iter().position(|fact| fact.place == ask.place) {
+            return Some(Fact::clone(&self.early.swap_remove(early)));
+        }
+        let sent = |sent: &Sent| sent.place == ask.place && sent.attempt == ask.attempt;
+        self.left.iter().any(sent).then(|| ask.clone().fact(self.now(), interrupted()))
+    }
+
+    /// Takes what is new in the inbox; `true`: the run is to end.
+    pub(super) async fn look_into_inbox(&mut self, calls: &mut Calls<'_>) -> Result<bool, Lost> {
+        let journal = match self.heartbeat.wait(self.engine.store.load(&self.accepted.run)).await {
+            Ok(journal) => journal,
+            // What came stays in the inbox, and who is roused next looks again.
+            Err(StoreError::Unavailable(_)) => return Ok(false),
+            Err(error) => return Err(Lost::Refused(error)),
+        };
+        for inbound in journal.inbox.into_iter().skip(self.heard) {
+            self.heard += 1;
+            match inbound {
+                Inbound::Cancel { .. } => return Ok(true),
+                Inbound::Fact(fact) => {
+                    if !calls.came(&fact) {
+                        self.early.push(fact);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The mark of a try that must not leave twice: one that is not known to be harmless when it is repeated.
+pub(super) fn leaves_once(effect: &Effect) -> Option<Sent> {
+    match effect {
+        Effect::Call(ask, call) if !call.is_repeatable() => {
+            Some(Sent { place: ask.place.clone(), attempt: ask.attempt })
+        }
+        _ => None,
+    }
+}
+
+fn set_aside(why: &str) -> Fault {
+    Fault::new(FaultKind::Interrupted, Code("run.diverged"), why)
+}
+
+pub(super) fn cancelled() -> Fault {
+    Fault::new(FaultKind::Cancelled, Code("run.cancelled"), "the run was cancelled")
+}
+
+fn interrupted() -> Outcome {
+    let message = "the service went down after the call had left, and it must not be sent twice";
+    Outcome::Failed { kind: FaultKind::Interrupted, message: message.into() }
+}

@@ -1,0 +1,157 @@
+//! What is written of a run, and when: before anything of it leaves the node, and before its caller hears of it.
+
+use super::{Hand, Lost, Program, conclusion, let_go, tell};
+use crate::Conclusion;
+use hookflow_flow::{End, Reply};
+use hookflow_store::{Admitted, Ended, Parked, Progress, Recorded, StoreError, UnfinishedRun};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How soon, and then how often at least, a write is tried again when the store cannot be written to.
+const REWRITE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+impl Hand<'_> {
+    /// Writes what is not written yet.
+    pub(super) async fn keep(&mut self) -> Result<(), Lost> {
+        let reply = self.reply.clone().filter(|_| !self.reply_is_written);
+        let is_written = reply.is_none() && self.unwritten.is_empty() && self.leaving.is_empty();
+        if self.accepted.is_kept() && is_written {
+            return Ok(());
+        }
+        let progress = self.progress(reply);
+        if self.accepted.is_kept() {
+            self.record(progress).await?;
+        } else {
+            self.admit(progress).await?;
+        }
+        self.reply_is_written = self.reply.is_some();
+        Ok(())
+    }
+
+    pub(super) fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
+        let version = Arc::clone(&self.program.plan.version);
+        Progress {
+            begun_at: Some(self.begun_at),
+            facts: std::mem::take(&mut self.unwritten),
+            sent: std::mem::take(&mut self.leaving),
+            reply,
+            ..Progress::none(version)
+        }
+    }
+
+    /// Keeps the event of a run that was carried so far in memory only.
+    async fn admit(&mut self, progress: Progress) -> Result<(), Lost> {
+        let (sender, answer) = oneshot::channel();
+        let new_run = self.accepted.new_run(progress);
+        self.accepted.hold(self.queue.take_in_hand(self.engine, &self.accepted.run));
+        let queue = Arc::clone(self.queue);
+        let settled = Box::new(move |outcome| {
+            if let Ok(Admitted::Kept { turn, .. }) = outcome {
+                queue.kept_in_hand(turn);
+            }
+            drop(sender.send(outcome));
+        });
+        self.engine.store.admit(&self.engine.owner, self.now(), vec![(new_run, settled)]);
+        match self.heartbeat.wait(answer).await {
+            Ok(Ok(Admitted::Kept { .. })) => {
+                self.accepted.set_kept();
+                Ok(())
+            }
+            Ok(Ok(Admitted::Duplicate(duplicate))) => {
+                tell(&mut self.caller, Conclusion::Duplicate(duplicate));
+                Err(Lost::Duplicate)
+            }
+            Ok(Err(error)) => Err(Lost::Refused(error)),
+            Err(_) => Err(Lost::Refused(StoreError::Unavailable("the store has stopped".into()))),
+        }
+    }
+
+    /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; who waits for it
+    /// is told at once.
+    async fn record(&mut self, progress: Progress) -> Result<Recorded, Lost> {
+        let (mut pause, longest) = REWRITE;
+        loop {
+            let written = self.engine.store.record(&self.engine.owner, &self.accepted.run, progress.clone());
+            let mut written = self.heartbeat.wait(written).await;
+            if written == Err(StoreError::UnknownVersion) {
+                // Replaced by so many others since the run began that the store has forgotten it.
+                let Program { plan, document } = &self.program;
+                let kept = self.engine.store.keep_version(&plan.flow, &plan.version, document);
+                match self.heartbeat.wait(kept).await {
+                    Ok(()) => continue,
+                    Err(error) => written = Err(error),
+                }
+            }
+            match written {
+                Ok(recorded) => return Ok(recorded),
+                Err(StoreError::Unavailable(why)) => {
+                    self.caller = None;
+                    tracing::error!(run = &*self.accepted.run, why, "a run waits for the store");
+                    self.heartbeat.wait(self.engine.clock.sleep(pause)).await;
+                    pause = (pause * 2).min(longest);
+                }
+                Err(error) => return Err(Lost::Refused(error)),
+            }
+        }
+    }
+
+    /// Leaves the run to the store until its moment. Its caller goes on waiting.
+    pub(super) async fn park(mut self, parked: Parked) {
+        let progress = Progress { parked: Some(parked), ..self.progress(None) };
+        match self.record(progress).await {
+            Ok(_) => {
+                if let Some(caller) = self.caller.take() {
+                    self.queue.keep_caller(&self.accepted.run, caller);
+                }
+                self.engine.due_changed.notify_one();
+            }
+            Err(lost) => self.lose(&lost),
+        }
+    }
+
+    /// Writes the end, then tells the caller.
+    pub(super) async fn conclude(mut self, end: Arc<End>) {
+        self.count(&end);
+        let reply = self.reply.clone().filter(|_| !self.reply_is_written);
+        let mut progress = self.progress(reply);
+        progress.ended = Some(Ended { end: Arc::clone(&end), at: self.now() });
+        if !self.accepted.is_kept() {
+            return self.admit_ended(progress, end);
+        }
+        match self.record(progress).await {
+            Ok(recorded) => {
+                tell(&mut self.caller, conclusion(self.reply.take(), &end));
+                self.next_of_its_key(recorded.promoted);
+            }
+            Err(lost) => self.lose(&lost),
+        }
+    }
+
+    fn next_of_its_key(&self, promoted: Option<UnfinishedRun>) {
+        if let Some(row) = promoted {
+            self.queue.take_up(self.engine, &row, true);
+        }
+    }
+
+    /// Keeps event and end in one. Nobody waits for the commit but the caller, whom the store's side tells.
+    fn admit_ended(mut self, progress: Progress, end: Arc<End>) {
+        let (now, new_run) = (self.now(), self.accepted.new_run(progress));
+        let (engine, accepted) = (self.engine, Arc::clone(&self.accepted));
+        let (mut caller, reply) = (self.caller.take(), self.reply.take());
+        let settled = Box::new(move |outcome| match outcome {
+            Ok(Admitted::Kept { .. }) => {
+                accepted.set_kept();
+                tell(&mut caller, conclusion(reply, &end));
+            }
+            Ok(Admitted::Duplicate(duplicate)) => tell(&mut caller, Conclusion::Duplicate(duplicate)),
+            Err(error) => {
+                let_go(&accepted, &error);
+                if !accepted.is_kept() {
+                    tell(&mut caller, Conclusion::NotKept);
+                }
+            }
+        });
+        engine.store.admit(&engine.owner, now, vec![(new_run, settled)]);
+    }
+}
