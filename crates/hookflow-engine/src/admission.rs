@@ -97,7 +97,7 @@ impl Inner {
     }
 
     /// The store's side moves the event into the queue, so it does not matter whether anybody still waits for the answer.
-    fn keep_and_queue(
+    pub(crate) fn keep_and_queue(
         self: &Arc<Self>,
         live: &LiveFlow,
         accepted: Arc<Accepted>,

@@ -5,14 +5,39 @@
 use crate::engine::Inner;
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How many due runs are at hand.
 const AT_HAND: usize = 1_000;
-/// What changes within this time is looked at in one go.
-const GATHER: Duration = Duration::from_millis(5);
 /// How soon the store is asked again when it did not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What may have made another run due, or one that is due free to be taken up.
+#[derive(Default)]
+pub(crate) struct Changes {
+    count: AtomicU64,
+    notify: Notify,
+}
+
+impl Changes {
+    pub(crate) fn tell(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Waits until there have been so many.
+    async fn reach(&self, count: u64) {
+        while self.count() < count {
+            self.notify.notified().await;
+        }
+    }
+}
 
 impl Inner {
     /// Takes up what is due until the service goes down.
@@ -20,18 +45,20 @@ impl Inner {
         let heartbeat = self.heartbeats.register("due runs");
         let mut soft = self.soft.clone();
         loop {
-            let changed = self.due_changed.notified();
-            let next = self.look().await;
-            let clock = &self.clock;
+            let seen = self.due_changed.count();
+            let (next, full) = self.look().await;
+            // When there are more than are at hand, half of these are to be gone first.
+            let enough = if full { AT_HAND / 2 } else { 1 };
+            let changed = self.due_changed.reach(seen + u64::try_from(enough).unwrap_or(1));
+            let moment = async {
+                match next {
+                    Some(next) => self.clock.sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
             let come = async {
-                let moment = async {
-                    match next {
-                        Some(next) => clock.sleep_until(next).await,
-                        None => std::future::pending().await,
-                    }
-                };
                 tokio::select! {
-                    () = changed => clock.sleep(GATHER).await,
+                    () = changed => {}
                     () = moment => {}
                 }
             };
@@ -42,14 +69,14 @@ impl Inner {
         }
     }
 
-    /// Returns when to look again, if nothing changes before.
-    async fn look(self: &Arc<Self>) -> Option<Timestamp> {
+    /// Returns when to look again if nothing changes before, and whether there may be more that are due.
+    async fn look(self: &Arc<Self>) -> (Option<Timestamp>, bool) {
         let later = self.clock.now().checked_add(ASK_AGAIN).ok();
         let due = match self.store.due(&self.owner.node, self.clock.now(), AT_HAND).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "the store does not say which runs are due");
-                return later;
+                return (later, false);
             }
         };
         for row in &due.runs {
@@ -65,6 +92,6 @@ impl Inner {
                 }
             }
         }
-        due.next
+        (due.next, due.runs.len() >= AT_HAND)
     }
 }

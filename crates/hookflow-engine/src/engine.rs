@@ -1,5 +1,6 @@
 //! The engine: what all flows share, and the swap of generations.
 
+use crate::due::Changes;
 use crate::inbox::Hands;
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
 use crate::recovery::Trials;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// Takes events in and carries their runs to their ends. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ pub(crate) struct Inner {
     /// Runs in a worker's hand that hear of what comes from elsewhere.
     pub hands: Hands,
     /// A run was parked, or one that was due has left its worker.
-    pub due_changed: Arc<Notify>,
+    pub due_changed: Arc<Changes>,
     /// Workers may be started by the store's own thread.
     pub runtime: Handle,
     /// How many workers there are.
@@ -169,6 +170,11 @@ impl Inner {
     /// Set when nobody may wait for an answer any longer and no queued event may start.
     pub(crate) fn letting_go(&self) -> watch::Receiver<bool> {
         self.letting_go.subscribe()
+    }
+
+    /// A flow in force.
+    pub(crate) fn live(&self, flow: &str) -> Option<Arc<LiveFlow>> {
+        self.generation.load().flows.get(flow).cloned()
     }
 
     pub(crate) fn keep_version(&self, flow: &Flow) -> Pending<()> {

@@ -57,7 +57,7 @@ impl Inner {
     pub(crate) async fn post(&self, run: &str, inbound: Inbound) -> Result<Posted, StoreError> {
         let posted = self.store.post(run, inbound).await?;
         if matches!(posted, Posted::Kept { .. }) && !self.hands.rouse(run) {
-            self.due_changed.notify_one();
+            self.due_changed.tell();
         }
         Ok(posted)
     }

@@ -38,6 +38,7 @@ pub struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) panics: Counter,
     pub(crate) poisoned: Counter,
+    pub(crate) emitted: Counter,
     labelled: AtomicUsize,
 }
 
@@ -70,6 +71,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             panics: Counter::default(),
             poisoned: Counter::default(),
+            emitted: Counter::default(),
             labelled: AtomicUsize::new(0),
         };
         let m = &metrics;
@@ -91,6 +93,7 @@ impl Metrics {
         registry.register("hookflow_run_panics", "Runs that failed by a bug", m.panics.clone());
         let help = "Runs set aside because they took the service down";
         registry.register("hookflow_runs_poisoned", help, m.poisoned.clone());
+        registry.register("hookflow_emitted", "Events that flows have sent", m.emitted.clone());
         metrics
     }
 

@@ -1,10 +1,13 @@
 //! The one place that does what runs ask for.
 
+pub(crate) mod children;
+
 use crate::engine::Inner;
 use crate::ticket::Accepted;
-use hookflow_flow::{Ask, Effect, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Place, Reply};
+use children::Parent;
+use hookflow_flow::{Ask, Effect, Emission, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Reply};
 use hookflow_outbound::CallFaultKind;
-use hookflow_store::Parked;
+use hookflow_store::{Parked, StoreError};
 use http::Request;
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -14,21 +17,37 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+/// How soon the store is asked again when it did not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Does what a run asks for. Calls do not leave before `calls` is polled.
 pub(crate) fn perform<'e>(
-    engine: &'e Inner,
-    accepted: &Accepted,
+    run: &Parent<'e>,
     effect: Effect,
     calls: &mut Calls<'e>,
     reply: &mut Option<Arc<Reply>>,
 ) {
+    let engine: &'e Inner = run.engine;
     match effect {
         Effect::Call(ask, call) => {
-            let (place, not_before) = (ask.place.clone(), ask.not_before);
-            calls.open.push(Open { place, not_before, call: Box::pin(send(engine, ask, *call)) });
+            let rest = ask.not_before.map(|moment| Rest { until: Some(moment) });
+            calls.open(&ask.clone(), rest, send(engine, ask, *call));
         }
+        Effect::Sleep(ask) => {
+            let until = ask.not_before.into_iter().chain(ask.deadline).min();
+            calls.open(&ask.clone(), Some(Rest { until }), sleep(engine, ask));
+        }
+        Effect::Wait(ask, _) => {
+            let rest = Rest { until: ask.deadline };
+            calls.open(&ask.clone(), Some(rest), wait(run.clone(), ask));
+        }
+        Effect::Run(ask, child) => {
+            let rest = ask.not_before.map(|moment| Rest { until: Some(moment) });
+            calls.open(&ask.clone(), rest, run.clone().run(ask, *child));
+        }
+        Effect::Emit(emission) => emit(engine, &run.accepted, &emission),
         Effect::Reply(given) => drop(reply.get_or_insert_with(|| Arc::new(given))),
-        Effect::Log(line) => log(accepted, &line),
+        Effect::Log(line) => log(&run.accepted, &line),
     }
 }
 
@@ -41,12 +60,36 @@ pub(crate) struct Calls<'e> {
 }
 
 struct Open<'e> {
-    place: Place,
-    not_before: Option<Timestamp>,
+    ask: Ask,
+    rest: Option<Rest>,
     call: Pin<Box<dyn Future<Output = Fact> + Send + 'e>>,
 }
 
-impl Calls<'_> {
+/// What was asked for is not under way, and the run need not be in hand for it.
+#[derive(Clone, Copy)]
+struct Rest {
+    /// Before this moment; `None`: until something comes.
+    until: Option<Timestamp>,
+}
+
+impl<'e> Calls<'e> {
+    fn open(&mut self, ask: &Ask, rest: Option<Rest>, call: impl Future<Output = Fact> + Send + 'e) {
+        self.open.push(Open { ask: ask.clone(), rest, call: Box::pin(call) });
+    }
+
+    /// Ends everything that was asked for: the run is cancelled.
+    pub(crate) fn cancel(&mut self, now: Timestamp) {
+        for Open { ask, .. } in self.open.drain(..) {
+            let outcome = failed(FaultKind::Cancelled, "the run was cancelled");
+            self.happened.push_back(ask.fact(now, outcome));
+        }
+    }
+
+    /// Whatever the run waits for no longer is let go.
+    pub(crate) fn retain(&mut self, awaits: impl Fn(&Ask) -> bool) {
+        self.open.retain(|open| awaits(&open.ask));
+    }
+
     /// An outcome is known without asking.
     pub(crate) fn happened(&mut self, fact: Fact) {
         self.happened.push_back(fact);
@@ -54,7 +97,7 @@ impl Calls<'_> {
 
     /// An outcome has come from elsewhere. `false`: nobody asks for it now.
     pub(crate) fn came(&mut self, fact: &Arc<Fact>) -> bool {
-        let asked = self.open.iter().position(|open| open.place == fact.place);
+        let asked = self.open.iter().position(|open| is_asked_by(fact, &open.ask));
         if let Some(n) = asked {
             drop(self.open.swap_remove(n));
             self.happened.push_back(Fact::clone(fact));
@@ -65,9 +108,10 @@ impl Calls<'_> {
     /// How to park the run, when nothing is under way and nothing has to be done until further off than `from`.
     pub(crate) fn parked(&self, now: Timestamp, from: Duration, heard: usize) -> Option<Parked> {
         let later = now.checked_add(from).ok()?;
-        let waits = |open: &Open<'_>| open.not_before.is_some_and(|moment| moment > later);
+        let waits =
+            |open: &Open<'_>| open.rest.is_some_and(|rest| rest.until.is_none_or(|moment| moment > later));
         let idle = self.happened.is_empty() && !self.open.is_empty() && self.open.iter().all(waits);
-        let until = self.open.iter().filter_map(|open| open.not_before).min();
+        let until = self.open.iter().filter_map(|open| open.rest?.until).min();
         idle.then_some(Parked { until, heard })
     }
 
@@ -114,6 +158,61 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall) -> Fact {
         }
     };
     ask.fact(clock.now(), outcome)
+}
+
+/// Nothing, until its moment; what has none waits for the deadline alone.
+async fn sleep(engine: &Inner, ask: Ask) -> Fact {
+    let clock = &engine.clock;
+    let in_time = match (ask.not_before, ask.deadline) {
+        (Some(due), deadline) if deadline.is_none_or(|deadline| due <= deadline) => Some(due),
+        _ => None,
+    };
+    if let Some(until) = in_time.or(ask.deadline) {
+        clock.sleep_until(until).await;
+    }
+    let outcome = match in_time {
+        Some(_) => Outcome::Slept,
+        None => failed(FaultKind::Timeout, "its time was over"),
+    };
+    ask.fact(clock.now(), outcome)
+}
+
+/// Nothing, until the deadline; whoever calls before comes through the inbox. Who wins is the store's to say.
+async fn wait(run: Parent<'_>, ask: Ask) -> Fact {
+    let clock = &run.engine.clock;
+    match ask.deadline {
+        Some(deadline) => clock.sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+    loop {
+        match run.engine.store.close(&run.engine.owner, &run.accepted.run, &ask.place).await {
+            Ok(Some(came)) => return Fact::clone(&came),
+            Err(StoreError::Unavailable(why)) => {
+                tracing::error!(run = &*run.accepted.run, why, "the end of a wait waits for the store");
+                clock.sleep(ASK_AGAIN).await;
+            }
+            Ok(None) | Err(_) => {
+                return ask.fact(clock.now(), failed(FaultKind::Timeout, "nobody called in time"));
+            }
+        }
+    }
+}
+
+/// Whether a fact is what an ask asks for.
+pub(crate) fn is_asked_by(fact: &Fact, ask: &Ask) -> bool {
+    fact.place == ask.place && fact.attempt == ask.attempt
+}
+
+/// Until there are subscriptions, an event that a flow sends is a line in the log.
+fn emit(engine: &Inner, accepted: &Accepted, emission: &Emission) {
+    engine.metrics.emitted.inc();
+    tracing::info!(
+        flow = &*accepted.flow,
+        run = &*accepted.run,
+        step = &*emission.step,
+        event = &*emission.event,
+        "a flow sent an event, and nobody has subscribed to it"
+    );
 }
 
 fn request(call: &HttpCall) -> http::Result<Request<bytes::Bytes>> {

@@ -4,6 +4,7 @@ mod admitting;
 mod bench;
 mod ending;
 mod load;
+mod parking;
 mod recovering;
 mod swapping;
 mod versions;

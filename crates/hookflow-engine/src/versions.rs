@@ -1,9 +1,11 @@
 //! The versions that runs are on: those in force are at hand, others are compiled again from what the store keeps.
 
 use crate::engine::Inner;
+use arc_swap::ArcSwap;
 use hookflow_flow::Flow;
 use hookflow_runtime::Tasks;
 use hookflow_store::{Store, StoreError};
+use hookflow_trigger::Credentials;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ const HELD: usize = 64;
 pub struct Versions {
     store: Arc<dyn Store>,
     tasks: Tasks,
+    credentials: ArcSwap<Credentials>,
     /// The latest used first. Whoever compiles holds the lock, so each is compiled once, and one at a time.
     held: Mutex<VecDeque<Arc<Flow>>>,
 }
@@ -37,7 +40,14 @@ pub enum VersionFault {
 impl Versions {
     /// Those that a store keeps.
     pub fn new(store: Arc<dyn Store>, tasks: Tasks) -> Self {
-        Self { store, tasks, held: Mutex::default() }
+        Self { store, tasks, credentials: ArcSwap::default(), held: Mutex::default() }
+    }
+
+    /// Which credentials `wait` steps know from now on: those in force, whatever a version was written with.
+    pub async fn trust(&self, credentials: Arc<Credentials>) {
+        let mut held = self.held.lock().await;
+        self.credentials.store(credentials);
+        held.clear();
     }
 
     /// The flow as it is at a version. It has no webhook: nobody comes in by it.
@@ -60,11 +70,11 @@ impl Versions {
         let document = self.store.version(flow, &version).await?;
         let document = document.ok_or_else(|| VersionFault::NotKept(Arc::clone(&version)))?;
         let (sender, compiled) = oneshot::channel();
-        let (id, of) = (Arc::clone(flow), Arc::clone(&version));
+        let (id, of, credentials) = (Arc::clone(flow), Arc::clone(&version), self.credentials.load_full());
         // A thread of its own has the stack that a deep document needs.
         let thread = self.tasks.thread("compile", move || {
             // Nobody listens when the caller has gone.
-            drop(sender.send(Flow::of_version(&id, &of, &document)));
+            drop(sender.send(Flow::of_version(&id, &of, &document, &credentials)));
         });
         let compiled = match thread {
             Ok(()) => compiled.await.unwrap_or_else(|_| Err("compiling it is a bug".into())),

@@ -1,7 +1,7 @@
 //! A worker takes one event after the other and carries each run to its end, or until it is parked. While a run waits for
 //! a call it keeps its worker, so a flow has at most `queue.workers` runs under way.
 
-mod hand;
+pub(crate) mod hand;
 
 use crate::engine::Inner;
 use crate::queue::{Caller, FlowQueue, InHand, Item, QueuePlace, Taken, Work};
@@ -90,7 +90,7 @@ pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat
             let _under_way = UnderWay::begin(engine);
             // Chosen this late, so that a held event runs on the flow that was mended meanwhile.
             let program = Program::serving(&queue.serving());
-            Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(None).await;
+            drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(None).await);
         }
         Work::Stored(in_hand) => {
             if let Err(error) = stored(engine, queue, heartbeat, &in_hand, (caller, place)).await {
@@ -134,7 +134,7 @@ async fn stored(
     let _under_way = UnderWay::begin(engine);
     let program = program(engine, queue, &journal).await?;
     let accepted = Arc::new(Accepted::of(&journal));
-    Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(Some(journal)).await;
+    drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(Some(journal)).await);
     Ok(())
 }
 
@@ -148,7 +148,11 @@ fn has_to_go_on(engine: &Inner, journal: &Journal) -> bool {
 }
 
 /// A run that has begun stays on its version; one that has not begins on the flow in force.
-async fn program(engine: &Inner, queue: &FlowQueue, journal: &Journal) -> Result<Program, VersionFault> {
+pub(crate) async fn program(
+    engine: &Inner,
+    queue: &FlowQueue,
+    journal: &Journal,
+) -> Result<Program, VersionFault> {
     let (flow, progress) = (queue.serving(), &journal.run.progress);
     if progress.begun_at.is_none() || flow.plan.version == progress.version {
         return Ok(Program::serving(&flow));

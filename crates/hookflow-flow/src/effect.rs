@@ -6,8 +6,10 @@ use crate::{Fact, FaultKind, Outcome, Place, StatusSet};
 use bytes::Bytes;
 use hookflow_expr::Path;
 use hookflow_text::Json;
+use hookflow_trigger::{Auth, Methods};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a run wants done.
@@ -15,10 +17,28 @@ use std::time::Duration;
 pub enum Effect {
     /// An outgoing HTTP call; its outcome comes back as exactly one fact.
     Call(Ask, Box<HttpCall>),
+    /// Nothing, until `not_before`.
+    Sleep(Ask),
+    /// A call of the step's own URL.
+    Wait(Ask, Arc<Waiting>),
+    /// A run of another flow.
+    Run(Ask, Box<SubRun>),
+    /// An event for whoever has subscribed to it. It has no outcome.
+    Emit(Emission),
     /// The answer to the caller. It has no outcome and is sent at most once.
     Reply(Reply),
     /// A line in the log. It has no outcome.
     Log(LogLine),
+}
+
+impl Effect {
+    /// The ask of an effect that has an outcome.
+    pub fn ask(&self) -> Option<&Ask> {
+        match self {
+            Self::Call(ask, _) | Self::Sleep(ask) | Self::Wait(ask, _) | Self::Run(ask, _) => Some(ask),
+            Self::Emit(_) | Self::Reply(_) | Self::Log(_) => None,
+        }
+    }
 }
 
 /// What every effect with an outcome has.
@@ -30,22 +50,14 @@ pub struct Ask {
     pub verb: &'static str,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// Not before this moment (backoff).
+    /// When it was asked, by the machine's own time.
+    pub at: Timestamp,
+    /// Not before this moment (backoff, `sleep`).
     pub not_before: Option<Timestamp>,
     /// Not beyond this moment: every enclosing timeout, folded into one.
     pub deadline: Option<Timestamp>,
     /// The step's ID, or its path, for logs.
-    pub step: std::sync::Arc<str>,
-}
-
-impl Effect {
-    /// What it asks, if it has an outcome.
-    pub fn ask(&self) -> Option<&Ask> {
-        match self {
-            Self::Call(ask, _) => Some(ask),
-            Self::Reply(_) | Self::Log(_) => None,
-        }
-    }
+    pub step: Arc<str>,
 }
 
 impl Ask {
@@ -73,7 +85,7 @@ pub struct HttpCall {
     /// Which answers are good.
     pub ok: StatusSet,
     /// What is kept of the answer under a name of its own.
-    pub capture: std::sync::Arc<[(String, Path)]>,
+    pub capture: Arc<[(String, Path)]>,
 }
 
 /// How an answer's body becomes a value.
@@ -138,6 +150,46 @@ impl HttpCall {
     }
 }
 
+/// A stop in the middle of a run, until its URL is called. The same for every run: a call that comes before the step
+/// does is judged by it too.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The methods that wake it.
+    pub methods: Methods,
+    /// Who may call.
+    pub auth: Auth,
+    /// What the caller is answered.
+    pub reply: Reply,
+    /// How long it waits.
+    pub timeout: Duration,
+    /// Whether the run goes on when nobody has called in time.
+    pub goes_on: bool,
+}
+
+/// A run of another flow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubRun {
+    /// The flow's ID.
+    pub flow: Arc<str>,
+    /// What it sees as `webhook.body`.
+    pub with: Json,
+    /// Whether it runs on its own: then nobody waits for its end.
+    pub detach: bool,
+}
+
+/// An event that a flow sends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Emission {
+    /// Its name.
+    pub event: Arc<str>,
+    /// What it carries.
+    pub data: Json,
+    /// Where in the run it was sent: with the run's ID, what it is known again by.
+    pub place: Place,
+    /// The step's ID, or its path.
+    pub step: Arc<str>,
+}
+
 /// An answer to the caller, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -159,7 +211,7 @@ pub struct LogLine {
     /// More, by name.
     pub fields: serde_json::Map<String, Json>,
     /// The step's ID, or its path.
-    pub step: std::sync::Arc<str>,
+    pub step: Arc<str>,
 }
 
 /// How loud a log line is.

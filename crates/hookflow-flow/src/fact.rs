@@ -1,7 +1,7 @@
 //! What happened: the outcomes of asks, and nothing else. Facts are the journal, and the journal is the recovery.
 
 use crate::{FaultKind, Place};
-use hookflow_text::Json;
+use hookflow_text::{Json, weight};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,23 @@ pub enum Outcome {
         /// By name; null where the path leads nowhere.
         captures: serde_json::Map<String, Json>,
     },
+    /// The time has come.
+    Slept,
+    /// The step's own URL was called.
+    Resumed {
+        /// With which method.
+        method: String,
+        /// By lower-case name.
+        headers: serde_json::Map<String, Json>,
+        /// By name.
+        query: Json,
+        /// Decoded.
+        body: Json,
+        /// What is known of each file.
+        files: Json,
+    },
+    /// The other run has ended so.
+    Ended(End),
     /// There is no answer.
     Failed {
         /// Why.
@@ -42,6 +59,25 @@ pub enum Outcome {
         /// One sentence.
         message: String,
     },
+}
+
+impl Outcome {
+    /// How many bytes of memory its data takes, more or less.
+    pub fn weight(&self) -> usize {
+        let map = |map: &serde_json::Map<String, Json>| {
+            map.iter().map(|(name, value)| name.len() + weight(value)).sum::<usize>()
+        };
+        match self {
+            Self::Answered { headers, body, captures, .. } => map(headers) + weight(body) + map(captures),
+            Self::Resumed { method, headers, query, body, files } => {
+                method.len() + map(headers) + weight(query) + weight(body) + weight(files)
+            }
+            Self::Ended(End::Succeeded(value)) => weight(value),
+            Self::Ended(End::Failed(fault)) => fault.message.len(),
+            Self::Failed { message, .. } => message.len(),
+            Self::Slept => 0,
+        }
+    }
 }
 
 /// How a run ended.

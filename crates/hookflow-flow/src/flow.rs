@@ -10,7 +10,7 @@ mod stored;
 mod webhook;
 
 pub use ack::Ack;
-pub(crate) use ack::add_content_type;
+pub(crate) use ack::{add_content_type, fixed_reply};
 pub use dedupe::Dedupe;
 use event_key::EventKey;
 pub use expects::{Expects, Mismatch};
@@ -18,7 +18,7 @@ pub use order::Order;
 pub use sample::Sample;
 pub use webhook::{OnTimeout, Webhook};
 
-use crate::lowering;
+use crate::lowering::{self, Document};
 use crate::{Plan, Reply};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Span};
 use hookflow_trigger::{Credentials, DecodeRefusal, Event, Route};
@@ -113,18 +113,19 @@ impl Flow {
         let enabled =
             fields.take("enabled").and_then(|node| read_enabled(node, diagnostics)).unwrap_or_default();
         let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
-        let webhook_node = fields.take("webhook");
-        let webhook = webhook_node.and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
+        let webhook =
+            fields.take("webhook").and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
         let (queue, order_by) = match fields.take("queue") {
             Some(node) => Queue::load(node, diagnostics),
             None => (Queue::default(), None),
         };
-        let version = hex(&hash.finalize());
         let steps = fields.take("steps");
         let on_error = fields.take("on_error");
         fields.finish(diagnostics);
         let params = webhook.as_ref().map(|webhook| webhook.path.params().map(str::to_owned).collect());
-        let plan = lowering::lower(&id, &version, steps, on_error, params, diagnostics);
+        let flow = Arc::clone(&id);
+        let document = Document { flow, hash, steps, on_error, params };
+        let plan = lowering::lower(document, surroundings, diagnostics);
         if let Some(ack) = webhook.as_ref().and_then(|webhook| webhook.ack.as_ref())
             && plan.sync
         {
@@ -137,11 +138,6 @@ impl Flow {
                 .help("remove `ack`, or the `respond` steps");
         }
         let (errors_after, _) = diagnostics.counts();
-        if webhook_node.is_none() && errors_after == errors_before {
-            diagnostics
-                .warning(Code("flow.unreachable"), &span, "nothing starts this flow: it has no `webhook`")
-                .help("add `webhook: {auth: …}`; in this version nothing else starts a flow");
-        }
         (errors_after == errors_before).then(|| Self {
             id,
             title,
@@ -180,11 +176,7 @@ fn read_id(root: &Node, fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) 
         Path::new(&root.span.source.name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let id = node.and_then(|node| node.as_str(diagnostics)).unwrap_or(stem);
     let span = node.map_or_else(|| root.key_span(), |node| node.span.clone());
-    let valid = id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        && !id.is_empty()
-        && !id.starts_with('-')
-        && id.len() <= 100;
-    if !valid {
+    if !is_flow_id(id) {
         let diagnostic = diagnostics.error(Code("flow.id"), &span, format!("`{id}` cannot be a flow ID"));
         diagnostic.help("a flow ID is made of a–z, 0–9 and `-`, begins with a letter or digit, and has at most 100 of them");
         if node.is_none() {
@@ -192,6 +184,14 @@ fn read_id(root: &Node, fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) 
         }
     }
     (id.into(), span)
+}
+
+/// Whether a text can be a flow's ID.
+pub(crate) fn is_flow_id(id: &str) -> bool {
+    id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !id.is_empty()
+        && !id.starts_with('-')
+        && id.len() <= 100
 }
 
 fn read_enabled(node: &Node, diagnostics: &mut Diagnostics) -> Option<Enabled> {
@@ -233,6 +233,6 @@ impl Queue {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

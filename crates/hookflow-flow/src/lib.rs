@@ -20,12 +20,16 @@ mod plan;
 #[cfg(test)]
 mod proof;
 mod rehearsal;
+mod retry;
 mod run;
 mod status_set;
 mod step_kind;
 pub mod step_kinds;
+mod wait_token;
 
-pub use effect::{Ask, Effect, HttpCall, LogLevel, LogLine, Reply, ResponseFormat};
+pub use effect::{
+    Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Waiting,
+};
 pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
 pub use flow::{
@@ -34,7 +38,8 @@ pub use flow::{
 };
 pub use place::{Place, StepNumber};
 pub use plan::{Plan, StepInfo};
-pub use rehearsal::{Answer, Rehearsal, StepTrace, rehearse};
+pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
-pub use step_kind::{Companion, Example, StepKind};
+pub use step_kind::{Asking, Companion, Example, StepKind};
+pub use wait_token::WaitToken;

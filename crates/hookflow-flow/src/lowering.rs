@@ -1,53 +1,65 @@
 //! From the YAML tree of a flow's steps to a plan: reads, checks and emits in one pass, so there is no second
 //! description of a step that could disagree.
 
+mod modifiers;
 mod names;
 mod paths;
 
+use modifiers::MODIFIERS;
 use names::Names;
 pub(crate) use names::{AtTheDoor, Fields as ResultFields, RUN};
 
-use crate::plan::{Branch, Instruction, Pc};
-use crate::{Plan, StepInfo, StepKind, StepNumber, step_kinds};
+use crate::flow::hex;
+use crate::plan::{Branch, Instruction, Over, Pc};
+use crate::{Plan, StepInfo, StepKind, StepNumber, Surroundings, step_kinds};
 use hookflow_expr::{Escape, Expression, Template, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Span, nearest};
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How many steps a flow may hold.
 const MAX_STEPS: usize = 2_000;
 /// How deep steps may nest.
 const MAX_NESTING: usize = 32;
-/// What every step may have beside its verb.
-const MODIFIERS: &[&str] = &["id", "title", "when", "timeout", "on_error", "disabled"];
+/// A flow's steps, to be compiled.
+pub(crate) struct Document<'n> {
+    pub flow: Arc<str>,
+    /// Of all that the plan is compiled from so far.
+    pub hash: Sha256,
+    pub steps: Option<&'n Node>,
+    pub on_error: Option<&'n Node>,
+    /// What the webhook's path holds, when it has a sound one.
+    pub params: Option<Vec<String>>,
+}
 
-/// Compiles a flow's `steps` and `on_error`; `params` are those of the webhook's path, when it has a sound one.
+/// Compiles a flow's `steps` and `on_error`.
 pub(crate) fn lower(
-    flow: &Arc<str>,
-    version: &str,
-    steps: Option<&Node>,
-    on_error: Option<&Node>,
-    params: Option<Vec<String>>,
+    document: Document<'_>,
+    surroundings: &Surroundings<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
-    let mut ids = HashMap::new();
+    let Document { flow, hash, steps, on_error, params } = document;
+    let mut ids = names::Ids::default();
     for node in [steps, on_error].into_iter().flatten() {
         names::collect_ids(node, &mut ids, diagnostics);
     }
     let mut lowering = Lowering {
         diagnostics,
+        surroundings,
+        hash,
         code: Vec::new(),
         steps: Vec::new(),
         by_id: HashMap::new(),
         names: Names::new(ids, params),
         depth: 0,
         nesting: 0,
+        finalizing: 0,
     };
     lowering.main(steps);
     let main_end = lowering.code.len();
     let on_error = on_error.map(|node| lowering.flow_on_error(node));
-    let Lowering { mut code, mut steps, by_id, .. } = lowering;
+    let Lowering { mut code, mut steps, by_id, hash, .. } = lowering;
     // A plan lives as long as its flow.
     code.shrink_to_fit();
     steps.shrink_to_fit();
@@ -64,18 +76,24 @@ pub(crate) fn lower(
             )
             .help("such a caller gets 200 with the run's ID; add a `respond` to every path to say more");
     }
-    Plan { flow: Arc::clone(flow), version: version.into(), code, on_error, steps, by_id, sync }
+    let version = hex(&hash.finalize()).into();
+    Plan { flow, version, code, on_error, steps, by_id, sync }
 }
 
 /// What is known while steps are being lowered.
 pub(crate) struct Lowering<'d> {
     pub diagnostics: &'d mut Diagnostics,
+    pub surroundings: &'d Surroundings<'d>,
+    /// What it is compiled from, the files that steps name too.
+    pub hash: Sha256,
     code: Vec<Instruction>,
     steps: Vec<StepInfo>,
     by_id: HashMap<Arc<str>, StepNumber>,
     names: Names,
     depth: usize,
     nesting: usize,
+    /// How many `finally` are around.
+    finalizing: usize,
 }
 
 /// One step as it is being lowered.
@@ -162,7 +180,17 @@ impl Lowering<'_> {
         fields: &mut Fields<'n>,
     ) -> Option<(&'static StepKind, Span, &'n Node)> {
         let mut found: Option<(_, Span, _)> = None;
+        let written: Vec<_> = step_kinds::ALL.iter().filter(|kind| fields.has(kind.verb)).collect();
+        // `parallel` beside `for` is how many turns run side by side.
+        let belongs = |kind: &StepKind| {
+            written.iter().any(|other| {
+                other.verb != kind.verb && other.companions.iter().any(|companion| companion.key == kind.verb)
+            })
+        };
         for kind in step_kinds::ALL {
+            if belongs(kind) {
+                continue;
+            }
             let Some((key, value)) = fields.take_entry(kind.verb) else { continue };
             if let Some((_, other, _)) = &found {
                 // In the order of the file, which is not that of the table.
@@ -198,80 +226,6 @@ impl Lowering<'_> {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic.help(format!("a step has one of {}", verbs.collect::<Vec<_>>().join(", "))),
         };
-    }
-
-    /// Puts the common modifiers around the verb's instructions.
-    fn modified(
-        &mut self,
-        kind: &'static StepKind,
-        mut step: StepNode<'_>,
-        path: &str,
-        id: Option<Arc<str>>,
-    ) {
-        let when = step.fields.take("when").map(|node| self.expression(node));
-        let disabled =
-            step.fields.take("disabled").and_then(|node| node.as_bool(self.diagnostics)).unwrap_or(false);
-        let timeout = step.fields.take_entry("timeout").and_then(|(key, node)| self.timeout(kind, key, node));
-        let on_error = step.fields.take("on_error");
-
-        let skip_disabled =
-            disabled.then(|| self.emit(Instruction::Branch { step: step.number, branch: Branch::Always(0) }));
-        let skip_when = when.flatten().map(|test| {
-            let branch = Branch::Unless(test, 0);
-            self.emit(Instruction::Branch { step: step.number, branch })
-        });
-        let scope = (on_error.is_some() || timeout.is_some())
-            .then(|| self.emit(Instruction::Enter { handler: None, timeout }));
-        let number = step.number;
-        // The path of nested steps begins with the step's own.
-        let before = std::mem::replace(&mut self.names.path, path.to_owned());
-        let lowered = (kind.lower)(self, &mut step);
-        self.names.path = before;
-        let StepNode { fields, result, .. } = step;
-        // A verb that gave up has not asked for all of its keys, so nothing can be said about the others.
-        if lowered.is_some() {
-            fields.finish(self.diagnostics);
-        }
-        // Its own `on_error` reads what there is of its result.
-        if let Some(id) = id {
-            self.names.show(id, result);
-        }
-        if let Some(scope) = scope {
-            self.emit(Instruction::Leave);
-            if let Some(node) = on_error {
-                self.handler(number, scope, node, path);
-            }
-        }
-        let here = self.here();
-        for skip in [skip_disabled, skip_when].into_iter().flatten() {
-            self.aim(skip, here);
-        }
-    }
-
-    /// `on_error: continue` or a list of steps, for the scope that was entered at `scope`.
-    fn handler(&mut self, step: StepNumber, scope: Pc, node: &Node, path: &str) {
-        let over = self.emit(Instruction::Branch { step, branch: Branch::Always(0) });
-        let start = self.here();
-        if node.text() != "continue" {
-            self.names.enter_handler();
-            self.block(node, &format!("{path}.on_error"));
-            self.names.leave_handler();
-        }
-        self.emit(Instruction::Leave);
-        if let Some(Instruction::Enter { handler, .. }) = self.code.get_mut(scope) {
-            *handler = Some(start);
-        }
-        let here = self.here();
-        self.aim(over, here);
-    }
-
-    fn timeout(&mut self, kind: &StepKind, key: &Node, node: &Node) -> Option<Duration> {
-        if !kind.asks && kind.blocks.is_empty() {
-            let message = format!("`timeout` means nothing on `{}`: it asks nobody for anything", kind.verb);
-            self.diagnostics.error(Code("flow.modifier"), &key.span, message);
-            return None;
-        }
-        node.as_duration(self.diagnostics)
     }
 
     /// Appends an instruction and says where it stands.
@@ -321,6 +275,26 @@ impl Lowering<'_> {
         out
     }
 
+    /// Lowers branches side by side: none sees another's steps, and what follows sees all of them.
+    pub fn branches(&mut self, branches: &[(Node, Node)], mut each: impl FnMut(&mut Self, &Node, &Node)) {
+        let mut seen = Vec::new();
+        for (name, steps) in branches {
+            let mark = self.names.mark();
+            each(self, name, steps);
+            seen.append(&mut self.names.hide(mark));
+        }
+        for (id, fields) in seen {
+            self.names.show(id, fields);
+        }
+    }
+
+    /// Sets where the lines of the fork at `at` begin.
+    pub fn aim_branches(&mut self, at: Pc, starts: Vec<Pc>) {
+        if let Some(Instruction::Fork { over, .. }) = self.code.get_mut(at) {
+            *over = Over::Branches(starts);
+        }
+    }
+
     /// An expression field.
     pub fn expression(&mut self, node: &Node) -> Option<Expression> {
         Expression::compile(node, &self.names, self.diagnostics)
@@ -334,11 +308,6 @@ impl Lowering<'_> {
     /// Text.
     pub fn text(&mut self, node: &Node, escape: Escape) -> Option<Text> {
         Text::compile(node, escape, &self.names, self.diagnostics)
-    }
-
-    /// Checks a name that a flow gives to something of its own.
-    pub fn own_name(&mut self, node: &Node) -> Option<Arc<str>> {
-        names::read_id(node, self.diagnostics)
     }
 }
 

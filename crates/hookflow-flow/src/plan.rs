@@ -1,7 +1,8 @@
 //! A compiled flow: ten instructions and what they need, immutable and shared by every run.
 
+use crate::retry::Retry;
 use crate::step_kind::{Asks, Tells};
-use crate::{Fault, FaultKind, StepNumber};
+use crate::{Fault, FaultKind, StepNumber, Waiting};
 use hookflow_expr::{Env, EvalError, Expression, Template, Text};
 use hookflow_text::{Code, Span};
 use std::collections::HashMap;
@@ -55,16 +56,16 @@ pub(crate) enum Instruction {
     /// Tells the world and goes on.
     Tell { step: StepNumber, telling: Arc<dyn Tells> },
     /// Opens a scope.
-    Enter { handler: Option<Pc>, timeout: Option<Duration> },
-    /// Closes the innermost scope.
+    Enter(Scope),
+    /// Closes the innermost scope: into its `finally`, if it has one.
     Leave,
-    /// Runs what follows once for each item; goes on at `after` when all turns have joined.
-    Fork { step: StepNumber, each: Each, after: Pc },
-    /// The end of a turn.
+    /// Runs several lines; goes on at `after` when all of them have joined.
+    Fork { step: StepNumber, over: Over, after: Pc },
+    /// The end of a line.
     Join { step: StepNumber, collect: Option<Expression> },
     /// Fails.
     Raise { step: StepNumber, failure: Failure },
-    /// Ends the run well.
+    /// Ends the run well, through every `finally` around it.
     End { step: Option<StepNumber>, value: Option<Template> },
 }
 
@@ -74,6 +75,28 @@ pub(crate) enum Branch {
     Always(Pc),
     Unless(Expression, Pc),
     Switch { on: Expression, cases: HashMap<String, Pc>, default: Pc },
+}
+
+/// What is around some instructions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    /// Where a fault goes.
+    pub handler: Option<Pc>,
+    /// What runs whichever way the scope is left. It stands behind the scope's `Leave` and ends with one of its own.
+    pub finally: Option<Pc>,
+    /// How long what is asked for within it may take; with `retry`, each try of it.
+    pub timeout: Option<Duration>,
+    /// When its ask is asked again.
+    pub retry: Option<Arc<Retry>>,
+}
+
+/// The lines of a fork.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// What follows the fork, once for each item.
+    Each(Each),
+    /// One line from each of these places, side by side.
+    Branches(Vec<Pc>),
 }
 
 /// The items of a `for`.
@@ -118,9 +141,23 @@ impl Plan {
 
     /// Whether a run may leave its worker for a while: it waits for a moment or for a call.
     pub fn waits(&self) -> bool {
-        self.code.iter().any(|instruction| match instruction {
-            Instruction::Ask { request, .. } => request.gives_way(),
-            _ => false,
+        self.requests().any(|(_, request)| request.gives_way())
+    }
+
+    /// What a call of the URL of a `wait` step is judged by; `None` when the step has none.
+    pub fn waiting(&self, step: StepNumber) -> Option<&Arc<Waiting>> {
+        self.requests().find(|(number, _)| *number == step)?.1.waiting()
+    }
+
+    /// The flows that its steps run, and where they say so.
+    pub fn runs(&self) -> impl Iterator<Item = (&Arc<str>, &Span)> {
+        self.requests().filter_map(|(step, request)| Some((request.runs()?, &self.step(step)?.span)))
+    }
+
+    fn requests(&self) -> impl Iterator<Item = (StepNumber, &Arc<dyn Asks>)> {
+        self.code.iter().filter_map(|instruction| match instruction {
+            Instruction::Ask { step, request } => Some((*step, request)),
+            _ => None,
         })
     }
 

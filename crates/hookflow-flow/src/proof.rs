@@ -1,6 +1,7 @@
 //! Replay equals live: every flow that a test runs is also replayed from each prefix of its journal.
 
-use crate::{Ask, Effect, End, Flow, HttpCall, Outcome, Rehearsal, Run, Start, Surroundings, rehearse};
+use crate::rehearsal::CallsOnly;
+use crate::{Ask, Effect, Flow, HttpCall, Outcome, Rehearsal, Run, Start, Surroundings, World, rehearse_in};
 use hookflow_text::{Diagnostics, Source, parse};
 use hookflow_trigger::{Credentials, Event};
 use jiff::Timestamp;
@@ -32,6 +33,7 @@ pub(crate) fn start(event: Event) -> Start {
         seed: *b"0123456789abcdef",
         event: Arc::new(event),
         attempt: 1,
+        deadline: None,
     }
 }
 
@@ -52,8 +54,13 @@ pub(crate) fn answer(call: &HttpCall, status: u16, body: &str) -> Outcome {
 
 /// Runs a flow on its sample, and proves that every replay of it is the same run.
 pub(crate) fn prove(flow: &Flow, outside: Outside<'_>) -> Rehearsal {
+    prove_in(flow, &mut CallsOnly(outside))
+}
+
+/// The same, in a world that also answers what is not a call.
+pub(crate) fn prove_in(flow: &Flow, world: &mut dyn World) -> Rehearsal {
     let start = start(sample_event(flow));
-    let rehearsal = rehearse(flow, start.clone(), outside);
+    let rehearsal = rehearse_in(flow, start.clone(), world);
     let facts = &rehearsal.facts;
     // Live, fact by fact: what each step of the way wanted, and the end.
     let (mut live, first) = Run::begin(Arc::clone(&flow.plan), start.clone());
@@ -65,13 +72,11 @@ pub(crate) fn prove(flow: &Flow, outside: Outside<'_>) -> Rehearsal {
         let (before, after) = facts.split_at(known);
         let (mut run, effects) = Run::replay(Arc::clone(&flow.plan), start.clone(), before).unwrap();
         let told = &wanted[known];
-        let open = wanted[..=known].iter().flatten().filter(|effect| match effect {
-            Effect::Call(ask, _) => !before.iter().any(|fact| fact.place == ask.place),
-            _ => false,
-        });
-        let open_if_running = open.filter(|_| live_end_at(flow, &start, before).is_none());
-        let tells = told.iter().filter(|effect| !matches!(effect, Effect::Call(..)));
-        assert_eq!(lines(effects.iter()), lines(open_if_running.chain(tells)), "after {known} facts");
+        let at_the_time = live_at(flow, &start, before);
+        let asked = wanted[..=known].iter().flatten();
+        let open = asked.filter(|effect| effect.ask().is_some_and(|ask| at_the_time.awaits(ask)));
+        let tells = told.iter().filter(|effect| effect.ask().is_none());
+        assert_eq!(lines(effects.iter()), lines(open.chain(tells)), "after {known} facts");
         for (fact, expected) in after.iter().zip(&wanted[known + 1..]) {
             assert_eq!(lines(run.on(fact).iter()), lines(expected.iter()));
         }
@@ -83,12 +88,12 @@ pub(crate) fn prove(flow: &Flow, outside: Outside<'_>) -> Rehearsal {
     rehearsal
 }
 
-fn live_end_at(flow: &Flow, start: &Start, facts: &[crate::Fact]) -> Option<End> {
+fn live_at(flow: &Flow, start: &Start, facts: &[crate::Fact]) -> Run {
     let (mut run, _) = Run::begin(Arc::clone(&flow.plan), start.clone());
     for fact in facts {
         run.on(fact);
     }
-    run.end().cloned()
+    run
 }
 
 fn lines<'a>(effects: impl Iterator<Item = &'a Effect>) -> Vec<String> {

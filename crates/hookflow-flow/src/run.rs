@@ -6,19 +6,19 @@
 
 mod execute;
 mod fiber;
+mod forks;
 mod scope;
-mod turns;
 mod unwind;
 
 use crate::plan::Pc;
-use crate::{Effect, End, Fact, Fault, FaultKind, Place, Plan, Reply, StepNumber};
-use fiber::{Fiber, Fork, State};
+use crate::{Ask, Effect, End, Fact, Fault, FaultKind, Place, Plan, Reply, StepNumber};
+use fiber::{Exit, Fiber, Fork, State};
 use hookflow_expr::Env;
 use hookflow_text::{Code, Json, weight};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
 use scope::{Results, View};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -44,6 +44,8 @@ pub struct Start {
     pub event: Arc<Event>,
     /// 1, or more when an operator replays the event.
     pub attempt: u32,
+    /// When the run that waits for this one waits no longer: nothing that is asked for goes on beyond it.
+    pub deadline: Option<Timestamp>,
 }
 
 /// A run: the state of one execution of a plan.
@@ -57,8 +59,8 @@ pub struct Run {
     forks: Vec<Fork>,
     open: HashMap<Place, Open>,
     results: Arc<Results>,
-    /// The facts that a replay will fold in: these places are not evaluated again.
-    known: HashMap<Place, String>,
+    /// The facts that a replay will fold in: these tries are not evaluated again.
+    known: HashSet<(Place, u32)>,
     effects: Vec<Effect>,
     reply: Option<Reply>,
     ignored_replies: u32,
@@ -77,6 +79,7 @@ pub struct Run {
 struct Open {
     fiber: usize,
     verb: &'static str,
+    attempt: u32,
 }
 
 /// A journal that does not fit its plan. Nothing is guessed: the run is set aside.
@@ -118,10 +121,11 @@ impl Run {
         if fact.at > self.at {
             self.at = fact.at;
         }
-        match self.open.remove(&fact.place) {
+        match self.open.get(&fact.place).filter(|open| open.attempt == fact.attempt).map(|open| open.fiber) {
             None => self.ignored_facts += 1,
-            Some(open) => {
-                self.settle(open.fiber, fact);
+            Some(fiber) => {
+                self.open.remove(&fact.place);
+                self.settle(fiber, fact);
                 self.advance();
             }
         }
@@ -134,29 +138,26 @@ impl Run {
     /// When a fact has no open ask of its verb.
     pub fn replay(plan: Arc<Plan>, start: Start, facts: &[Fact]) -> Result<(Self, Vec<Effect>), Diverged> {
         let mut run = Self::new(plan, start);
-        run.known = facts.iter().map(|fact| (fact.place.clone(), fact.verb.clone())).collect();
+        run.known = facts.iter().map(|fact| (fact.place.clone(), fact.attempt)).collect();
         run.advance();
         let mut effects = std::mem::take(&mut run.effects);
         for fact in facts {
             match run.open.get(&fact.place) {
-                Some(open) if open.verb == fact.verb => {}
+                Some(open) if open.verb == fact.verb && open.attempt == fact.attempt => {}
                 Some(open) => {
                     return Err(Diverged(format!(
-                        "place {} asks `{}`, the fact is of `{}`",
-                        fact.place, open.verb, fact.verb
+                        "place {} asks `{}` (try {}), the fact is of `{}` (try {})",
+                        fact.place, open.verb, open.attempt, fact.verb, fact.attempt
                     )));
                 }
                 None => return Err(Diverged(format!("nobody asks at place {}", fact.place))),
             }
             // What was told before this fact has been told.
-            effects.retain(|effect| matches!(effect, Effect::Call(..)));
-            run.known.remove(&fact.place);
+            effects.retain(|effect| effect.ask().is_some());
+            run.known.remove(&(fact.place.clone(), fact.attempt));
             effects.append(&mut run.on(fact));
         }
-        effects.retain(|effect| match effect {
-            Effect::Call(ask, _) => run.open.contains_key(&ask.place),
-            Effect::Reply(_) | Effect::Log(_) => true,
-        });
+        effects.retain(|effect| effect.ask().is_none_or(|ask| run.awaits(ask)));
         Ok((run, effects))
     }
 
@@ -164,13 +165,13 @@ impl Run {
         Self {
             plan,
             at: start.started_at,
+            fibers: vec![Fiber::main(start.deadline)],
             start: Arc::new(start),
-            fibers: vec![Fiber::main()],
             ready: VecDeque::from([0]),
             forks: Vec::new(),
             open: HashMap::new(),
             results: Arc::default(),
-            known: HashMap::new(),
+            known: HashSet::new(),
             effects: Vec::new(),
             reply: None,
             ignored_replies: 0,
@@ -182,6 +183,11 @@ impl Run {
             asked: 0,
             bytes: 0,
         }
+    }
+
+    /// Whether the run still waits for the outcome of an ask.
+    pub fn awaits(&self, ask: &Ask) -> bool {
+        self.end.is_none() && self.open.get(&ask.place).is_some_and(|open| open.attempt == ask.attempt)
     }
 
     /// How the run ended, once it has.
@@ -225,8 +231,7 @@ impl Run {
                 continue;
             }
             if self.is_doomed(fiber) {
-                self.finish_turn(fiber, None);
-                continue;
+                self.unwind(fiber, Exit::Doomed);
             }
             while self.end.is_none()
                 && self.fibers.get(fiber).is_some_and(|fiber| fiber.state == State::Ready)
@@ -243,8 +248,8 @@ impl Run {
                 }
                 let Some(instruction) = self.fibers.get(fiber).and_then(|fiber| plan.code.get(fiber.pc))
                 else {
-                    self.end = Some(End::Succeeded(Json::Null));
-                    return;
+                    self.unwind(fiber, Exit::Ended(Arc::default()));
+                    continue;
                 };
                 if let Err((step, stop)) = self.execute(fiber, instruction) {
                     self.raise(fiber, step, stop);

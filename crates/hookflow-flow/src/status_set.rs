@@ -16,8 +16,18 @@ impl Default for StatusSet {
 impl StatusSet {
     /// Reads a list of statuses and classes: `[2xx, 409]`.
     pub fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        Self::read(&node.as_list(diagnostics)?.iter().collect::<Vec<_>>(), diagnostics)
+    }
+
+    /// The statuses from and to these.
+    pub(crate) fn of(ranges: &[(u16, u16)]) -> Self {
+        Self(ranges.to_vec())
+    }
+
+    /// Reads the items of such a list.
+    pub(crate) fn read(items: &[&Node], diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut ranges = Vec::new();
-        for item in node.as_list(diagnostics)? {
+        for item in items {
             let text = item.text();
             let class = text.strip_suffix("xx").and_then(|digit| digit.parse::<u16>().ok());
             match (class, text.parse::<u16>()) {

@@ -1,10 +1,11 @@
 //! What a step kind is: a verb, how it is documented, and how it lowers to instructions.
 
 use crate::lowering::{Lowering, StepNode};
-use crate::{Ask, Effect, Fault, Outcome};
+use crate::{Ask, Effect, Fault, Outcome, Place, Waiting};
 use hookflow_expr::{Env, EvalError};
 use hookflow_text::Json;
 use std::fmt;
+use std::sync::Arc;
 
 /// A verb of the flow format. [`crate::step_kinds::ALL`] is the table of all of them; parsing, "did you mean", the
 /// documentation and the test that runs the example come from it.
@@ -19,12 +20,25 @@ pub struct StepKind {
     pub companions: &'static [Companion],
     /// The verb's own keys under which steps nest; the verb's name itself when its value is a list of steps.
     pub blocks: &'static [&'static str],
-    /// Whether it asks the world for something, so that `timeout` bounds it.
-    pub asks: bool,
+    /// Whether it asks the world for something, and which modifiers bound that.
+    pub asks: Asking,
     /// A whole flow with a sample that shows it.
     pub example: Example,
     /// Emits its instructions.
     pub(crate) lower: fn(&mut Lowering<'_>, &mut StepNode<'_>) -> Option<()>,
+}
+
+/// Whether a step kind asks the world for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// It does not.
+    Nothing,
+    /// It waits in a way of its own; `timeout` and `retry` mean nothing on it.
+    Waits,
+    /// `timeout` bounds it.
+    Once,
+    /// `timeout` bounds each try, and `retry` says how many there are.
+    Again,
 }
 
 /// A key beside a verb, or within its map.
@@ -55,12 +69,20 @@ pub(crate) trait Asks: fmt::Debug + Send + Sync {
     fn gives_way(&self) -> bool {
         false
     }
+    /// The flow that it runs, if it runs one.
+    fn runs(&self) -> Option<&Arc<str>> {
+        None
+    }
+    /// What a call of its own URL is judged by, if it has one.
+    fn waiting(&self) -> Option<&Arc<Waiting>> {
+        None
+    }
 }
 
 /// A step that tells the world something and goes on.
 pub(crate) trait Tells: fmt::Debug + Send + Sync {
     /// The effect, from what the run knows.
-    fn tell(&self, env: &Env, step: &std::sync::Arc<str>) -> Result<Effect, Stop>;
+    fn tell(&self, env: &Env, step: &Arc<str>, place: &Place) -> Result<Effect, Stop>;
     /// Whether it answers the caller.
     fn answers(&self) -> bool {
         false

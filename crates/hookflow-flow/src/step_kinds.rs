@@ -1,28 +1,42 @@
 //! The table of step kinds. To add one: a file in `step_kinds/`, a `mod` line and a line in [`ALL`].
 
+mod emit;
 mod fail;
 mod r#for;
 mod http;
 mod r#if;
 mod log;
+mod parallel;
 pub(crate) mod respond;
+mod r#return;
+mod run;
 mod set;
+mod sleep;
 mod stop;
 mod switch;
+mod r#try;
+mod wait;
 
 use crate::StepKind;
 
 /// Every step kind, by verb.
 pub static ALL: &[&StepKind] = &[
+    &emit::KIND,
     &fail::KIND,
     &r#for::KIND,
     &http::KIND,
     &r#if::KIND,
     &log::KIND,
+    &parallel::KIND,
     &respond::KIND,
+    &r#return::KIND,
+    &run::KIND,
     &set::KIND,
+    &sleep::KIND,
     &stop::KIND,
     &switch::KIND,
+    &r#try::KIND,
+    &wait::KIND,
 ];
 
 #[cfg(test)]

@@ -107,6 +107,9 @@ impl Auth {
             return None;
         }
         let found: Vec<_> = items.iter().map(|item| find(item, credentials, diagnostics)).collect();
+        if credentials.is_forgiving() {
+            return Some(Self(Rule::AnyOf(found.into_iter().flatten().collect())));
+        }
         Some(Self(Rule::AnyOf(found.into_iter().collect::<Option<_>>()?)))
     }
 
@@ -210,7 +213,7 @@ fn find(node: &Node, credentials: &Credentials, diagnostics: &mut Diagnostics) -
     }
     let found = credentials.get(name).map(Arc::clone);
     // One that has mistakes was reported where it stands.
-    if found.is_none() && !credentials.has(name) {
+    if found.is_none() && !credentials.has(name) && !credentials.is_forgiving() {
         let diagnostic = diagnostics.error(
             Code("auth.unknown-credential"),
             &node.span,

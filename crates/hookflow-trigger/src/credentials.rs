@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Credentials {
     /// `None`: it stands in the file, but there is something wrong with it.
     by_name: BTreeMap<Arc<str>, Option<Arc<Credential>>>,
+    /// Who names one that is not there means one that nobody passes.
+    forgiving: bool,
 }
 
 /// A way in which one caller proves who it is.
@@ -40,7 +42,17 @@ impl Credentials {
             };
             by_name.insert(name, credential.map(Arc::new));
         }
-        Self { by_name }
+        Self { by_name, forgiving: false }
+    }
+
+    /// The same, for a flow of former days: a name that is gone is no mistake, and nobody passes it.
+    #[must_use]
+    pub fn forgiving(&self) -> Self {
+        Self { by_name: self.by_name.clone(), forgiving: true }
+    }
+
+    pub(crate) const fn is_forgiving(&self) -> bool {
+        self.forgiving
     }
 
     /// The credential of this name.

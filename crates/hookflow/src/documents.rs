@@ -72,7 +72,7 @@ fn the_verbs_are_documented() {
         let (status, body) = kind.example.answer;
         text.push_str(&format!("\n```yaml\n{}```\n", kind.example.flow.trim_start()));
         for (step, status, json) in kind.example.mocks {
-            text.push_str(&format!("\nThe call of `{step}` is answered with {status} and `{json}`.\n"));
+            text.push_str(&format!("\n`{step}` is answered with {status} and `{json}`.\n"));
         }
         let is_code = status >= 400 && !body.starts_with('{');
         let body = match body {
@@ -181,8 +181,14 @@ fn read_flow(name: &str, text: &str) -> Flow {
 fn try_flow(flow: &Flow) -> Rehearsal {
     let at = Clock::system().now();
     let request = SampleRequest::of(flow, at, &"http://127.0.0.1:8080".into()).unwrap();
-    let start =
-        Start { run: "try".into(), started_at: at, seed: [0; 16], event: request.event.into(), attempt: 1 };
+    let start = Start {
+        run: "try".into(),
+        started_at: at,
+        seed: [0; 16],
+        event: request.event.into(),
+        attempt: 1,
+        deadline: None,
+    };
     rehearse(flow, start, &mut |_, call| call.answered(http::StatusCode::OK, &http::HeaderMap::new(), b""))
 }
 

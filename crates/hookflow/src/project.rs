@@ -2,6 +2,7 @@
 //! is wrong with it at once.
 
 mod files;
+mod runs;
 
 use crate::config::Config;
 use crate::environment::Environment;
@@ -102,6 +103,7 @@ impl Project {
         let (config, credentials) = read_config(&mut files, environment, &secrets, &mut diagnostics);
         let tls = read_tls(folder, &config, mode, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, config.public.limits.body, &mut diagnostics);
+        runs::check(&flows, &mut diagnostics);
         let new_secrets = secrets.new_secrets();
         Self { config, tls, flows, files: files.count(), new_secrets, diagnostics }
     }

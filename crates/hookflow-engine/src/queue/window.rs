@@ -5,11 +5,11 @@
 //! only when nothing before it is in the store only. So nothing overtakes, is skipped or is loaded twice.
 
 use super::{Caller, FlowQueue, Item, QueuePlace, State, Work};
+use crate::due::Changes;
 use crate::engine::Inner;
 use hookflow_store::UnfinishedRun;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// How many events of a flow are at hand.
 const WINDOW: usize = 1_000;
@@ -31,7 +31,7 @@ pub(crate) struct InHand {
     pub run: Arc<str>,
     queue: Weak<FlowQueue>,
     /// Who looks for runs that are due hears that it may be looked at again.
-    released: Arc<Notify>,
+    released: Arc<Changes>,
 }
 
 impl Drop for InHand {
@@ -39,7 +39,7 @@ impl Drop for InHand {
         if let Some(queue) = self.queue.upgrade() {
             queue.lock().in_hand.remove(&self.run);
         }
-        self.released.notify_one();
+        self.released.tell();
     }
 }
 

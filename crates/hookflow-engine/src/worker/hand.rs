@@ -9,6 +9,7 @@ mod writing;
 use crate::Conclusion;
 use crate::engine::Inner;
 use crate::inbox::Listening;
+use crate::perform::children::{Family, Parent};
 use crate::perform::{Calls, perform};
 use crate::queue::FlowQueue;
 use crate::ticket::Accepted;
@@ -17,7 +18,7 @@ use hookflow_runtime::Heartbeat;
 use hookflow_store::{Journal, Parked, Sent, StoreError};
 use hookflow_text::Code;
 use jiff::Timestamp;
-use journal::{cancelled, leaves_once};
+use journal::leaves_once;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -51,6 +52,14 @@ pub(crate) struct Hand<'e> {
     program: Program,
     accepted: Arc<Accepted>,
     caller: Caller,
+    /// Where it stands among the runs that run each other.
+    family: Family,
+    /// Whether another run waits for it: then it answers nobody.
+    is_child: bool,
+    /// When that one waits no longer.
+    deadline: Option<Timestamp>,
+    /// Whether its end was seen to.
+    has_left: bool,
     began: Instant,
     /// The run's own time begins when it does, not when its event came: its timeouts do not count the queue.
     begun_at: Timestamp,
@@ -64,6 +73,8 @@ pub(crate) struct Hand<'e> {
     /// How many entries of the inbox were looked at, and the facts among them that nobody asked for yet.
     heard: usize,
     early: Vec<Arc<Fact>>,
+    /// It is to end, and what it has asked for is not waited for.
+    cancelled: bool,
     listening: Option<Listening>,
 }
 
@@ -109,6 +120,10 @@ impl<'e> Hand<'e> {
             program,
             accepted,
             caller,
+            family: Family::default(),
+            is_child: false,
+            deadline: None,
+            has_left: false,
             reply: None,
             reply_is_written: false,
             unwritten: Vec::new(),
@@ -116,20 +131,43 @@ impl<'e> Hand<'e> {
             left: Vec::new(),
             heard: 0,
             early: Vec::new(),
+            cancelled: false,
             listening: None,
         }
     }
 
+    /// A run that another waits for, within its worker and until its deadline.
+    pub(crate) fn child(
+        parent: &Parent<'e>,
+        queue: &'e Arc<FlowQueue>,
+        program: Program,
+        accepted: Arc<Accepted>,
+        deadline: Option<Timestamp>,
+    ) -> Self {
+        let family = parent.family.clone();
+        let mut hand = Self::new(parent.engine, queue, parent.heartbeat, program, accepted, None);
+        (hand.family, hand.is_child, hand.deadline) = (family, true, deadline);
+        hand
+    }
+
     /// Carries the run to its end or until it is parked, from where its journal ends if it has one. Whichever way this
-    /// goes, the caller hears of it.
-    pub(crate) async fn carry(mut self, journal: Option<Journal>) {
-        let end = match caught(self.drive(journal)).await {
+    /// goes, the caller hears of it. The end is returned when it is kept by then.
+    pub(crate) async fn carry(mut self, journal: Option<Journal>) -> Option<Arc<End>> {
+        let left = caught(self.drive(journal)).await;
+        self.has_left = true;
+        let end = match left {
             Ok(Ok(Left::Ended(end))) => end,
-            Ok(Ok(Left::Parked(parked))) => return self.park(parked).await,
-            Ok(Err(lost)) => return self.lose(&lost),
+            Ok(Ok(Left::Parked(parked))) => {
+                self.park(parked).await;
+                return None;
+            }
+            Ok(Err(lost)) => {
+                self.lose(&lost);
+                return None;
+            }
             Err(panic) => self.bug(panic.as_ref()),
         };
-        self.conclude(Arc::new(end)).await;
+        self.conclude(Arc::new(end)).await
     }
 
     /// What the run does until it leaves.
@@ -139,6 +177,13 @@ impl<'e> Hand<'e> {
             Err(end) => return Ok(Left::Ended(end)),
         };
         let mut calls = Calls::default();
+        let parent = Parent {
+            engine: self.engine,
+            heartbeat: self.heartbeat,
+            accepted: Arc::clone(&self.accepted),
+            family: self.family.clone(),
+        };
+        let mut nobody = None;
         loop {
             for effect in effects {
                 if let Some(fact) = self.known_outcome(&effect) {
@@ -146,10 +191,16 @@ impl<'e> Hand<'e> {
                     continue;
                 }
                 self.leaving.extend(leaves_once(&effect));
-                perform(self.engine, &self.accepted, effect, &mut calls, &mut self.reply);
+                let reply = if self.is_child { &mut nobody } else { &mut self.reply };
+                perform(&parent, effect, &mut calls, reply);
             }
+            // Siblings of what has failed wait no longer.
+            parent.family.let_go(|| calls.retain(|ask| run.awaits(ask)));
             if let Some(end) = run.end() {
                 return Ok(Left::Ended(end.clone()));
+            }
+            if std::mem::take(&mut self.cancelled) {
+                parent.family.let_go(|| calls.cancel(self.now()));
             }
             if run.is_ready() {
                 self.heartbeat.beat();
@@ -166,15 +217,15 @@ impl<'e> Hand<'e> {
                 Err(lost) => return Err(lost),
             }
             self.answer_early();
-            if let Some(parked) = calls.parked(self.now(), PARKED_FROM, self.heard) {
+            if !self.is_child
+                && let Some(parked) = calls.parked(self.now(), PARKED_FROM, self.heard)
+            {
                 return Ok(Left::Parked(parked));
             }
             let fact = match self.hear(&mut calls).await {
                 Heard::Fact(fact) => fact,
                 Heard::Inbox => {
-                    if self.look_into_inbox(&mut calls).await? {
-                        return Ok(Left::Ended(End::Failed(cancelled())));
-                    }
+                    self.look_into_inbox(&mut calls).await?;
                     effects = Vec::new();
                     continue;
                 }
@@ -271,6 +322,11 @@ impl Drop for Hand<'_> {
             self.engine.hands.leave(listening);
         }
         self.accepted.release();
+        if self.is_child && !self.has_left && self.family.is_let_go() {
+            let (engine, accepted) = (Arc::clone(self.engine), Arc::clone(&self.accepted));
+            let version = Arc::clone(&self.program.plan.version);
+            self.engine.tasks.spawn("abandoned run", async move { engine.abandon(&accepted, version).await });
+        }
     }
 }
 

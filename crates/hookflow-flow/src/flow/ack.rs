@@ -17,48 +17,56 @@ pub struct Ack {
 
 impl Ack {
     pub(super) fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
-        refuse_templates(node, diagnostics)?;
-        let mut fields = Fields::of(node, "an `ack`", diagnostics)?;
-        let status = fields.take("status").map_or(Some(202), |node| node.as_integer(200, 299, diagnostics));
-        let mut headers = Vec::new();
-        for (name, value) in
-            fields.take("headers").and_then(|node| node.as_map(diagnostics)).unwrap_or_default()
-        {
-            let name = respond::header_name(name, Code("respond.header"), diagnostics)?;
-            let value = HeaderValue::from_str(value.as_str(diagnostics)?).ok();
-            let Some(value) = value else { return node.mistyped("a header value on one line", diagnostics) };
-            headers.push((name, value));
-        }
-        let json = fields.take("json").map(|node| node.to_json(diagnostics));
-        let text = fields.take("text").and_then(|node| node.as_str(diagnostics));
-        fields.finish(diagnostics);
-        let (content_type, body) = match (json, text) {
-            (Some(_), Some(_)) => {
-                diagnostics.error(
-                    Code("respond.two-bodies"),
-                    &node.key_span(),
-                    "an answer has one body: `json` or `text`",
-                );
-                return None;
-            }
-            (Some(json), None) => (Some("application/json"), Bytes::from(json.to_string())),
-            (None, Some(text)) => {
-                (Some("text/plain; charset=utf-8"), Bytes::copy_from_slice(text.as_bytes()))
-            }
-            (None, None) => (None, Bytes::new()),
-        };
-        let status = StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?;
-        if BodyRule::of(status) == BodyRule::Forbidden && content_type.is_some() {
+        let reply = fixed_reply(node, "an `ack`", 202, diagnostics)?;
+        Some(Self { reply, span: node.key_span() })
+    }
+}
+
+/// Reads a reply in which nothing is evaluated, with the status that it has unless it says otherwise.
+pub(crate) fn fixed_reply(
+    node: &Node,
+    what: &'static str,
+    status: u64,
+    diagnostics: &mut Diagnostics,
+) -> Option<Reply> {
+    refuse_templates(node, what, diagnostics)?;
+    let mut fields = Fields::of(node, what, diagnostics)?;
+    let status = fields.take("status").map_or(Some(status), |node| node.as_integer(200, 299, diagnostics));
+    let mut headers = Vec::new();
+    for (name, value) in fields.take("headers").and_then(|node| node.as_map(diagnostics)).unwrap_or_default()
+    {
+        let name = respond::header_name(name, Code("respond.header"), diagnostics)?;
+        let value = HeaderValue::from_str(value.as_str(diagnostics)?).ok();
+        let Some(value) = value else { return node.mistyped("a header value on one line", diagnostics) };
+        headers.push((name, value));
+    }
+    let json = fields.take("json").map(|node| node.to_json(diagnostics));
+    let text = fields.take("text").and_then(|node| node.as_str(diagnostics));
+    fields.finish(diagnostics);
+    let (content_type, body) = match (json, text) {
+        (Some(_), Some(_)) => {
             diagnostics.error(
-                Code("respond.body-not-allowed"),
+                Code("respond.two-bodies"),
                 &node.key_span(),
-                format!("an answer with status {} has no body", status.as_u16()),
+                "an answer has one body: `json` or `text`",
             );
             return None;
         }
-        add_content_type(&mut headers, content_type);
-        Some(Self { reply: Reply { status, headers, body }, span: node.key_span() })
+        (Some(json), None) => (Some("application/json"), Bytes::from(json.to_string())),
+        (None, Some(text)) => (Some("text/plain; charset=utf-8"), Bytes::copy_from_slice(text.as_bytes())),
+        (None, None) => (None, Bytes::new()),
+    };
+    let status = StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?;
+    if BodyRule::of(status) == BodyRule::Forbidden && content_type.is_some() {
+        diagnostics.error(
+            Code("respond.body-not-allowed"),
+            &node.key_span(),
+            format!("an answer with status {} has no body", status.as_u16()),
+        );
+        return None;
     }
+    add_content_type(&mut headers, content_type);
+    Some(Reply { status, headers, body })
 }
 
 /// Adds the content type of a body unless the flow wrote one.
@@ -73,23 +81,23 @@ pub(crate) fn add_content_type(
     }
 }
 
-/// An `ack` leaves before anything has run, so there is nothing a template could read.
-fn refuse_templates(node: &Node, diagnostics: &mut Diagnostics) -> Option<()> {
+/// It leaves before the flow runs, or goes on, so there is nothing a template could read.
+fn refuse_templates(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Option<()> {
     match &node.value {
         NodeValue::Scalar(scalar) if scalar.text.contains("${") || scalar.text.contains("@{") => {
             diagnostics
                 .error(
                     Code("flow.ack-template"),
                     &node.span,
-                    "an `ack` is sent before the flow runs, so it holds no template",
+                    format!("{what} is sent before the flow runs on, so it holds no template"),
                 )
                 .help("use a `respond` step to answer with values");
             None
         }
         NodeValue::Scalar(_) => Some(()),
-        NodeValue::Seq(items) => items.iter().try_for_each(|item| refuse_templates(item, diagnostics)),
+        NodeValue::Seq(items) => items.iter().try_for_each(|item| refuse_templates(item, what, diagnostics)),
         NodeValue::Map(entries) => {
-            entries.iter().try_for_each(|(_, value)| refuse_templates(value, diagnostics))
+            entries.iter().try_for_each(|(_, value)| refuse_templates(value, what, diagnostics))
         }
     }
 }

@@ -1,19 +1,30 @@
 //! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
 
-use super::{Flow, Order, Queue, read_enabled};
-use crate::lowering;
+use super::{Flow, Order, Queue, Surroundings, read_enabled};
+use crate::lowering::{self, Document};
 use hookflow_text::{Diagnostics, Fields, Source, parse};
-use hookflow_trigger::PathPattern;
+use hookflow_trigger::{Credentials, PathPattern};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 impl Flow {
     /// Compiles a kept document. The flow's ID and the version are those that it was kept under, and it has no webhook:
-    /// nobody comes in by it, so credentials and files that are gone by now are not missed. Recurses as deep as the
-    /// document nests.
+    /// nobody comes in by it, so files that it names are not missed, and a credential that is gone by now is one that
+    /// nobody passes. Recurses as deep as the document nests.
     ///
     /// # Errors
     /// When the document is none that this build reads: what is wrong with it, for people.
-    pub fn of_version(id: &Arc<str>, version: &str, document: &Arc<str>) -> Result<Self, String> {
+    pub fn of_version(
+        id: &Arc<str>,
+        version: &str,
+        document: &Arc<str>,
+        credentials: &Credentials,
+    ) -> Result<Self, String> {
+        let surroundings = Surroundings {
+            credentials: &credentials.forgiving(),
+            body_limit: u64::MAX,
+            read_file: &|name| Err(format!("{name} is not kept with the flow")),
+        };
         let mut diagnostics = Diagnostics::default();
         let source = Source::new(format!("{id} at {version}"), Arc::clone(document));
         let flow = parse(&source, &mut diagnostics).and_then(|root| {
@@ -32,7 +43,9 @@ impl Flow {
                 Some(path?.params().map(str::to_owned).collect())
             });
             let (steps, on_error) = (fields.take("steps"), fields.take("on_error"));
-            let plan = lowering::lower(id, version, steps, on_error, params, &mut diagnostics);
+            let document = Document { flow: Arc::clone(id), hash: Sha256::new(), steps, on_error, params };
+            let mut plan = lowering::lower(document, &surroundings, &mut diagnostics);
+            plan.version = version.into();
             Some(Self {
                 id: Arc::clone(id),
                 title: None,
@@ -60,7 +73,7 @@ mod tests {
         let document = "webhook: {auth: gone, path: '/{id}', sample: {body_file: gone.json}}\n\
                         queue: {workers: 3}\n\
                         steps: [{stop: '${ webhook.params.id }'}]\n";
-        let flow = Flow::of_version(&"shop".into(), "v1", &document.into()).unwrap();
+        let flow = Flow::of_version(&"shop".into(), "v1", &document.into(), &Credentials::default()).unwrap();
         assert_eq!((&*flow.id, &*flow.plan.version, flow.queue.workers), ("shop", "v1", 3));
         let params = vec![("id".into(), "A-1".into())];
         let route = Route { flow: "shop".into(), suffix: String::new(), params, system: None };
@@ -68,15 +81,18 @@ mod tests {
         let event =
             Event::of_sample(Sample::default(), &BodySpec::auto(9), route, "e", at, "http://a".into());
         let event = Arc::new(event.unwrap());
-        let start = Start { run: "r".into(), started_at: at, seed: [0; 16], event, attempt: 1 };
+        let start =
+            Start { run: "r".into(), started_at: at, seed: [0; 16], event, attempt: 1, deadline: None };
         let (run, _) = Run::begin(flow.plan, start);
         assert_eq!(run.end(), Some(&crate::End::Succeeded("A-1".into())));
     }
 
     #[test]
     fn what_this_build_does_not_read_is_told() {
-        let wrong = Flow::of_version(&"shop".into(), "v1", &"steps: [{sett: {}}]".into()).unwrap_err();
+        let wrong =
+            Flow::of_version(&"shop".into(), "v1", &"steps: [{sett: {}}]".into(), &Credentials::default())
+                .unwrap_err();
         assert!(wrong.contains("shop at v1") && wrong.contains("sett"), "{wrong}");
-        assert!(Flow::of_version(&"shop".into(), "v1", &"- a".into()).is_err());
+        assert!(Flow::of_version(&"shop".into(), "v1", &"- a".into(), &Credentials::default()).is_err());
     }
 }

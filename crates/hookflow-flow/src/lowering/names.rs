@@ -1,5 +1,6 @@
 //! Which names an expression may read at the place where it stands.
 
+use crate::step_kind::Asking;
 use crate::step_kinds;
 use hookflow_expr::{Known, Unknown};
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, Severity, Span, nearest};
@@ -31,6 +32,8 @@ pub(crate) enum Fields {
 pub(crate) struct Names {
     /// Every step ID of the flow, in scope or not.
     all: HashMap<String, Span>,
+    /// Those that wait for a call.
+    waits: Vec<String>,
     /// What `webhook.params` holds; `None` when that is not known.
     params: Option<Vec<String>>,
     visible: Vec<(Arc<str>, Fields)>,
@@ -41,8 +44,16 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub fn new(all: HashMap<String, Span>, params: Option<Vec<String>>) -> Self {
-        Self { all, params, visible: Vec::new(), items: Vec::new(), handlers: 0, path: String::new() }
+    pub fn new(all: Ids, params: Option<Vec<String>>) -> Self {
+        Self {
+            all: all.ids,
+            waits: all.waits,
+            params,
+            visible: Vec::new(),
+            items: Vec::new(),
+            handlers: 0,
+            path: String::new(),
+        }
     }
 
     /// A step has been lowered: what follows may read it.
@@ -50,7 +61,17 @@ impl Names {
         self.visible.push((id, fields));
     }
 
-    /// Within an `on_error`, `error` is in scope.
+    /// What is in scope now, for [`Names::hide`].
+    pub fn mark(&self) -> usize {
+        self.visible.len()
+    }
+
+    /// Takes out of scope what has come into it since `mark`.
+    pub fn hide(&mut self, mark: usize) -> Vec<(Arc<str>, Fields)> {
+        self.visible.split_off(mark)
+    }
+
+    /// Within an `on_error` or a `catch`, `error` is in scope.
     pub fn enter_handler(&mut self) {
         self.handlers += 1;
     }
@@ -86,6 +107,19 @@ impl Names {
         }
     }
 
+    /// `wait_url('approval')`, from anywhere in the flow.
+    fn wait(&self, rest: &[&str]) -> Result<(), Unknown> {
+        match rest.first() {
+            Some(id) if !self.waits.iter().any(|wait| wait == id) => {
+                let near = nearest(id, self.waits.iter().map(String::as_str));
+                let help = near.map(|near| format!("did you mean `wait_url('{near}')`?"));
+                let help = help.or_else(|| Some("a `wait` step with an `id` has a URL".into()));
+                Err(unknown(Code("flow.unknown-step"), format!("there is no `wait` step `{id}`"), help))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn step(&self, rest: &[&str]) -> Result<(), Unknown> {
         let Some((id, rest)) = rest.split_first() else { return Ok(()) };
         let Some((_, fields)) = self.visible.iter().rev().find(|(name, _)| **name == **id) else {
@@ -93,7 +127,7 @@ impl Names {
                 unknown(
                     Code("flow.step-not-in-scope"),
                     format!("the step `{id}` is not in scope here"),
-                    Some("a step reads the steps before it, and those of a loop only within their turn (use `collect`)".into()),
+                    Some("a step reads the steps before it: those of a loop only within their turn (use `collect`), those of another branch only after all of them".into()),
                 )
             } else {
                 let near = nearest(id, self.all.keys().map(String::as_str));
@@ -125,6 +159,7 @@ impl Known for Names {
             "webhook" => one_of("webhook", WEBHOOK, rest).and_then(|()| self.param(rest)),
             "run" => one_of("run", RUN, rest),
             "steps" => self.step(rest),
+            "wait_url" => self.wait(rest),
             "loop" if !self.items.is_empty() => one_of("loop", LOOP, rest),
             "error" if self.handlers > 0 => one_of("error", ERROR, rest),
             "loop" => {
@@ -132,7 +167,7 @@ impl Known for Names {
             }
             "error" => Err(unknown(
                 Code("expr.unknown-name"),
-                "`error` is in scope only within an `on_error`".into(),
+                "`error` is in scope only within an `on_error` or a `catch`".into(),
                 None,
             )),
             name if self.items.iter().any(|item| **item == *name) => Ok(()),
@@ -209,14 +244,21 @@ pub(super) fn read_id(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<
     Some(id.into())
 }
 
+/// The step IDs of a flow.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    ids: HashMap<String, Span>,
+    waits: Vec<String>,
+}
+
 /// Collects every step ID of a list of steps and of the lists within; an ID that stands twice is an error.
-pub(super) fn collect_ids(node: &Node, ids: &mut HashMap<String, Span>, diagnostics: &mut Diagnostics) {
+pub(super) fn collect_ids(node: &Node, all: &mut Ids, diagnostics: &mut Diagnostics) {
     let NodeValue::Seq(items) = &node.value else { return };
     for item in items {
         let NodeValue::Map(entries) = &item.value else { continue };
         for (key, value) in entries {
             if key.text() == "id" {
-                if let Some(first) = ids.get(value.text()) {
+                if let Some(first) = all.ids.get(value.text()) {
                     diagnostics
                         .error(
                             Code("flow.duplicate-step"),
@@ -225,21 +267,30 @@ pub(super) fn collect_ids(node: &Node, ids: &mut HashMap<String, Span>, diagnost
                         )
                         .also(first, "first here");
                 } else {
-                    ids.insert(value.text().to_owned(), value.span.clone());
+                    all.ids.insert(value.text().to_owned(), value.span.clone());
+                    if is_called(entries) {
+                        all.waits.push(value.text().to_owned());
+                    }
                 }
             }
             let nests = key.text() == "on_error"
                 || step_kinds::ALL.iter().any(|kind| kind.blocks.contains(&key.text()));
             match &value.value {
-                NodeValue::Seq(_) if nests => collect_ids(value, ids, diagnostics),
+                NodeValue::Seq(_) if nests => collect_ids(value, all, diagnostics),
                 // The cases of a `switch` are a map of lists.
                 NodeValue::Map(cases) if nests => {
                     for (_, steps) in cases {
-                        collect_ids(steps, ids, diagnostics);
+                        collect_ids(steps, all, diagnostics);
                     }
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// Whether a step has a URL of its own.
+fn is_called(step: &[(Node, Node)]) -> bool {
+    let waits = step_kinds::ALL.iter().filter(|kind| kind.asks == Asking::Waits);
+    waits.into_iter().any(|kind| step.iter().any(|(key, _)| key.text() == kind.verb))
 }

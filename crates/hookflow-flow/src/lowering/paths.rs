@@ -1,11 +1,11 @@
 //! The ways through a plan: whether an answer can be reached, and where a run can end without one.
 
 use crate::StepNumber;
-use crate::plan::{Branch, Instruction, Pc};
+use crate::plan::{Branch, Instruction, Over, Pc};
 
 /// Whether a `respond` can be reached from `start`.
 pub(super) fn reaches_answer(code: &[Instruction], start: Pc) -> bool {
-    walk(code, start, |_, instruction| match instruction {
+    walk(code, start, true, |_, instruction| match instruction {
         Instruction::Tell { telling, .. } if telling.answers() => Step::Found,
         _ => Step::On,
     })
@@ -15,7 +15,7 @@ pub(super) fn reaches_answer(code: &[Instruction], start: Pc) -> bool {
 /// The last step before a place where a run that began at 0 can end well without having answered.
 pub(super) fn end_without_answer(code: &[Instruction], main_end: Pc) -> Option<StepNumber> {
     let mut last = None;
-    let end = walk(code, 0, |pc, instruction| match instruction {
+    let end = walk(code, 0, false, |pc, instruction| match instruction {
         Instruction::Tell { telling, .. } if telling.answers() => Step::Stop,
         Instruction::End { step, .. } => {
             last = *step;
@@ -34,7 +34,13 @@ enum Step {
     Found,
 }
 
-fn walk(code: &[Instruction], start: Pc, mut visit: impl FnMut(Pc, &Instruction) -> Step) -> Option<Pc> {
+/// `faults`: whether the ways into a `finally` that end in a fault count too.
+fn walk(
+    code: &[Instruction],
+    start: Pc,
+    faults: bool,
+    mut visit: impl FnMut(Pc, &Instruction) -> Step,
+) -> Option<Pc> {
     let mut seen = vec![false; code.len()];
     let mut todo = vec![start];
     while let Some(pc) = todo.pop() {
@@ -56,11 +62,17 @@ fn walk(code: &[Instruction], start: Pc, mut visit: impl FnMut(Pc, &Instruction)
                 todo.extend(cases.values().copied());
                 todo.push(*default);
             }
-            Instruction::Enter { handler, .. } => {
-                todo.extend(*handler);
+            Instruction::Enter(scope) => {
+                todo.extend(scope.handler);
+                todo.extend(scope.finally.filter(|_| faults));
                 todo.push(pc + 1);
             }
-            Instruction::Fork { after, .. } => todo.extend([*after, pc + 1]),
+            Instruction::Fork { over: Over::Each(_), after, .. } => todo.extend([*after, pc + 1]),
+            // All of them run, so what comes after them is reached through each.
+            Instruction::Fork { over: Over::Branches(branches), after, .. } => {
+                todo.push(*after);
+                todo.extend(branches);
+            }
             Instruction::Eval { .. }
             | Instruction::Ask { .. }
             | Instruction::Tell { .. }
@@ -82,6 +94,6 @@ fn step_of(instruction: &Instruction) -> Option<StepNumber> {
         | Instruction::Join { step, .. }
         | Instruction::Raise { step, .. } => Some(*step),
         Instruction::End { step, .. } => *step,
-        Instruction::Enter { .. } | Instruction::Leave => None,
+        Instruction::Enter(_) | Instruction::Leave => None,
     }
 }

@@ -140,6 +140,59 @@ fn a_name_that_is_not_in_scope_is_refused() {
         "stands twice",
     );
     refuses(&with("  - {id: 9a, set: {x: 1}}\n"), "flow.name", "cannot be a name");
+    let branches = "  - parallel:\n      a: [{id: a, set: {x: 1}}]\n      b: [{log: '${ steps.a.x }'}]\n";
+    refuses(&with(branches), "flow.step-not-in-scope", "only after all of them");
+    flow(&with("  - parallel:\n      a: [{id: a, set: {x: 1}}]\n      b: []\n  - log: '${ steps.a.x }'\n"));
+    flow(&with("  - try: [{id: a, set: {x: 1}}]\n    catch: [{log: '${ steps.a.x } ${ error.kind }'}]\n"));
+    refuses(
+        &with("  - try: [{log: x}]\n    finally: [{log: '${ error.kind }'}]\n"),
+        "expr.unknown-name",
+        "a `catch`",
+    );
+    refuses(
+        &with("  - log: \"${ wait_url('a') }\"\n  - {id: b, set: {x: 1}}\n"),
+        "flow.unknown-step",
+        "no `wait` step `a`",
+    );
+    refuses(
+        &with("  - log: \"${ wait_url('wa') }\"\n  - {id: w, wait: {auth: none}}\n"),
+        "flow.unknown-step",
+        "did you mean `wait_url('w')`?",
+    );
+}
+
+#[test]
+fn the_newer_verbs_are_held_to_their_form() {
+    for (step, code, words) in [
+        ("{parallel: [{log: x}]}", "yaml.type", "expected a map"),
+        ("{try: {}}", "yaml.type", "expected a list"),
+        ("{try: [], cathc: []}", "yaml.unknown-key", "did you mean `catch`?"),
+        ("{try: [], finally: [{stop: 1}]}", "flow.end-in-finally", "`stop` cannot stand"),
+        (
+            "{try: [], finally: [{if: true, then: [{return: 1}]}]}",
+            "flow.end-in-finally",
+            "`return` cannot stand",
+        ),
+        ("{sleep: soon}", "yaml.type", "expected a duration"),
+        ("{sleep: 400d}", "yaml.type", "365 days"),
+        ("{sleep: 1s, retry: {}}", "flow.modifier", "`retry` means nothing on `sleep`"),
+        ("{set: {a: 1}, retry: {}}", "flow.modifier", "`retry` means nothing on `set`"),
+        ("{wait: {auth: none}, timeout: 5s}", "flow.modifier", "it has its own"),
+        ("{wait: {}}", "yaml.missing-key", "needs `auth`"),
+        ("{wait: {auth: nobody}}", "auth.unknown-credential", "nobody"),
+        ("{wait: {auth: none, on_timeout: stop}}", "yaml.word", "expected one of"),
+        ("{wait: {auth: none, timeout: 0s}}", "yaml.type", "above zero"),
+        ("{wait: {auth: none, reply: {json: '${ run.id }'}}}", "flow.ack-template", "holds no template"),
+        ("{run: Bad Id}", "yaml.type", "expected a flow's ID"),
+        ("{run: a, detach: yes}", "yaml.type", "`true` or `false`"),
+        ("{emit: 'order created'}", "emit.event", "cannot be an event's name"),
+        ("{emit: order..created}", "emit.event", "cannot be an event's name"),
+        ("{for: x, in: '[1]', parallel: 0, do: []}", "yaml.type", "from 1 to"),
+    ] {
+        refuses(&with(&format!("  - {step}\n")), code, words);
+    }
+    // A companion of that name makes no second verb of it.
+    flow(&with("  - {for: x, in: '[1]', parallel: 2, do: []}\n"));
 }
 
 #[test]
@@ -234,13 +287,4 @@ fn the_parameters_of_the_path_are_known() {
     flow(&with_path("'/o/{id}'", "id"));
     refuses(&with_path("'/o/{id}'", "idd"), "expr.unknown-name", "did you mean `webhook.params.id`?");
     refuses(&with_path("/o", "id"), "expr.unknown-name", "`path: /{id}`");
-}
-
-#[test]
-fn a_flow_that_nothing_starts_is_noticed() {
-    for text in ["", "steps: [{log: x}]\n", "flow: test\n"] {
-        let (flow, diagnostics) = load(text);
-        assert!(flow.is_some());
-        assert_eq!(diagnostics.codes(), ["flow.unreachable"], "{text}");
-    }
 }

@@ -1,13 +1,15 @@
 //! One instruction after the other.
 
-use super::fiber::{Active, Fiber, State};
+use super::fiber::{Active, Exit, Fiber, State};
 use super::unwind::fault_of;
-use super::{MAX_EFFECTS, Open, Run};
+use super::{MAX_EFFECTS, Open, Run, scope};
 use crate::plan::{Branch, Instruction, Pc};
+use crate::retry::{Failed, retry_after};
 use crate::step_kind::{Asks, Stop};
-use crate::{Ask, Effect, End, Fact, Fault, FaultKind, Outcome, StepNumber};
+use crate::{Ask, Effect, Fact, Fault, FaultKind, Outcome, StepNumber};
 use hookflow_expr::EvalError;
 use hookflow_text::{Code, Json, weight};
+use jiff::Timestamp;
 use std::sync::Arc;
 
 impl Run {
@@ -27,28 +29,26 @@ impl Run {
                 let to = self.branch(fiber, *step, branch).map_err(at(*step))?;
                 self.go(fiber, to);
             }
-            Instruction::Ask { step, request } => return self.ask(fiber, *step, request.as_ref()),
+            Instruction::Ask { step, request } => return self.ask(fiber, *step, request.as_ref(), 1, None),
             Instruction::Tell { step, telling } => {
                 if telling.answers() && self.reply.is_some() {
                     self.ignored_replies += 1;
                 } else {
                     let name = self.name(*step);
+                    let place = self.place(fiber, *step);
                     let effect =
-                        telling.tell(&self.env(fiber, *step), &name).map_err(|stop| (*step, stop))?;
+                        telling.tell(&self.env(fiber, *step), &name, &place).map_err(|stop| (*step, stop))?;
                     self.tell(effect).map_err(|fault| (*step, fault.into()))?;
                 }
                 self.go(fiber, None);
             }
-            Instruction::Enter { handler, timeout } => {
-                let deadline = timeout.and_then(|timeout| self.at.checked_add(timeout).ok());
-                self.with(fiber, |fiber| fiber.scopes.push(Active::scope(*handler, deadline)));
+            Instruction::Enter(scope) => {
+                let scope = Active::open(scope.clone(), self.at);
+                self.with(fiber, |fiber| fiber.scopes.push(scope));
                 self.go(fiber, None);
             }
-            Instruction::Leave => {
-                self.with(fiber, Fiber::leave);
-                self.go(fiber, None);
-            }
-            Instruction::Fork { step, each, after } => return self.fork(fiber, *step, each, *after),
+            Instruction::Leave => self.leave(fiber),
+            Instruction::Fork { step, over, after } => return self.fork(fiber, *step, over, *after),
             Instruction::Join { step, collect } => {
                 let value = match collect {
                     Some(collect) => Some(collect.eval(&self.env(fiber, *step)).map_err(at(*step))?),
@@ -56,7 +56,7 @@ impl Run {
                 };
                 let bytes = value.as_deref().map_or(0, weight);
                 self.spend(bytes).map_err(|fault| (*step, fault.into()))?;
-                self.finish_turn(fiber, value);
+                self.finish_line(fiber, value);
             }
             Instruction::Raise { step, failure } => {
                 let fault = failure.fault(&self.env(fiber, *step)).map_err(at(*step))?;
@@ -67,11 +67,7 @@ impl Run {
                     (Some(value), Some(step)) => value.eval(&self.env(fiber, *step)).map_err(at(*step))?,
                     _ => Arc::new(Json::Null),
                 };
-                // A run whose `on_error` has run is still a failed one.
-                self.end = Some(match self.failing.take() {
-                    Some(fault) => End::Failed(fault),
-                    None => End::Succeeded(Arc::unwrap_or_clone(value)),
-                });
+                self.unwind(fiber, Exit::Ended(value));
             }
         }
         Ok(())
@@ -92,21 +88,27 @@ impl Run {
         })
     }
 
-    fn ask(&mut self, fiber: usize, step: StepNumber, request: &dyn Asks) -> Result<(), (StepNumber, Stop)> {
+    fn ask(
+        &mut self,
+        fiber: usize,
+        step: StepNumber,
+        request: &dyn Asks,
+        attempt: u32,
+        not_before: Option<Timestamp>,
+    ) -> Result<(), (StepNumber, Stop)> {
         self.count_effect().map_err(|fault| (step, fault.into()))?;
         let verb = self.plan.step(step).map_or("", |info| info.verb);
         let place = self.place(fiber, step);
-        if !self.known.contains_key(&place) {
+        if !self.known.contains(&(place.clone(), attempt)) {
             let deadline = self.fibers.get(fiber).and_then(Fiber::deadline);
-            let step_name = self.name(step);
-            let ask =
-                Ask { place: place.clone(), verb, attempt: 1, not_before: None, deadline, step: step_name };
+            let (step_name, at) = (self.name(step), self.at);
+            let ask = Ask { place: place.clone(), verb, attempt, at, not_before, deadline, step: step_name };
             match request.ask(&self.env(fiber, step), ask) {
                 Ok(effect) => self.effects.push(effect),
                 Err(why) => return Err((step, self.not_asked(fiber, step, request, why))),
             }
         }
-        self.open.insert(place, Open { fiber, verb });
+        self.open.insert(place, Open { fiber, verb, attempt });
         self.with(fiber, |fiber| fiber.state = State::Waiting);
         Ok(())
     }
@@ -134,7 +136,8 @@ impl Run {
                 self.spend(reply.body.len())?;
                 self.reply = Some(reply.clone());
             }
-            Effect::Call(..) => {}
+            Effect::Emit(emission) => self.spend(weight(&emission.data))?,
+            Effect::Call(..) | Effect::Sleep(_) | Effect::Wait(..) | Effect::Run(..) => {}
         }
         self.effects.push(effect);
         Ok(())
@@ -149,32 +152,68 @@ impl Run {
         Ok(())
     }
 
-    /// The outcome of an ask: the step's result, and its fault if it has one.
+    /// The outcome of an ask: another try, or the step's result, and its fault if it has one.
     pub(super) fn settle(&mut self, fiber: usize, fact: &Fact) {
         let step = fact.place.step;
         let plan = Arc::clone(&self.plan);
         let pc = self.fibers.get(fiber).map_or(0, |fiber| fiber.pc);
         let Some(Instruction::Ask { request, .. }) = plan.code.get(pc) else { return };
-        let (mut result, fault) = match &fact.outcome {
-            Outcome::Failed { kind: FaultKind::Cancelled, message } => {
-                (Json::Null, Some(Fault::new(FaultKind::Cancelled, Code("run.cancelled"), message.clone())))
+        self.with(fiber, |fiber| fiber.state = State::Ready);
+        self.ready.push_back(fiber);
+        if let Outcome::Failed { kind: FaultKind::Cancelled, message } = &fact.outcome {
+            let fault = Fault::new(FaultKind::Cancelled, Code("run.cancelled"), message.clone());
+            let fault = self.named(step, fault);
+            return self.unwind(fiber, Exit::Cancelled(Box::new(fault)));
+        }
+        let (mut result, fault) = request.settle(&fact.outcome, fact.attempt);
+        if let Some(due) = fault.as_ref().and_then(|fault| self.another_try(fiber, fact, fault)) {
+            if let Err((step, stop)) =
+                self.ask(fiber, step, request.as_ref(), fact.attempt.saturating_add(1), Some(due))
+            {
+                self.raise(fiber, step, stop);
             }
-            outcome => request.settle(outcome, fact.attempt),
-        };
-        let fault = fault.map(|mut fault| {
-            fault.step = Some(self.name(step).to_string());
+            return;
+        }
+        let fault = fault.map(|fault| {
+            let fault = self.named(step, fault);
             if let Json::Object(map) = &mut result {
                 map.insert("error".to_owned(), fault.to_json());
             }
             fault
         });
-        self.with(fiber, |fiber| fiber.state = State::Ready);
-        self.ready.push_back(fiber);
         let kept = self.keep(fiber, step, Arc::new(result));
         match kept.err().or(fault) {
             Some(fault) => self.raise(fiber, step, fault.into()),
             None => self.go(fiber, None),
         }
+    }
+
+    /// When the ask is asked again. Its `timeout` then begins anew.
+    fn another_try(&mut self, fiber: usize, fact: &Fact, fault: &Fault) -> Option<Timestamp> {
+        if self.is_doomed(fiber) {
+            return None;
+        }
+        let at = self.at;
+        let turns = &self.fibers.get(fiber)?.turns;
+        let chance = scope::chance(&self.start.seed, fact.place.step, turns);
+        let current = self.fibers.get_mut(fiber)?;
+        let scope = current
+            .scopes
+            .pop_if(|active| matches!(active, Active::Open { scope, .. } if scope.retry.is_some()))?;
+        let deadline = current.deadline();
+        let Active::Open { scope, since, deadline: own } = scope else { return None };
+        let retry_after = match &fact.outcome {
+            Outcome::Answered { headers, .. } => retry_after(headers, at),
+            _ => None,
+        };
+        let failed = Failed { fault, attempt: fact.attempt, since, at, deadline, retry_after, chance };
+        let due = scope.retry.as_ref().and_then(|retry| retry.next(&failed));
+        let deadline = match (due, scope.timeout) {
+            (Some(due), Some(timeout)) => due.checked_add(timeout).ok(),
+            _ => own,
+        };
+        current.scopes.push(Active::Open { scope, since, deadline });
+        due
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Start;
 use super::fiber::Turn;
 use crate::lowering::RUN;
-use crate::{Place, Plan, StepNumber};
+use crate::{Place, Plan, StepNumber, WaitToken};
 use hookflow_expr::{Found, Lookup};
 use hookflow_text::Json;
 use serde_json::json;
@@ -45,6 +45,7 @@ impl Lookup for View {
             "webhook" => Some(Found::Part(Arc::clone(&inner.start.event) as Arc<dyn Lookup>)),
             "steps" => Some(Found::Part(Arc::new(Steps(Arc::clone(inner))))),
             "run" => Some(Found::Part(Arc::new(RunPart(Arc::clone(inner))))),
+            "wait_url" => Some(Found::Part(Arc::new(WaitUrls(Arc::clone(inner))))),
             "error" => inner.error.clone().map(Found::Value),
             "loop" => {
                 let turn = inner.turns.last()?;
@@ -90,6 +91,36 @@ impl Lookup for Steps {
 
     fn names(&self) -> Vec<Arc<str>> {
         self.0.plan.steps.iter().filter_map(|step| step.id.clone()).collect()
+    }
+}
+
+/// `wait_url('approval')`: the URL of a `wait` step, in the turn that stands here.
+#[derive(Debug)]
+struct WaitUrls(Arc<Inner>);
+
+impl Lookup for WaitUrls {
+    fn get(&self, name: &str) -> Option<Found> {
+        let Inner { plan, start, turns, .. } = &*self.0;
+        let step = *plan.by_id.get(name)?;
+        let depth = plan.waiting(step).and(plan.step(step))?.depth;
+        let turns: Vec<_> =
+            turns.iter().take(depth).map(|turn| u32::try_from(turn.index).unwrap_or(u32::MAX)).collect();
+        // In which of its turns the step will be is not known outside of its loop.
+        if turns.len() < depth {
+            return None;
+        }
+        let token = WaitToken::mint(&start.run, &start.seed, &Place { step, turns });
+        let base_url = &start.event.head().base_url;
+        let url = format!("{}/resume/{token}", base_url.trim_end_matches('/'));
+        Some(Found::Value(Arc::new(Json::String(url))))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let steps = self.0.plan.by_id.iter();
+        steps
+            .filter(|(_, step)| self.0.plan.waiting(**step).is_some())
+            .map(|(id, _)| Arc::clone(id))
+            .collect()
     }
 }
 

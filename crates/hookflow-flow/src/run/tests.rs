@@ -1,3 +1,5 @@
+mod ways_out;
+
 use super::*;
 use crate::proof::{answer, flow, prove, sample_event, start};
 use crate::{Answer, Ask, HttpCall, Outcome};
@@ -217,6 +219,7 @@ fn a_journal_that_does_not_fit_is_set_aside() {
     assert!(replay(vec![Fact { verb: "sleep".into(), ..fact.clone() }]).is_err());
     let elsewhere = Place { step: StepNumber(7), turns: vec![] };
     assert!(replay(vec![Fact { place: elsewhere, ..fact.clone() }]).is_err());
+    assert!(replay(vec![Fact { attempt: 2, ..fact.clone() }]).is_err());
     assert!(replay(vec![fact.clone(), fact]).is_err());
 }
 
@@ -235,9 +238,9 @@ fn facts_keep_every_number_through_json() {
     assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), fact);
 }
 
-/// Steps of a generated flow, at most `depth` deep.
-fn steps(depth: u32) -> BoxedStrategy<Json> {
-    let leaf = prop_oneof![
+/// One generated step without others in it.
+fn leaf() -> BoxedStrategy<Json> {
+    prop_oneof![
         Just(json!({"set": {"x": "${ webhook.body.n }", "u": "${ uuid() }", "at": "${ now() }"}})),
         Just(json!({"log": "n is ${ webhook.body.n }"})),
         (0..3u16, any::<bool>()).prop_map(|(n, go_on)| {
@@ -250,10 +253,36 @@ fn steps(depth: u32) -> BoxedStrategy<Json> {
         (200..206u16).prop_map(|status| json!({"respond": {"status": if status == 204 { 200 } else { status }, "json": "${ run.id }"}})),
         Just(json!({"fail": "no", "when": "webhook.body.n == 4"})),
         Just(json!({"fail": "caught", "on_error": [{"log": "${ error.message }"}]})),
-        Just(json!({"stop": "${ webhook.body.n }", "when": "webhook.body.n == 4"})),
-    ];
+        (3..5u8).prop_map(|n| json!({"stop": "${ webhook.body.n }", "when": format!("webhook.body.n == {n}")})),
+        (3..5u8).prop_map(|n| json!({"return": "${ webhook.body.n }", "when": format!("webhook.body.n == {n}")})),
+        (1..4u8, any::<bool>()).prop_map(|(tries, bounded)| {
+            let mut step = json!({
+                "http": {"url": "https://x.example/again", "json": {"u": "${ uuid() }"}},
+                "retry": {"tries": tries, "backoff": "1s..4s"},
+                "on_error": [{"log": "gave up after ${ error.attempts }"}],
+            });
+            if bounded {
+                step["timeout"] = json!("5s");
+            }
+            step
+        }),
+        (1..90u8).prop_map(|seconds| json!({"sleep": format!("{seconds}s")})),
+        any::<bool>().prop_map(|goes_on| {
+            let on_timeout = if goes_on { "continue" } else { "fail" };
+            json!({"wait": {"auth": "none", "timeout": "20s", "on_timeout": on_timeout}, "on_error": "continue"})
+        }),
+        (1..3u8, any::<bool>()).prop_map(|(tries, detach)| {
+            json!({"run": "other", "with": "${ uuid() }", "detach": detach, "retry": {"tries": tries}, "on_error": "continue"})
+        }),
+        Just(json!({"emit": "order.created", "data": "webhook.body.n"})),
+    ]
+    .boxed()
+}
+
+/// Steps of a generated flow, at most `depth` deep.
+fn steps(depth: u32) -> BoxedStrategy<Json> {
     if depth == 0 {
-        return proptest::collection::vec(leaf, 0..3).prop_map(Json::Array).boxed();
+        return proptest::collection::vec(leaf(), 0..3).prop_map(Json::Array).boxed();
     }
     let inner = steps(depth - 1);
     let block = prop_oneof![
@@ -268,9 +297,63 @@ fn steps(depth: u32) -> BoxedStrategy<Json> {
             }
             step
         }),
-        inner.prop_map(|body| json!({"if": "true", "then": body, "on_error": [{"log": "caught ${ error.kind }"}]})),
+        inner.clone().prop_map(|body| json!({"if": "true", "then": body, "on_error": [{"log": "caught ${ error.kind }"}]})),
+        (inner.clone(), inner.clone(), proptest::option::of(inner.clone()), any::<bool>()).prop_map(|(body, catch, finally, bounded)| {
+            let mut step = json!({"try": body});
+            match finally {
+                Some(finally) => step["finally"] = unended(finally),
+                None => step["catch"] = catch,
+            }
+            if bounded {
+                step["timeout"] = json!("30s");
+            }
+            step
+        }),
+        (inner.clone(), inner.clone(), inner, any::<bool>()).prop_map(|(a, b, c, go_on)| {
+            let mut step = json!({"parallel": {"a": a, "b": b, "c": c}});
+            if go_on {
+                step["on_error"] = json!("continue");
+            }
+            step
+        }),
     ];
-    proptest::collection::vec(prop_oneof![leaf, block], 1..4).prop_map(Json::Array).boxed()
+    proptest::collection::vec(prop_oneof![leaf(), block], 1..4).prop_map(Json::Array).boxed()
+}
+
+/// The same steps without those that end the run, which have no place in a `finally`.
+fn unended(mut steps: Json) -> Json {
+    match &mut steps {
+        Json::Array(items) => {
+            items.retain(|item| item.get("stop").is_none() && item.get("return").is_none());
+            for item in items {
+                *item = unended(item.take());
+            }
+        }
+        Json::Object(map) => map.values_mut().for_each(|value| *value = unended(value.take())),
+        _ => {}
+    }
+    steps
+}
+
+/// An outcome for an ask, by chance: mostly a good one.
+fn come(effect: &Effect, good: bool) -> Outcome {
+    match effect {
+        Effect::Call(_, call) => answer(call, if good { 200 } else { 503 }, "{}"),
+        Effect::Sleep(_) => Outcome::Slept,
+        Effect::Wait(..) if good => Outcome::Resumed {
+            method: "POST".into(),
+            headers: serde_json::Map::new(),
+            query: json!({}),
+            body: json!({"yes": true}),
+            files: json!([]),
+        },
+        Effect::Run(..) if good => Outcome::Ended(End::Succeeded(json!(7))),
+        Effect::Run(..) => {
+            Outcome::Ended(End::Failed(Fault::new(FaultKind::Timeout, Code("run.bug"), "the child failed")))
+        }
+        Effect::Wait(..) => Outcome::Failed { kind: FaultKind::Timeout, message: "nobody called".into() },
+        other => panic!("{other:?}"),
+    }
 }
 
 proptest! {
@@ -302,24 +385,30 @@ proptest! {
         });
         let flow = flow(&document.to_string());
         let (mut run, effects) = Run::begin(Arc::clone(&flow.plan), start(sample_event(&flow)));
-        let calls = |effects: Vec<Effect>| effects.into_iter().filter_map(|effect| match effect {
-            Effect::Call(ask, call) => Some((ask, call)),
-            _ => None,
-        });
-        let mut open: Vec<_> = calls(effects).collect();
-        let (mut facts, mut state) = (Vec::new(), seed);
+        let asks = |effects: Vec<Effect>| effects.into_iter().filter(|effect| effect.ask().is_some());
+        let mut open: Vec<_> = asks(effects).collect();
+        let (mut facts, mut state, mut at) = (Vec::new(), seed, Timestamp::UNIX_EPOCH);
         while run.end().is_none() {
+            open.retain(|effect: &Effect| run.awaits(effect.ask().unwrap()));
             prop_assert!(!open.is_empty(), "the run neither ended nor asks for anything");
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let pick = usize::try_from(state >> 33).unwrap() % open.len();
-            let (ask, call) = open.swap_remove(pick);
-            let fact = ask.fact(Timestamp::UNIX_EPOCH, answer(&call, if state >> 62 == 0 { 500 } else { 200 }, "{}"));
-            open.extend(calls(run.on(&fact)));
+            let effect = open.swap_remove(pick);
+            let ask = effect.ask().unwrap().clone();
+            at = at.max(ask.not_before.unwrap_or(at));
+            let outcome = if state.is_multiple_of(61) {
+                Outcome::Failed { kind: FaultKind::Cancelled, message: "cancelled".into() }
+            } else {
+                come(&effect, state >> 62 != 0)
+            };
+            let fact = ask.fact(at, outcome);
+            open.extend(asks(run.on(&fact)));
             facts.push(fact);
         }
         let end = run.end().cloned();
-        for (ask, call) in open {
-            let late = run.on(&ask.fact(Timestamp::UNIX_EPOCH, answer(&call, 200, "{}")));
+        for effect in open {
+            let ask = effect.ask().unwrap().clone();
+            let late = run.on(&ask.fact(Timestamp::UNIX_EPOCH, come(&effect, true)));
             prop_assert!(late.is_empty());
         }
         prop_assert_eq!(run.end().cloned(), end.clone());

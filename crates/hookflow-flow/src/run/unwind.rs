@@ -1,42 +1,100 @@
-//! Raise: from a fault to the innermost handler, and from there to the end of the run.
+//! The ways out: from a fault to the innermost handler, through every `finally`, and in the end out of the run.
 
 use super::Run;
-use super::fiber::{Active, Parent};
+use super::fiber::{Active, Exit, Parent};
 use crate::step_kind::Stop;
 use crate::{End, Fault, FaultKind, StepNumber};
 use hookflow_expr::EvalError;
+use hookflow_text::Json;
 use std::sync::Arc;
 
 impl Run {
-    /// Unwinds to the innermost handler; without one, the turn, and in the end the run, fails.
+    /// Fails at a step.
     pub(super) fn raise(&mut self, fiber: usize, step: StepNumber, why: Stop) {
-        let mut fault = fault_of(why);
-        if fault.step.is_none() {
-            fault.step = Some(self.name(step).to_string());
-        }
+        let fault = self.named(step, fault_of(why));
+        self.unwind(fiber, Exit::Fault(Box::new(fault)));
+    }
+
+    /// A fault says where it happened.
+    pub(super) fn named(&self, step: StepNumber, mut fault: Fault) -> Fault {
+        fault.step = fault.step.or_else(|| Some(self.name(step).to_string()));
+        fault
+    }
+
+    /// Leaves scope after scope, until something takes the exit or there is none left.
+    pub(super) fn unwind(&mut self, fiber: usize, mut exit: Exit) {
         let Some(current) = self.fibers.get_mut(fiber) else { return };
         while let Some(active) = current.scopes.pop() {
-            if let Some(handled) = active.handling {
+            match active {
                 // The handler itself failed.
-                current.error.clone_from(&active.outer_error);
-                fault.cause = fault.cause.or(Some(handled));
-            } else if let Some(handler) = active.handler {
-                let error = Arc::new(fault.to_json());
-                let outer = current.error.replace(error);
-                current.scopes.push(Active::handling(Box::new(fault), outer));
-                current.pc = handler;
-                return;
+                Active::Handling { fault, outer_error } => {
+                    current.error = outer_error;
+                    exit = exit.after(Some(Exit::Fault(fault)));
+                }
+                Active::Finalizing(before) => exit = exit.after(before),
+                Active::Open { scope, .. } => {
+                    exit = match (exit, scope.handler) {
+                        (Exit::Fault(fault), Some(handler)) => {
+                            let outer_error = current.error.replace(Arc::new(fault.to_json()));
+                            current.scopes.push(Active::Handling { fault, outer_error });
+                            current.pc = handler;
+                            return;
+                        }
+                        (exit, _) => exit,
+                    };
+                    if let Some(finally) = scope.finally {
+                        current.scopes.push(Active::Finalizing(Some(exit)));
+                        current.pc = finally;
+                        return;
+                    }
+                }
             }
         }
         match current.parent {
             Some(Parent { fork, .. }) => {
-                if let Some(fork) = self.forks.get_mut(fork) {
-                    fork.fault.get_or_insert(fault);
-                }
-                self.finish_turn(fiber, None);
+                self.leave_fork(fork, exit);
+                self.finish_line(fiber, None);
             }
-            None => self.fail(fiber, fault),
+            None => self.finish(fiber, exit),
         }
+    }
+
+    /// Closes the innermost scope in the usual way.
+    pub(super) fn leave(&mut self, fiber: usize) {
+        let doomed = self.is_doomed_without(fiber);
+        let Some(current) = self.fibers.get_mut(fiber) else { return };
+        current.pc += 1;
+        match current.scopes.pop() {
+            Some(Active::Open { scope, .. }) => {
+                if let Some(finally) = scope.finally {
+                    current.scopes.push(Active::Finalizing(None));
+                    current.pc = finally;
+                }
+            }
+            Some(Active::Handling { outer_error, .. }) => current.error = outer_error,
+            Some(Active::Finalizing(Some(exit @ Exit::Cancelled(_)))) => self.unwind(fiber, exit),
+            Some(Active::Finalizing(_)) if doomed => self.unwind(fiber, Exit::Doomed),
+            Some(Active::Finalizing(Some(exit))) => self.unwind(fiber, exit),
+            Some(Active::Finalizing(None)) | None => {}
+        }
+    }
+
+    /// The run itself is out of all its scopes.
+    fn finish(&mut self, fiber: usize, exit: Exit) {
+        self.end = Some(match exit {
+            Exit::Fault(fault) => return self.fail(fiber, *fault),
+            Exit::Cancelled(mut fault) => {
+                fault.cause = fault.cause.take().or(self.failing.take().map(Box::new));
+                End::Failed(*fault)
+            }
+            // A run whose `on_error` has run is still a failed one.
+            Exit::Ended(value) => match self.failing.take() {
+                Some(fault) => End::Failed(fault),
+                None => End::Succeeded(Arc::unwrap_or_clone(value)),
+            },
+            // Nothing is beside it.
+            Exit::Doomed => End::Succeeded(Json::Null),
+        });
     }
 
     /// The run fails: once into the flow's `on_error`, then for good.

@@ -3,7 +3,7 @@
 use crate::FaultKind;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Failure, Instruction};
-use crate::step_kind::{Companion, Example, StepKind};
+use crate::step_kind::{Asking, Companion, Example, StepKind};
 use hookflow_expr::Escape;
 use serde::Deserialize as _;
 
@@ -36,7 +36,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "status", about: "the status that the caller gets, 400 to 599 (500)" },
     ],
     blocks: &[],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: strict

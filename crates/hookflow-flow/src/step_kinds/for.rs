@@ -1,8 +1,8 @@
 //! `for`: the same steps for each item of a list.
 
 use crate::lowering::{Lowering, StepNode};
-use crate::plan::{Each, Instruction};
-use crate::step_kind::{Companion, Example, StepKind};
+use crate::plan::{Each, Instruction, Over};
+use crate::step_kind::{Asking, Companion, Example, StepKind};
 
 /// How many items a loop takes unless it says otherwise.
 const DEFAULT_MAX: u64 = 10_000;
@@ -23,7 +23,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "max", about: "more items than this are an error (10000)" },
     ],
     blocks: &["do"],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: lines
@@ -61,7 +61,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         let limit = usize::try_from(limit.unwrap_or(1)).unwrap_or(1);
         let max = usize::try_from(max.unwrap_or(DEFAULT_MAX)).unwrap_or(usize::MAX);
         let each = Each { item: item.clone(), list, limit, max };
-        cx.emit(Instruction::Fork { step: number, each, after: 0 })
+        cx.emit(Instruction::Fork { step: number, over: Over::Each(each), after: 0 })
     });
     let path = cx.path("do");
     cx.turn(&item, |cx| {

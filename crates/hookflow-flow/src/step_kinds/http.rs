@@ -5,7 +5,7 @@ mod url;
 use super::respond::{header_name, text_escape};
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asks, Companion, Example, StepKind, Stop};
+use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
@@ -42,7 +42,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "capture", about: "a map of names to paths into the answer's body" },
     ],
     blocks: &[],
-    asks: true,
+    asks: Asking::Again,
     example: Example {
         flow: r"
 flow: reserve
@@ -269,17 +269,22 @@ impl Asks for Http {
                 });
                 (result, fault)
             }
-            Outcome::Failed { kind, message } => {
-                let fault =
-                    Fault { attempts: Some(attempt), ..Fault::new(*kind, code_of(*kind), message.clone()) };
-                let mut result =
-                    json!({"ok": false, "status": null, "headers": {}, "body": null, "attempts": attempt});
-                if let Json::Object(map) = &mut result {
-                    map.extend(self.capture.iter().map(|(name, _)| (name.clone(), Json::Null)));
-                }
-                (result, Some(fault))
-            }
+            Outcome::Failed { kind, message } => self.failed(*kind, message, attempt),
+            _ => self.failed(FaultKind::Interrupted, "what came is not the outcome of a call", attempt),
         }
+    }
+}
+
+impl Http {
+    /// The result of a call without an answer.
+    fn failed(&self, kind: FaultKind, message: &str, attempt: u32) -> (Json, Option<Fault>) {
+        let fault = Fault { attempts: Some(attempt), ..Fault::new(kind, code_of(kind), message) };
+        let mut result =
+            json!({"ok": false, "status": null, "headers": {}, "body": null, "attempts": attempt});
+        if let Json::Object(map) = &mut result {
+            map.extend(self.capture.iter().map(|(name, _)| (name.clone(), Json::Null)));
+        }
+        (result, Some(fault))
     }
 }
 

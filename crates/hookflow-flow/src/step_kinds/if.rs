@@ -2,7 +2,7 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Branch, Instruction};
-use crate::step_kind::{Companion, Example, StepKind};
+use crate::step_kind::{Asking, Companion, Example, StepKind};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "if",
@@ -13,7 +13,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "else", about: "steps for a false one" },
     ],
     blocks: &["then", "else"],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: guard

@@ -2,8 +2,8 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Companion, Example, StepKind, Stop, Tells};
-use crate::{Effect, LogLevel, LogLine};
+use crate::step_kind::{Asking, Companion, Example, StepKind, Stop, Tells};
+use crate::{Effect, LogLevel, LogLine, Place};
 use hookflow_expr::{Env, Escape, Template, Text};
 use hookflow_text::Json;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "fields", about: "a map of further values" },
     ],
     blocks: &[],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: noted
@@ -66,7 +66,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
 }
 
 impl Tells for Line {
-    fn tell(&self, env: &Env, step: &Arc<str>) -> Result<Effect, Stop> {
+    fn tell(&self, env: &Env, step: &Arc<str>, _: &Place) -> Result<Effect, Stop> {
         let fields = match self.fields.as_ref().map(|fields| fields.eval(env)).transpose()? {
             Some(value) => match Arc::unwrap_or_clone(value) {
                 Json::Object(map) => map,

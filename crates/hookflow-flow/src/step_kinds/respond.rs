@@ -3,8 +3,8 @@
 use crate::flow::add_content_type;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Companion, Example, StepKind, Stop, Tells};
-use crate::{Effect, Fault, FaultKind, Reply};
+use crate::step_kind::{Asking, Companion, Example, StepKind, Stop, Tells};
+use crate::{Effect, Fault, FaultKind, Place, Reply};
 use bytes::Bytes;
 use hookflow_expr::{Env, Escape, Expression, Template, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
@@ -26,7 +26,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "text", about: "the body as text" },
     ],
     blocks: &[],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: intake
@@ -198,7 +198,7 @@ pub(crate) fn text_escape(text: &str, written: Option<&str>) -> (Escape, &'stati
 }
 
 impl Tells for Respond {
-    fn tell(&self, env: &Env, _: &Arc<str>) -> Result<Effect, Stop> {
+    fn tell(&self, env: &Env, _: &Arc<str>, _: &Place) -> Result<Effect, Stop> {
         let status = self.status(env)?;
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         for (name, text) in &self.headers {

@@ -2,7 +2,7 @@
 
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "set",
@@ -10,7 +10,7 @@ pub(super) static KIND: StepKind = StepKind {
     result: "the map of the values",
     companions: &[],
     blocks: &[],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: totals

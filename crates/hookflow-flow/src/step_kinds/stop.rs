@@ -2,7 +2,7 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "stop",
@@ -10,7 +10,7 @@ pub(super) static KIND: StepKind = StepKind {
     result: "nothing: no step follows it",
     companions: &[],
     blocks: &[],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: pings
@@ -32,6 +32,7 @@ steps:
 
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let value = cx.template(step.value)?;
+    cx.may_end(step.value, KIND.verb)?;
     cx.emit(Instruction::End { step: Some(step.number), value: Some(value) });
     Some(())
 }

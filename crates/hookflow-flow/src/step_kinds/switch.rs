@@ -2,7 +2,7 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Branch, Instruction};
-use crate::step_kind::{Companion, Example, StepKind};
+use crate::step_kind::{Asking, Companion, Example, StepKind};
 use std::collections::HashMap;
 
 pub(super) static KIND: StepKind = StepKind {
@@ -14,7 +14,7 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "default", about: "steps for any other value" },
     ],
     blocks: &["cases", "default"],
-    asks: false,
+    asks: Asking::Nothing,
     example: Example {
         flow: r"
 flow: events

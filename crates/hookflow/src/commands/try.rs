@@ -10,7 +10,7 @@ use crate::sample_request::SampleRequest;
 use crate::terminal::Terminal;
 use anyhow::{bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches};
-use hookflow_flow::{End, Rehearsal, Start, rehearse};
+use hookflow_flow::{End, Rehearsal, Start, rehearse_in};
 use hookflow_runtime::Clock;
 use hookflow_text::nearest;
 use mocks::Mocks;
@@ -31,7 +31,7 @@ pub(super) static COMMAND: Command = Command {
                 Arg::new("mock")
                     .long("mock")
                     .value_name("STEP=JSON")
-                    .help("What a step's call is answered with: status, headers, json or text, or timeout")
+                    .help("What a step's call is answered with: status, headers, json or text, or timeout; of a `wait` the call, of a `run` the value")
                     .action(ArgAction::Append),
             )
             .arg(dir_arg())
@@ -90,7 +90,8 @@ fn try_out(loaded: &LoadedFlow, base_url: &Arc<str>, mocks: &mut Mocks) -> Resul
         seed: [0; 16],
         event: Arc::new(request.event.clone()),
         attempt: 1,
+        deadline: None,
     };
-    let rehearsal: Rehearsal = rehearse(flow, start, &mut |ask, call| mocks.answer(ask, call));
+    let rehearsal: Rehearsal = rehearse_in(flow, start, mocks);
     Ok(Trial { flow: Arc::clone(flow), request, rehearsal, unmocked: mocks.unmocked() })
 }

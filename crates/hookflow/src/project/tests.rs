@@ -125,3 +125,27 @@ fn a_paused_flow_says_what_a_restart_costs() {
     let refusing: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{respond: {}}]\n";
     assert!(codes(&[("flows/a.yaml", refusing)]).is_empty());
 }
+
+#[test]
+fn every_flow_is_started_by_something_and_every_flow_that_is_run_is_there() {
+    let runs = |id: &str| format!("webhook: {{auth: none}}\nsteps:\n  - run: {id}\n");
+    let with = |steps: &str| format!("steps:\n  - {steps}\n");
+    assert_eq!(codes(&[("flows/a.yaml", b"")]), ["flow.unreachable"]);
+    assert_eq!(codes(&[("flows/a.yaml", with("log: x").as_bytes())]), ["flow.unreachable"]);
+    let caller = runs("helper");
+    let both = |helper: &str| {
+        codes(&[("flows/a.yaml", caller.as_bytes()), ("flows/helper.yaml", helper.as_bytes())])
+    };
+    assert!(both(&with("return: 1")).is_empty());
+    assert_eq!(both(&with("respond: {}")), ["flow.respond-unheard"]);
+    assert!(both(FLOW).is_empty(), "it has callers of its own");
+    let missing =
+        load(&folder(&[("flows/a.yaml", runs("helpr").as_bytes()), ("flows/helper.yaml", FLOW.as_bytes())]));
+    assert_eq!(missing.diagnostics.codes(), ["flow.unknown-flow"]);
+    assert!(missing.diagnostics.render(false).contains("did you mean `helper`?"));
+    // A flow with a mistake of its own is not called unknown.
+    assert_eq!(
+        codes(&[("flows/a.yaml", runs("b").as_bytes()), ("flows/b.yaml", b"steps: [{sett: {}}]")]),
+        ["flow.no-verb"]
+    );
+}

@@ -1,7 +1,7 @@
 //! How a run begins or goes on: from its journal, with what had left before and what has come since.
 
 use super::{Hand, Lost};
-use crate::perform::Calls;
+use crate::perform::{Calls, is_asked_by};
 use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Outcome, Run, Start};
 use hookflow_store::{Inbound, Journal, Sent, StoreError};
 use hookflow_text::Code;
@@ -18,6 +18,7 @@ impl Hand<'_> {
             seed: self.accepted.seed,
             event: Arc::clone(&self.accepted.event),
             attempt: self.accepted.attempt,
+            deadline: self.deadline,
         };
         let plan = Arc::clone(&self.program.plan);
         let Some(journal) = journal else { return Ok(Run::begin_in_slices(plan, start)) };
@@ -28,7 +29,8 @@ impl Hand<'_> {
         self.heard = journal.inbox.len();
         for inbound in journal.inbox {
             match inbound {
-                Inbound::Cancel { .. } => return Err(End::Failed(cancelled())),
+                Inbound::Cancel { .. } if begun_at.is_none() => return Err(End::Failed(cancelled())),
+                Inbound::Cancel { .. } => self.cancelled = true,
                 Inbound::Fact(fact) => self.early.push(fact),
             }
         }
@@ -40,25 +42,25 @@ impl Hand<'_> {
     /// died and must not leave again.
     pub(super) fn known_outcome(&mut self, effect: &Effect) -> Option<Fact> {
         let ask = effect.ask()?;
-        if let Some(early) = self.early.iter().position(|fact| fact.place == ask.place) {
+        if let Some(early) = self.early.iter().position(|fact| is_asked_by(fact, ask)) {
             return Some(Fact::clone(&self.early.swap_remove(early)));
         }
         let sent = |sent: &Sent| sent.place == ask.place && sent.attempt == ask.attempt;
         self.left.iter().any(sent).then(|| ask.clone().fact(self.now(), interrupted()))
     }
 
-    /// Takes what is new in the inbox; `true`: the run is to end.
-    pub(super) async fn look_into_inbox(&mut self, calls: &mut Calls<'_>) -> Result<bool, Lost> {
+    /// Takes what is new in the inbox.
+    pub(super) async fn look_into_inbox(&mut self, calls: &mut Calls<'_>) -> Result<(), Lost> {
         let journal = match self.heartbeat.wait(self.engine.store.load(&self.accepted.run)).await {
             Ok(journal) => journal,
             // What came stays in the inbox, and who is roused next looks again.
-            Err(StoreError::Unavailable(_)) => return Ok(false),
+            Err(StoreError::Unavailable(_)) => return Ok(()),
             Err(error) => return Err(Lost::Refused(error)),
         };
         for inbound in journal.inbox.into_iter().skip(self.heard) {
             self.heard += 1;
             match inbound {
-                Inbound::Cancel { .. } => return Ok(true),
+                Inbound::Cancel { .. } => self.cancelled = true,
                 Inbound::Fact(fact) => {
                     if !calls.came(&fact) {
                         self.early.push(fact);
@@ -66,7 +68,7 @@ impl Hand<'_> {
                 }
             }
         }
-        Ok(false)
+        Ok(())
     }
 }
 
@@ -84,7 +86,7 @@ fn set_aside(why: &str) -> Fault {
     Fault::new(FaultKind::Interrupted, Code("run.diverged"), why)
 }
 
-pub(super) fn cancelled() -> Fault {
+fn cancelled() -> Fault {
     Fault::new(FaultKind::Cancelled, Code("run.cancelled"), "the run was cancelled")
 }
 

@@ -35,6 +35,8 @@ impl Hand<'_> {
             begun_at: Some(self.begun_at),
             facts: std::mem::take(&mut self.unwritten),
             sent: std::mem::take(&mut self.leaving),
+            // In its parent's hand, so nobody else is to take it up.
+            parked: self.is_child.then_some(Parked { until: None, heard: self.heard }),
             reply,
             ..Progress::none(version)
         }
@@ -104,27 +106,32 @@ impl Hand<'_> {
                 if let Some(caller) = self.caller.take() {
                     self.queue.keep_caller(&self.accepted.run, caller);
                 }
-                self.engine.due_changed.notify_one();
+                self.engine.due_changed.tell();
             }
             Err(lost) => self.lose(&lost),
         }
     }
 
     /// Writes the end, then tells the caller.
-    pub(super) async fn conclude(mut self, end: Arc<End>) {
+    pub(super) async fn conclude(mut self, end: Arc<End>) -> Option<Arc<End>> {
         self.count(&end);
         let reply = self.reply.clone().filter(|_| !self.reply_is_written);
         let mut progress = self.progress(reply);
         progress.ended = Some(Ended { end: Arc::clone(&end), at: self.now() });
         if !self.accepted.is_kept() {
-            return self.admit_ended(progress, end);
+            self.admit_ended(progress, end);
+            return None;
         }
         match self.record(progress).await {
             Ok(recorded) => {
                 tell(&mut self.caller, conclusion(self.reply.take(), &end));
                 self.next_of_its_key(recorded.promoted);
+                Some(end)
             }
-            Err(lost) => self.lose(&lost),
+            Err(lost) => {
+                self.lose(&lost);
+                None
+            }
         }
     }
 

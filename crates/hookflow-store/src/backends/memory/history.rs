@@ -2,7 +2,7 @@
 
 use super::contents::Row;
 use crate::{NewRun, Retention};
-use hookflow_flow::{End, Outcome};
+use hookflow_flow::End;
 use hookflow_text::weight as weight_of;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl History {
 
 fn weight(run: &NewRun) -> u64 {
     let progress = &run.progress;
-    let facts: usize = progress.facts.iter().map(|fact| outcome_weight(&fact.outcome)).sum();
+    let facts: usize = progress.facts.iter().map(|fact| fact.outcome.weight()).sum();
     let reply = progress.reply.as_ref().map_or(0, |reply| reply.body.len());
     let end = match progress.ended.as_ref().map(|ended| &*ended.end) {
         Some(End::Succeeded(value)) => weight_of(value),
@@ -68,14 +68,4 @@ fn weight(run: &NewRun) -> u64 {
     };
     let data = u64::try_from(facts + reply + end).unwrap_or(u64::MAX);
     FRAME.saturating_add(run.bytes).saturating_add(data)
-}
-
-fn outcome_weight(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Answered { headers, body, captures, .. } => {
-            let values = headers.iter().chain(captures);
-            weight_of(body) + values.map(|(name, value)| name.len() + weight_of(value)).sum::<usize>()
-        }
-        Outcome::Failed { message, .. } => message.len(),
-    }
 }

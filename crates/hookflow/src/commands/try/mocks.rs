@@ -1,7 +1,7 @@
 //! What calls are answered with in a trial: `--mock STEP=JSON`.
 
 use anyhow::{Context as _, bail};
-use hookflow_flow::{Ask, FaultKind, HttpCall, Outcome};
+use hookflow_flow::{Ask, End, FaultKind, HttpCall, Outcome, SubRun, Waiting, World};
 use hookflow_text::{Json, nearest};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -18,7 +18,7 @@ pub(super) struct Mocks {
 
 #[derive(Debug, Clone)]
 enum Mock {
-    Answer { status: StatusCode, headers: HeaderMap, body: Vec<u8> },
+    Answer { status: StatusCode, headers: HeaderMap, body: Vec<u8>, value: Json },
     Timeout,
 }
 
@@ -41,25 +41,57 @@ impl Mocks {
         Ok(step.to_owned())
     }
 
-    /// The outcome of a try of a call.
-    pub(super) fn answer(&mut self, ask: &Ask, call: &HttpCall) -> Outcome {
-        let Some(mocks) = self.by_step.get(&*ask.step) else {
-            self.unmocked.insert(ask.step.to_string());
-            return call.answered(StatusCode::OK, &HeaderMap::new(), b"");
-        };
+    /// What a try of a step is answered with; the last mock repeats.
+    fn of(&self, ask: &Ask) -> Option<&Mock> {
+        let mocks = self.by_step.get(&*ask.step)?;
         let nth = usize::try_from(ask.attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-        match mocks.get(nth).or(mocks.last()) {
-            Some(Mock::Answer { status, headers, body }) => call.answered(*status, headers, body),
-            Some(Mock::Timeout) | None => {
-                Outcome::Failed { kind: FaultKind::Timeout, message: "the mock is a timeout".into() }
-            }
-        }
+        mocks.get(nth).or(mocks.last())
     }
 
     /// The steps whose calls had no mock.
     pub(super) fn unmocked(&self) -> BTreeSet<String> {
         self.unmocked.clone()
     }
+}
+
+impl World for Mocks {
+    fn call(&mut self, ask: &Ask, call: &HttpCall) -> Outcome {
+        match self.of(ask) {
+            Some(Mock::Answer { status, headers, body, .. }) => call.answered(*status, headers, body),
+            Some(Mock::Timeout) => timeout(),
+            None => {
+                self.unmocked.insert(ask.step.to_string());
+                call.answered(StatusCode::OK, &HeaderMap::new(), b"")
+            }
+        }
+    }
+
+    fn resume(&mut self, ask: &Ask, _: &Waiting) -> Option<Outcome> {
+        Some(match self.of(ask)? {
+            Mock::Timeout => timeout(),
+            Mock::Answer { headers, value, .. } => Outcome::Resumed {
+                method: "POST".into(),
+                headers: headers
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+                    .collect(),
+                query: serde_json::json!({}),
+                body: value.clone(),
+                files: serde_json::json!([]),
+            },
+        })
+    }
+
+    fn run(&mut self, ask: &Ask, _: &SubRun) -> Option<Outcome> {
+        Some(match self.of(ask)? {
+            Mock::Timeout => timeout(),
+            Mock::Answer { value, .. } => Outcome::Ended(End::Succeeded(value.clone())),
+        })
+    }
+}
+
+fn timeout() -> Outcome {
+    Outcome::Failed { kind: FaultKind::Timeout, message: "the mock is a timeout".into() }
 }
 
 impl Mock {
@@ -92,6 +124,7 @@ impl Mock {
                     .append(name, HeaderValue::from_str(&text).context("has a header value that is none")?);
             }
         }
+        let value = map.get("json").or(map.get("text")).cloned().unwrap_or_default();
         let (media_type, body) = match (map.get("json"), map.get("text").and_then(Json::as_str)) {
             (Some(_), Some(_)) => bail!("has two bodies: `json` and `text`"),
             (Some(json), None) => (Some("application/json"), json.to_string()),
@@ -101,7 +134,7 @@ impl Mock {
         if let Some(media_type) = media_type {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
         }
-        Ok(Self::Answer { status, headers, body: body.into_bytes() })
+        Ok(Self::Answer { status, headers, body: body.into_bytes(), value })
     }
 }
 

@@ -58,6 +58,18 @@ impl Trial {
                 ));
             }
         }
+        if !self.rehearsal.invented.is_empty() {
+            text.push_str("\nmade up\n");
+        }
+        for (step, what) in &self.rehearsal.invented {
+            text.push_str(&format!("  {step}: {what}\n"));
+        }
+        if !self.rehearsal.emitted.is_empty() {
+            text.push_str("\nemitted\n");
+        }
+        for emission in &self.rehearsal.emitted {
+            text.push_str(&format!("  {}: {} {}\n", emission.step, emission.event, emission.data));
+        }
         if !self.rehearsal.log.is_empty() {
             text.push_str("\nlog\n");
         }
@@ -80,7 +92,7 @@ impl Trial {
 
     pub(super) fn to_json(&self) -> Json {
         let SampleRequest { method, url, note, event } = &self.request;
-        let Rehearsal { steps, calls, log, end, .. } = &self.rehearsal;
+        let Rehearsal { steps, calls, log, end, invented, emitted, .. } = &self.rehearsal;
         let answer = self.answer();
         let pairs =
             |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| (name, value.into()));
@@ -102,6 +114,10 @@ impl Trial {
             })).collect::<Json>(),
             "log": log.iter().map(|line| json!({
                 "level": level(line.level), "text": line.text, "fields": line.fields, "step": &*line.step,
+            })).collect::<Json>(),
+            "invented": invented.iter().map(|(step, what)| json!({"step": &**step, "what": what})).collect::<Json>(),
+            "emitted": emitted.iter().map(|one| json!({
+                "step": &*one.step, "event": &*one.event, "data": one.data,
             })).collect::<Json>(),
             "error": match end {
                 Some(End::Failed(fault)) => fault.to_json(),

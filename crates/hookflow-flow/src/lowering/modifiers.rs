@@ -1,0 +1,139 @@
+//! The modifiers that any step may have, put around the verb's own instructions.
+
+use super::{Lowering, StepNode, names};
+use crate::plan::{Branch, Instruction, Pc, Scope};
+use crate::retry::Retry;
+use crate::step_kind::Asking;
+use crate::{StepKind, StepNumber};
+use hookflow_text::{Code, Node};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every step may have beside its verb.
+pub(super) const MODIFIERS: &[&str] = &["id", "title", "when", "timeout", "retry", "on_error", "disabled"];
+
+impl Lowering<'_> {
+    /// Puts the common modifiers around the verb's instructions.
+    pub(super) fn modified(
+        &mut self,
+        kind: &'static StepKind,
+        mut step: StepNode<'_>,
+        path: &str,
+        id: Option<Arc<str>>,
+    ) {
+        let when = step.fields.take("when").map(|node| self.expression(node));
+        let disabled =
+            step.fields.take("disabled").and_then(|node| node.as_bool(self.diagnostics)).unwrap_or(false);
+        let timeout = step.fields.take_entry("timeout").and_then(|(key, node)| self.timeout(kind, key, node));
+        let retry = step.fields.take_entry("retry").and_then(|(key, node)| self.retry(kind, key, node));
+        let on_error = step.fields.take("on_error");
+
+        let skip_disabled =
+            disabled.then(|| self.emit(Instruction::Branch { step: step.number, branch: Branch::Always(0) }));
+        let skip_when = when.flatten().map(|test| {
+            let branch = Branch::Unless(test, 0);
+            self.emit(Instruction::Branch { step: step.number, branch })
+        });
+        let scope = (on_error.is_some() || timeout.is_some() || retry.is_some())
+            .then(|| self.emit(Instruction::Enter(Scope { timeout, retry, ..Scope::default() })));
+        let number = step.number;
+        // The path of nested steps begins with the step's own.
+        let before = std::mem::replace(&mut self.names.path, path.to_owned());
+        let lowered = (kind.lower)(self, &mut step);
+        self.names.path = before;
+        let StepNode { fields, result, .. } = step;
+        // A verb that gave up has not asked for all of its keys, so nothing can be said about the others.
+        if lowered.is_some() {
+            fields.finish(self.diagnostics);
+        }
+        // Its own `on_error` reads what there is of its result.
+        if let Some(id) = id {
+            self.names.show(id, result);
+        }
+        if let Some(scope) = scope {
+            self.emit(Instruction::Leave);
+            if let Some(node) = on_error {
+                self.on_error(number, scope, node, path);
+            }
+        }
+        let here = self.here();
+        for skip in [skip_disabled, skip_when].into_iter().flatten() {
+            self.aim(skip, here);
+        }
+    }
+
+    /// `on_error: continue` or a list of steps, for the scope that was entered at `scope`.
+    fn on_error(&mut self, step: StepNumber, scope: Pc, node: &Node, path: &str) {
+        let steps = (node.text() != "continue").then_some(node);
+        self.handler(step, scope, steps, &format!("{path}.on_error"));
+    }
+
+    /// The steps that a fault goes to, from the scope that was entered at `scope` and has just been left.
+    pub fn handler(&mut self, step: StepNumber, scope: Pc, steps: Option<&Node>, path: &str) {
+        let over = self.emit(Instruction::Branch { step, branch: Branch::Always(0) });
+        let start = self.here();
+        if let Some(steps) = steps {
+            self.names.enter_handler();
+            self.block(steps, path);
+            self.names.leave_handler();
+        }
+        self.emit(Instruction::Leave);
+        self.aim_scope(scope, |scope| scope.handler = Some(start));
+        let here = self.here();
+        self.aim(over, here);
+    }
+
+    /// The steps that run whichever way the scope that was entered at `scope`, and has just been left, is left.
+    pub fn finally(&mut self, scope: Pc, steps: &Node, path: &str) {
+        let start = self.here();
+        self.finalizing += 1;
+        self.block(steps, path);
+        self.finalizing -= 1;
+        self.emit(Instruction::Leave);
+        self.aim_scope(scope, |scope| scope.finally = Some(start));
+    }
+
+    /// A verb that ends the run has no place in a `finally`, which runs because something has already ended.
+    pub fn may_end(&mut self, key: &Node, verb: &str) -> Option<()> {
+        if self.finalizing == 0 {
+            return Some(());
+        }
+        self.diagnostics
+            .error(Code("flow.end-in-finally"), &key.span, format!("`{verb}` cannot stand in a `finally`"))
+            .help("a `finally` runs on every way out and does not choose another; end the run after it");
+        None
+    }
+
+    fn aim_scope(&mut self, at: Pc, change: impl FnOnce(&mut Scope)) {
+        if let Some(Instruction::Enter(scope)) = self.code.get_mut(at) {
+            change(scope);
+        }
+    }
+
+    fn timeout(&mut self, kind: &StepKind, key: &Node, node: &Node) -> Option<Duration> {
+        let why = match kind.asks {
+            Asking::Nothing if kind.blocks.is_empty() => "it asks nobody for anything",
+            Asking::Waits => "it has its own",
+            _ => return node.as_duration(self.diagnostics),
+        };
+        self.means_nothing("timeout", kind, key, why)
+    }
+
+    fn retry(&mut self, kind: &StepKind, key: &Node, node: &Node) -> Option<Arc<Retry>> {
+        if kind.asks == Asking::Again {
+            return Retry::load(node, self.diagnostics).map(Arc::new);
+        }
+        self.means_nothing("retry", kind, key, "there is no try of it that could be made again")
+    }
+
+    fn means_nothing<T>(&mut self, modifier: &str, kind: &StepKind, key: &Node, why: &str) -> Option<T> {
+        let message = format!("`{modifier}` means nothing on `{}`: {why}", kind.verb);
+        self.diagnostics.error(Code("flow.modifier"), &key.span, message);
+        None
+    }
+
+    /// Checks a name that a flow gives to something of its own.
+    pub fn own_name(&mut self, node: &Node) -> Option<Arc<str>> {
+        names::read_id(node, self.diagnostics)
+    }
+}

@@ -1,0 +1,150 @@
+//! `retry`: which outcomes are worth another try, and when it is made.
+
+use crate::{Fault, FaultKind, StatusSet};
+use hookflow_text::{Diagnostics, Fields, Json, Node, parse_duration};
+use jiff::Timestamp;
+use serde::Deserialize as _;
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+
+/// The most tries that a step may have.
+const MOST_TRIES: u64 = 100;
+/// The longest that tries may go on.
+const LONGEST: Duration = Duration::from_hours(24 * 30);
+/// What `on` may name besides statuses.
+const KINDS: &[&str] =
+    &["auth", "connect", "parse", "rate_limited", "refused", "timeout", "tls", "too_large"];
+
+/// When a step is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// How often it is tried in all.
+    tries: u32,
+    statuses: StatusSet,
+    kinds: Vec<FaultKind>,
+    /// The pause before the second try, and the longest.
+    backoff: (Duration, Duration),
+    /// Counted from the first try, no try begins later than this.
+    within: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            tries: 3,
+            statuses: StatusSet::of(&[(500, 599), (429, 429)]),
+            kinds: vec![FaultKind::Timeout, FaultKind::Connect],
+            backoff: (Duration::from_millis(500), Duration::from_secs(30)),
+            within: Duration::from_mins(6),
+        }
+    }
+}
+
+/// What is known when a try has failed.
+pub(crate) struct Failed<'f> {
+    pub fault: &'f Fault,
+    /// Which try it was, from 1.
+    pub attempt: u32,
+    /// When the step began.
+    pub since: Timestamp,
+    /// When this try failed.
+    pub at: Timestamp,
+    /// The deadline of everything around the step.
+    pub deadline: Option<Timestamp>,
+    /// What the other side asked for.
+    pub retry_after: Option<Duration>,
+    /// The chance of the step's place.
+    pub chance: [u8; 32],
+}
+
+impl Retry {
+    /// Reads `retry: {tries: 3, on: [5xx, 429, timeout, connect], backoff: 500ms..30s, within: 6m}`.
+    pub fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut fields = Fields::of(node, "a `retry`", diagnostics)?;
+        let mut retry = Self::default();
+        let tries = fields.take("tries").map(|node| node.as_integer(1, MOST_TRIES, diagnostics));
+        let on = fields.take("on").map(|node| read_on(node, diagnostics));
+        let backoff = fields.take("backoff").map(|node| read_backoff(node, diagnostics));
+        let within = fields.take("within").map(|node| node.as_duration(diagnostics));
+        fields.finish(diagnostics);
+        if let Some(tries) = tries {
+            retry.tries = u32::try_from(tries?).ok()?;
+        }
+        if let Some(on) = on {
+            (retry.statuses, retry.kinds) = on?;
+        }
+        if let Some(backoff) = backoff {
+            retry.backoff = backoff?;
+        }
+        if let Some(within) = within {
+            retry.within = within?.min(LONGEST);
+        }
+        Some(retry)
+    }
+
+    /// When the next try is made; `None` when there is none.
+    pub fn next(&self, failed: &Failed<'_>) -> Option<Timestamp> {
+        let Failed { fault, attempt, since, at, deadline, retry_after, chance } = failed;
+        let worth = match fault.status {
+            Some(status) if fault.kind == FaultKind::Status => self.statuses.contains(status),
+            _ => self.kinds.contains(&fault.kind),
+        };
+        if !worth || *attempt >= self.tries {
+            return None;
+        }
+        let last = since.checked_add(self.within).ok()?;
+        let fits = |due: &Timestamp| *due <= last && deadline.is_none_or(|deadline| *due < deadline);
+        let after = |pause: Duration| at.checked_add(pause).ok().filter(fits);
+        let asked_for = retry_after.and_then(after);
+        asked_for.or_else(|| after(self.pause(*attempt, chance)))
+    }
+
+    /// Doubles with every try, and is somewhere between a half and the whole of that: the same place of a run always
+    /// pauses alike, and no two runs do.
+    fn pause(&self, attempt: u32, chance: &[u8; 32]) -> Duration {
+        let (first, longest) = self.backoff;
+        let doubled = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX).max(1);
+        let whole = first.saturating_mul(doubled).min(longest);
+        let hash = Sha256::new_with_prefix(chance).chain_update(attempt.to_be_bytes()).finalize();
+        let drawn = hash.iter().take(2).fold(0_u32, |drawn, byte| drawn << 8 | u32::from(*byte));
+        whole / 2 + (whole / 2).saturating_mul(drawn) / 0xffff
+    }
+}
+
+fn read_on(node: &Node, diagnostics: &mut Diagnostics) -> Option<(StatusSet, Vec<FaultKind>)> {
+    let (words, statuses): (Vec<_>, Vec<_>) = node
+        .as_list(diagnostics)?
+        .iter()
+        .partition(|item| item.text().starts_with(|first: char| first.is_ascii_alphabetic()));
+    let statuses = StatusSet::read(&statuses, diagnostics)?;
+    let mut kinds = Vec::new();
+    for word in words {
+        let word = word.one_of(KINDS, diagnostics)?;
+        let kind = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(word);
+        kinds.push(FaultKind::deserialize(kind).ok()?);
+    }
+    Some((statuses, kinds))
+}
+
+/// `500ms..30s`, or one duration for pauses that do not grow.
+fn read_backoff(node: &Node, diagnostics: &mut Diagnostics) -> Option<(Duration, Duration)> {
+    let text = node.as_str(diagnostics)?;
+    let (first, longest) = text.split_once("..").unwrap_or((text, text));
+    match (parse_duration(first), parse_duration(longest)) {
+        (Ok(first), Ok(longest)) if first <= longest => Some((first, longest)),
+        _ => node.mistyped("the first and the longest pause, such as `500ms..30s`", diagnostics),
+    }
+}
+
+/// How long an answer asks to wait: `Retry-After` in seconds, or as a date.
+pub(crate) fn retry_after(headers: &serde_json::Map<String, Json>, at: Timestamp) -> Option<Duration> {
+    let text = headers.get("retry-after")?.as_str()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(at)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
