@@ -23,5 +23,6 @@ mod e2e {
     mod shipped;
     mod signed;
     mod target;
+    mod verbs;
     mod wire;
 }

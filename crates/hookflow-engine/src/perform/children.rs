@@ -135,7 +135,8 @@ impl Parent<'_> {
         accepted.hold(live.queue.take_in_hand(self.engine, &run));
         self.admit(&live, &accepted).await?;
         let program = Program::serving(&live.flow);
-        self.carry(family, &live.queue, program, accepted, ask, None).await
+        let parent = Parent { family, ..self.clone() };
+        parent.carry(&live.queue, program, accepted, ask.deadline, None).await
     }
 
     /// A child that the former life of the node has left.
@@ -158,20 +159,19 @@ impl Parent<'_> {
             None => return self.end_of(run).await,
         }
         let program = worker::program(self.engine, &queue, &journal).await.map_err(interrupted)?;
-        self.carry(family, &queue, program, accepted, ask, Some(journal)).await
+        let parent = Parent { family, ..self.clone() };
+        parent.carry(&queue, program, accepted, ask.deadline, Some(journal)).await
     }
 
     async fn carry(
         &self,
-        family: Family,
         queue: &Arc<FlowQueue>,
         program: Program,
         accepted: Arc<Accepted>,
-        ask: &Ask,
+        deadline: Option<Timestamp>,
         journal: Option<Journal>,
     ) -> Result<Outcome, (FaultKind, String)> {
-        let parent = Parent { family, ..self.clone() };
-        let hand = Hand::child(&parent, queue, program, accepted, ask.deadline);
+        let hand = Hand::child(self, queue, program, accepted, deadline);
         let end = Box::pin(hand.carry(journal)).await;
         let lost = || (FaultKind::Interrupted, "its end could not be kept".to_owned());
         end.map(|end| Outcome::Ended(End::clone(&end))).ok_or_else(lost)

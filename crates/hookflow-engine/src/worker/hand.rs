@@ -54,12 +54,8 @@ pub(crate) struct Hand<'e> {
     caller: Caller,
     /// Where it stands among the runs that run each other.
     family: Family,
-    /// Whether another run waits for it: then it answers nobody.
-    is_child: bool,
-    /// When that one waits no longer.
-    deadline: Option<Timestamp>,
-    /// Whether its end was seen to.
-    has_left: bool,
+    /// Set when another run waits for it: then it answers nobody.
+    child: Option<Child>,
     began: Instant,
     /// The run's own time begins when it does, not when its event came: its timeouts do not count the queue.
     begun_at: Timestamp,
@@ -76,6 +72,14 @@ pub(crate) struct Hand<'e> {
     /// It is to end, and what it has asked for is not waited for.
     cancelled: bool,
     listening: Option<Listening>,
+}
+
+/// What a run knows that another waits for.
+struct Child {
+    /// When that one waits no longer.
+    deadline: Option<Timestamp>,
+    /// Whether its end was seen to.
+    has_left: bool,
 }
 
 /// Why a run leaves its worker.
@@ -121,9 +125,7 @@ impl<'e> Hand<'e> {
             accepted,
             caller,
             family: Family::default(),
-            is_child: false,
-            deadline: None,
-            has_left: false,
+            child: None,
             reply: None,
             reply_is_written: false,
             unwritten: Vec::new(),
@@ -146,7 +148,7 @@ impl<'e> Hand<'e> {
     ) -> Self {
         let family = parent.family.clone();
         let mut hand = Self::new(parent.engine, queue, parent.heartbeat, program, accepted, None);
-        (hand.family, hand.is_child, hand.deadline) = (family, true, deadline);
+        (hand.family, hand.child) = (family, Some(Child { deadline, has_left: false }));
         hand
     }
 
@@ -154,7 +156,9 @@ impl<'e> Hand<'e> {
     /// goes, the caller hears of it. The end is returned when it is kept by then.
     pub(crate) async fn carry(mut self, journal: Option<Journal>) -> Option<Arc<End>> {
         let left = caught(self.drive(journal)).await;
-        self.has_left = true;
+        if let Some(child) = &mut self.child {
+            child.has_left = true;
+        }
         let end = match left {
             Ok(Ok(Left::Ended(end))) => end,
             Ok(Ok(Left::Parked(parked))) => {
@@ -191,7 +195,7 @@ impl<'e> Hand<'e> {
                     continue;
                 }
                 self.leaving.extend(leaves_once(&effect));
-                let reply = if self.is_child { &mut nobody } else { &mut self.reply };
+                let reply = if self.child.is_some() { &mut nobody } else { &mut self.reply };
                 perform(&parent, effect, &mut calls, reply);
             }
             // Siblings of what has failed wait no longer.
@@ -217,7 +221,7 @@ impl<'e> Hand<'e> {
                 Err(lost) => return Err(lost),
             }
             self.answer_early();
-            if !self.is_child
+            if self.child.is_none()
                 && let Some(parked) = calls.parked(self.now(), PARKED_FROM, self.heard)
             {
                 return Ok(Left::Parked(parked));
@@ -322,7 +326,7 @@ impl Drop for Hand<'_> {
             self.engine.hands.leave(listening);
         }
         self.accepted.release();
-        if self.is_child && !self.has_left && self.family.is_let_go() {
+        if self.child.as_ref().is_some_and(|child| !child.has_left) && self.family.is_let_go() {
             let (engine, accepted) = (Arc::clone(self.engine), Arc::clone(&self.accepted));
             let version = Arc::clone(&self.program.plan.version);
             self.engine.tasks.spawn("abandoned run", async move { engine.abandon(&accepted, version).await });

@@ -18,7 +18,7 @@ impl Hand<'_> {
             seed: self.accepted.seed,
             event: Arc::clone(&self.accepted.event),
             attempt: self.accepted.attempt,
-            deadline: self.deadline,
+            deadline: self.child.as_ref().and_then(|child| child.deadline),
         };
         let plan = Arc::clone(&self.program.plan);
         let Some(journal) = journal else { return Ok(Run::begin_in_slices(plan, start)) };

@@ -36,7 +36,7 @@ impl Hand<'_> {
             facts: std::mem::take(&mut self.unwritten),
             sent: std::mem::take(&mut self.leaving),
             // In its parent's hand, so nobody else is to take it up.
-            parked: self.is_child.then_some(Parked { until: None, heard: self.heard }),
+            parked: self.child.as_ref().map(|_| Parked { until: None, heard: self.heard }),
             reply,
             ..Progress::none(version)
         }
