@@ -72,7 +72,8 @@ pub(crate) fn respond(outcome: Outcome, request_id: &RequestId) -> Answer {
 }
 
 /// As its sender wants it: there is no run.
-fn handshake(HandshakeAnswer { status, headers, body }: HandshakeAnswer, request_id: &RequestId) -> Answer {
+fn handshake(answer: HandshakeAnswer, request_id: &RequestId) -> Answer {
+    let HandshakeAnswer { status, headers, body, visit: _ } = answer;
     let mut answer = yes(status, body, None, request_id);
     answer.response.headers_mut().extend(headers);
     answer

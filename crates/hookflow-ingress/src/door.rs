@@ -1,12 +1,15 @@
 //! The public listener: accepts connections until shutdown, within their limits.
 
+use crate::certificates::Certificates;
 use crate::connection::{self, turn_away};
 use crate::memory::Memory;
 use crate::origin::{TrustedProxies, subscriber};
+use crate::outside::Outside;
 use crate::rates::Rates;
 use crate::rejections::Rejections;
 use crate::seats::Seats;
 use crate::tls::Tls;
+use crate::visits::Visits;
 use hookflow_engine::{Engine, Metrics};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
 use hyper::rt::Executor;
@@ -90,6 +93,8 @@ pub struct DoorParts {
     pub tls: Option<Arc<Tls>>,
     /// Keeps what is refused, for the operator.
     pub rejections: Arc<Rejections>,
+    /// Fetches what verifying needs, and visits whom a sender asks to.
+    pub outside: Arc<dyn Outside>,
 }
 
 /// The public door, not yet open.
@@ -110,6 +115,8 @@ pub(crate) struct Doorway {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) rejections: Arc<Rejections>,
     pub(crate) rates: Rates,
+    pub(crate) certificates: Certificates,
+    pub(crate) visits: Visits,
     pub(crate) memory: Arc<Memory>,
     seats: Arc<Seats>,
 }
@@ -135,8 +142,20 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 impl Door {
     /// A door that is still closed.
     pub fn new(parts: DoorParts, limits: DoorLimits) -> Self {
-        let DoorParts { engine, clock, chance, tasks, heartbeats, metrics, trusted_proxies, tls, rejections } =
-            parts;
+        let DoorParts {
+            engine,
+            clock,
+            chance,
+            tasks,
+            heartbeats,
+            metrics,
+            trusted_proxies,
+            tls,
+            rejections,
+            outside,
+        } = parts;
+        let certificates = Certificates::new(Arc::clone(&outside), clock.clone(), tasks.clone());
+        let visits = Visits::new(outside, clock.clone(), tasks.clone());
         let http = http(&tasks, &limits);
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let memory = Memory::new(limits.memory);
@@ -155,6 +174,8 @@ impl Door {
             tls,
             rejections,
             rates: Rates::default(),
+            certificates,
+            visits,
             memory,
             seats,
         }))

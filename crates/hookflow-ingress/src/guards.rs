@@ -7,7 +7,7 @@ use crate::receive::Arriving;
 use crate::refusal::Refusal;
 use hookflow_engine::{Admission, AdmitRefusal, Conclusion, Full, Generation, LiveFlow, Ticket};
 use hookflow_flow::{Enabled, Webhook};
-use hookflow_trigger::{Event, HandshakeAnswer, Head, Received, Route, decode};
+use hookflow_trigger::{Event, Fetched, HandshakeAnswer, Head, Received, Route, decode};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use std::net::IpAddr;
@@ -97,7 +97,13 @@ async fn guard(
             taken.map_err(Refusal::TooOften)?;
             admit(doorway, live, webhook, event).await
         }
-        Passage::Handshake(answer) => Ok(Outcome::Handshake(answer)),
+        Passage::Handshake(mut answer) => {
+            if let Some(url) = answer.visit.take() {
+                let begun = doorway.visits.begin(Arc::clone(&live.flow.id), url);
+                begun.map_err(|_| Refusal::TooManyVisits)?;
+            }
+            Ok(Outcome::Handshake(answer))
+        }
     }
 }
 
@@ -107,7 +113,21 @@ enum Passage {
     Handshake(HandshakeAnswer),
 }
 
-/// The guards over the body. A large one, or one that may become large, is not worked on where others are served.
+/// A request whose body is read, and the certificates that were fetched for it.
+struct Case {
+    received: Received,
+    route: Route,
+    fetched: Fetched,
+}
+
+/// What a judgement came to: an end, or the URL of a certificate without which there is none.
+enum Judgement {
+    Passed(Passage),
+    Lacks(String, Box<Case>),
+}
+
+/// Judges, fetches what the judgement lacks, and judges again. What it lacks then is something else, and each
+/// credential lacks one certificate at most.
 async fn judge(
     doorway: &Doorway,
     live: &Arc<LiveFlow>,
@@ -115,14 +135,47 @@ async fn judge(
     route: Route,
     id: &Arc<str>,
 ) -> Result<Passage, Refusal> {
+    let mut case = Case { received, route, fetched: Fetched::default() };
+    loop {
+        match examine(doorway, live, case, id).await? {
+            Judgement::Passed(passage) => return Ok(passage),
+            Judgement::Lacks(url, again) => {
+                let mut again = *again;
+                let certificate = doorway.certificates.get(&url).await.map_err(Refusal::Unfetched)?;
+                again.fetched.add(url, certificate);
+                case = again;
+            }
+        }
+    }
+}
+
+/// The guards over the body. A large one, or one that may become large, is not worked on where others are served.
+async fn examine(
+    doorway: &Doorway,
+    live: &Arc<LiveFlow>,
+    case: Case,
+    id: &Arc<str>,
+) -> Result<Judgement, Refusal> {
+    let Case { received, route, fetched } = case;
     let is_heavy =
         received.body.len() > AT_ONCE || received.head.headers.contains_key(header::CONTENT_ENCODING);
     let (live, id, now) = (Arc::clone(live), Arc::clone(id), doorway.clock.now());
     let work = move || {
         let webhook = live.flow.webhook.as_ref().ok_or(Refusal::UnknownRoute)?;
-        let authenticated = webhook.auth.verify(received, now).map_err(Refusal::Unauthorized)?;
+        let again = webhook.auth.fetches().then(|| received.clone());
+        let authenticated = match webhook.auth.verify_with(received, now, &fetched) {
+            Ok(authenticated) => authenticated,
+            Err(why) => {
+                return match (why.not_fetched().map(str::to_owned), again) {
+                    (Some(url), Some(received)) => {
+                        Ok(Judgement::Lacks(url, Box::new(Case { received, route, fetched })))
+                    }
+                    _ => Err(Refusal::Unauthorized(why)),
+                };
+            }
+        };
         if let Some(answer) = webhook.auth.answer_signed(&authenticated)? {
-            return Ok(Passage::Handshake(answer));
+            return Ok(Judgement::Passed(Passage::Handshake(answer)));
         }
         // A handshake's method came this far.
         if !webhook.methods.contains(&authenticated.head().method) {
@@ -130,7 +183,7 @@ async fn judge(
         }
         let event = decode(authenticated, &webhook.body, route, id).map_err(Refusal::Body)?;
         expect(&live, webhook, &event)?;
-        Ok(Passage::Event(event))
+        Ok(Judgement::Passed(Passage::Event(event)))
     };
     if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
 }

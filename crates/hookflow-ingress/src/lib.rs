@@ -4,11 +4,13 @@
 //! caller hears. Nothing else listens in public.
 
 mod answer;
+mod certificates;
 mod connection;
 mod door;
 mod guards;
 mod memory;
 mod origin;
+mod outside;
 mod problem;
 mod rates;
 mod receive;
@@ -18,9 +20,12 @@ mod request_id;
 mod seats;
 mod socket;
 mod tls;
+mod visits;
 mod wire;
 
+pub use certificates::{CERTIFICATE_BYTES, fetch_certificate};
 pub use door::{Bound, Door, DoorLimits, DoorParts};
 pub use origin::TrustedProxies;
+pub use outside::{Getting, Outside};
 pub use rejections::Rejections;
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -1,5 +1,6 @@
 //! Why the door says no to a request. A refusal is an expected answer: a value, never an error.
 
+use crate::certificates::Unfetched;
 use crate::problem::Problem;
 use hookflow_flow::Mismatch;
 use hookflow_text::Code;
@@ -37,6 +38,10 @@ pub(crate) enum Refusal {
     Handshake(HandshakeRefusal),
     /// No credential passes.
     Unauthorized(Unauthorized),
+    /// A certificate by which a credential might pass could not be fetched.
+    Unfetched(Unfetched),
+    /// A sender is verified and wants to be visited, as too many already do.
+    TooManyVisits,
     /// The body did not come in time.
     BodyTooSlow,
     /// The bodies that are being read take up all the room there is for them.
@@ -111,6 +116,14 @@ impl Refusal {
                     None => problem,
                 }
             }
+            Self::Unfetched(why) => {
+                let title = "The sender's certificate could not be fetched";
+                unavailable(Code("auth.certificate-unavailable"), title).retry_after(why.retry_after)
+            }
+            Self::TooManyVisits => {
+                unavailable(Code("handshake.busy"), "Too many subscriptions are being confirmed")
+                    .retry_after(PATIENCE)
+            }
             Self::BodyTooSlow => slow(Code("body.timeout"), "The body did not arrive in time"),
             Self::MemoryFull => unavailable(Code("service.memory"), "Too many bodies are being read")
                 .retry_after(PATIENCE)
@@ -132,6 +145,7 @@ impl Refusal {
     pub(crate) fn reason(&self) -> Option<String> {
         match self {
             Self::Unauthorized(why) => Some(why.reason()),
+            Self::Unfetched(why) => Some(why.why.clone()),
             Self::Handshake(why) => Some(why.to_string()),
             Self::BodyTooLarge(limit) => Some(at_most(*limit)),
             Self::Body(DecodeRefusal::Malformed { message, line: Some(line), column: Some(column) }) => {

@@ -1,7 +1,7 @@
 //! A webhook's `auth`, and the one way from a request to an authenticated one.
 
 use crate::auth_scheme::{Carrier, HeadProof, Reason, ReplayId};
-use crate::{Credential, Credentials, Head, Received};
+use crate::{Credential, Credentials, Fetched, Head, Received};
 use bytes::Bytes;
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, nearest};
 use http::HeaderName;
@@ -81,6 +81,15 @@ impl Unauthorized {
         self.challenge
     }
 
+    /// The URL of a certificate that might have made it pass, had it been fetched. It was judged: whoever fetches it
+    /// asks the sender itself.
+    pub fn not_fetched(&self) -> Option<&str> {
+        self.reasons.iter().find_map(|(_, reason)| match reason {
+            Reason::NotFetched(url) => Some(url.as_str()),
+            _ => None,
+        })
+    }
+
     fn add(&mut self, credential: &Credential, reason: Reason) {
         self.challenge = self.challenge.or(credential.verifier().challenge());
         self.reasons.push((Arc::clone(credential.name()), reason));
@@ -145,6 +154,11 @@ impl Auth {
         self.credentials().iter().map(|credential| &**credential.name())
     }
 
+    /// Whether a certificate may have to be fetched for a request.
+    pub fn fetches(&self) -> bool {
+        self.credentials().iter().any(|credential| credential.verifier().fetches())
+    }
+
     /// Guard 7: what the head alone decides, before a body is read.
     ///
     /// # Errors
@@ -171,6 +185,20 @@ impl Auth {
     /// # Errors
     /// When no credential passes.
     pub fn verify(&self, received: Received, now: Timestamp) -> Result<Authenticated, Unauthorized> {
+        self.verify_with(received, now, &Fetched::default())
+    }
+
+    /// The same with the certificates that were fetched for it. Where one is missing, [`Unauthorized::not_fetched`]
+    /// names it; a request names at most one for each credential.
+    ///
+    /// # Errors
+    /// When no credential passes.
+    pub fn verify_with(
+        &self,
+        received: Received,
+        now: Timestamp,
+        fetched: &Fetched,
+    ) -> Result<Authenticated, Unauthorized> {
         let Received { mut head, body } = received;
         let Rule::AnyOf(credentials) = &self.0 else {
             return Ok(Authenticated { head, body, credential: None, replay: None });
@@ -180,7 +208,7 @@ impl Auth {
             let verifier = credential.verifier();
             let verdict = verifier.verify_head(&head).and_then(|proof| match proof {
                 HeadProof::Complete => Ok(None),
-                HeadProof::NeedsBody => verifier.verify_body(&head, &body, now),
+                HeadProof::NeedsBody => verifier.verify_body(&head, &body, now, fetched),
             });
             match verdict {
                 Ok(replay) => {

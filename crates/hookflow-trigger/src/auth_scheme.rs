@@ -1,8 +1,8 @@
 //! What an authentication scheme is: how one kind of credential is loaded, checked and made.
 
-use crate::Head;
 use crate::headers::{NotOne, only_text};
 use crate::properties;
+use crate::{Fetched, Head};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, Secret, SecretRef, SecretSource};
 use http::HeaderValue;
 use http::header::HeaderName;
@@ -43,7 +43,18 @@ pub(crate) trait Verifier: Send + Sync + fmt::Debug {
     fn verify_head(&self, head: &Head) -> Result<HeadProof, Reason>;
 
     /// Judges head and body; asked only after [`HeadProof::NeedsBody`].
-    fn verify_body(&self, head: &Head, body: &[u8], now: Timestamp) -> Result<Option<ReplayId>, Reason>;
+    fn verify_body(
+        &self,
+        head: &Head,
+        body: &[u8],
+        now: Timestamp,
+        fetched: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason>;
+
+    /// Whether it may need what has to be fetched, and then says [`Reason::NotFetched`].
+    fn fetches(&self) -> bool {
+        false
+    }
 
     /// Adds what a right sender would add.
     fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign>;
@@ -104,6 +115,8 @@ pub(crate) enum Reason {
     TooLarge,
     #[error("no secret fits")]
     Mismatch,
+    #[error("the certificate at {0} was not fetched")]
+    NotFetched(String),
 }
 
 impl Reason {
@@ -117,6 +130,7 @@ impl Reason {
             Self::TooOld { .. } => "too-old",
             Self::TooNew { .. } => "too-new",
             Self::TooLarge => "too-large",
+            Self::NotFetched(_) => "not-fetched",
             Self::Mismatch => "mismatch",
         }
     }

@@ -5,6 +5,8 @@ mod basic;
 mod hmac;
 mod token;
 
+pub(crate) use self::hmac::is_sns_host;
+pub use self::hmac::{Certificate, Fetched};
 use crate::auth_scheme::{Secrets, Verifier};
 use crate::{AuthScheme, Preset};
 use hookflow_text::{Diagnostics, Fields};

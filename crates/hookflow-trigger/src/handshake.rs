@@ -68,6 +68,8 @@ pub struct HandshakeAnswer {
     pub headers: HeaderMap,
     /// As the sender wants it.
     pub body: Bytes,
+    /// A URL of the sender's own that it wants to be visited beside the answer.
+    pub visit: Option<String>,
 }
 
 /// A question that is not answered.
@@ -105,7 +107,7 @@ impl fmt::Debug for Handshake {
 impl HandshakeAnswer {
     /// No words.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), visit: None }
     }
 
     /// Words, as nothing but words.
@@ -121,7 +123,7 @@ impl HandshakeAnswer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Self { status: StatusCode::OK, headers, body }
+        Self { status: StatusCode::OK, headers, body, visit: None }
     }
 }
 

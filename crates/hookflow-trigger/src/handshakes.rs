@@ -1,5 +1,6 @@
 //! The table of handshakes, in alphabetic order.
 
+mod aws_sns;
 mod braintree;
 mod discord;
 mod dropbox;
@@ -18,6 +19,7 @@ use crate::Handshake;
 
 /// Every handshake.
 static HANDSHAKES: &[&Handshake] = &[
+    &aws_sns::AWS_SNS,
     &braintree::BRAINTREE,
     &discord::DISCORD,
     &dropbox::DROPBOX,

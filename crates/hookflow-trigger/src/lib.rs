@@ -30,7 +30,7 @@ mod route;
 pub use allow_from::AllowFrom;
 pub use auth::{Auth, Authenticated, HeadVerdict, Unauthorized};
 pub use auth_scheme::{AuthScheme, CannotSign, ReplayId};
-pub use auth_schemes::auth_schemes;
+pub use auth_schemes::{Certificate, Fetched, auth_schemes};
 pub use credentials::{Credential, Credentials};
 pub use decoder::{BodySpec, DecodeRefusal, Decoder};
 pub use decoders::decoders;

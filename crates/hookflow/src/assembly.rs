@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use hookflow_console::{Condition, Console, ConsoleParts};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::Flow;
-use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
+use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{Store, backends};
@@ -72,6 +72,9 @@ impl Service {
             response_bytes: config.outbound.response,
             ..Policy::default()
         };
+        // What strangers can make us fetch is small.
+        let certificates = Policy { response_bytes: CERTIFICATE_BYTES, ..policy.clone() };
+        let outside = Arc::new(Caller::new(certificates, clock.clone()));
         let engine = Engine::new(Parts {
             node: NODE.into(),
             store: Arc::clone(&store),
@@ -94,6 +97,7 @@ impl Service {
             trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
             tls,
             rejections,
+            outside,
         };
         let door = Door::new(parts, door_limits(config));
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;

@@ -7,6 +7,7 @@ use crate::secrets::FolderSecrets;
 use crate::terminal::Terminal;
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgMatches, value_parser};
+use hookflow_outbound::Policy;
 use hookflow_text::{Diagnostics, Source, nearest, parse};
 use hookflow_trigger::{Credential, Credentials};
 use std::fs;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub(crate) struct NamedCredential {
     pub(crate) credential: Arc<Credential>,
     pub(crate) base_url: Arc<str>,
+    /// How far calls may reach.
+    pub(crate) outbound: Policy,
 }
 
 /// `CREDENTIAL`.
@@ -43,6 +46,7 @@ impl NamedCredential {
     pub(crate) fn load(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Self> {
         let name = matches.get_one::<String>("credential").map(String::as_str).unwrap_or_default();
         let mut diagnostics = Diagnostics::default();
+        let mut outbound = Policy::default();
         let (credentials, base_url) = if let Some(path) = file(matches) {
             (read_file(path, terminal, &mut diagnostics)?, "http://127.0.0.1:8080".to_owned())
         } else {
@@ -50,10 +54,13 @@ impl NamedCredential {
             let (config, credentials) =
                 read_credentials(dir(matches), environment, SecretMode::Exact, &mut diagnostics)?;
             let public = config.public;
+            outbound.allow = config.outbound.allow;
             (credentials, public.root(public.listen))
         };
         match credentials.get(name) {
-            Some(credential) => Ok(Self { credential: Arc::clone(credential), base_url: base_url.into() }),
+            Some(credential) => {
+                Ok(Self { credential: Arc::clone(credential), base_url: base_url.into(), outbound })
+            }
             // One that has mistakes stands in the file all the same, unless the file cannot be read at all.
             None if diagnostics.has_errors()
                 && (credentials.names().any(|known| known == name)

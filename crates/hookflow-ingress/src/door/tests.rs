@@ -5,6 +5,7 @@ mod bench;
 mod bodies;
 mod broken_store;
 mod callers;
+mod certified;
 mod handshakes;
 mod order;
 mod repeats;

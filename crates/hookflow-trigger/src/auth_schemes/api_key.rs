@@ -1,10 +1,10 @@
 //! A key in a header or in the query.
 
-use crate::Head;
 use crate::auth_scheme::{
     AuthScheme, CannotSign, Carrier, HeadProof, Reason, ReplayId, Secrets, Verifier, is_any,
 };
 use crate::headers::load_name;
+use crate::{Fetched, Head};
 use hookflow_text::{Code, Diagnostics, Fields, Secret};
 use jiff::Timestamp;
 
@@ -51,7 +51,13 @@ impl Verifier for ApiKey {
         if is_any(&presented, &self.keys).into() { Ok(HeadProof::Complete) } else { Err(Reason::Mismatch) }
     }
 
-    fn verify_body(&self, head: &Head, _: &[u8], _: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        head: &Head,
+        _: &[u8],
+        _: Timestamp,
+        _: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         self.verify_head(head).map(|_| None)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::auth_scheme::{AuthScheme, CannotSign, Carrier, HeadProof, Reason, ReplayId, Secrets, Verifier};
 use crate::headers::only_text;
-use crate::{Head, encoding};
+use crate::{Fetched, Head, encoding};
 use hookflow_text::{Code, Diagnostics, Fields, Secret};
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -60,7 +60,13 @@ impl Verifier for Basic {
         }
     }
 
-    fn verify_body(&self, head: &Head, _: &[u8], _: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        head: &Head,
+        _: &[u8],
+        _: Timestamp,
+        _: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         self.verify_head(head).map(|_| None)
     }
 

@@ -6,6 +6,7 @@
 //! those are code, in `hmac/senders.rs`.
 
 mod algorithm;
+mod certificate;
 mod content;
 mod material;
 mod public_key;
@@ -14,9 +15,11 @@ mod senders;
 mod signature;
 mod window;
 
+pub use self::certificate::{Certificate, Fetched};
 use self::material::Material;
 use self::public_key::PublicKey;
 use self::recipe::Recipe;
+pub(crate) use self::senders::is_sns_host;
 use crate::auth_scheme::{AuthScheme, CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier};
 use crate::{Head, Preset, presets};
 use hookflow_text::{Code, Diagnostics, Fields, Secret};
@@ -160,7 +163,13 @@ impl Verifier for Hmac {
         Ok(HeadProof::NeedsBody)
     }
 
-    fn verify_body(&self, head: &Head, body: &[u8], now: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        head: &Head,
+        body: &[u8],
+        now: Timestamp,
+        _: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         let recipe = &self.recipe;
         let body = recipe.signed_body(head, body)?;
         let material = Material::new(head, &body);

@@ -4,7 +4,7 @@ use crate::auth_scheme::{
     AuthScheme, CannotSign, Carrier, HeadProof, Reason, ReplayId, Secrets, Verifier, is_any, read_json,
 };
 use crate::headers::load_name;
-use crate::{Head, Preset, presets};
+use crate::{Fetched, Head, Preset, presets};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Secret};
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
@@ -142,7 +142,13 @@ impl Verifier for Token {
         }
     }
 
-    fn verify_body(&self, head: &Head, body: &[u8], _: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        head: &Head,
+        body: &[u8],
+        _: Timestamp,
+        _: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         let Place::Json { written, path } = &self.place else { return self.verify_head(head).map(|_| None) };
         let body = read_json(body)?;
         let mut presented = Vec::new();

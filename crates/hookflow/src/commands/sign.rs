@@ -56,7 +56,7 @@ pub(super) static COMMAND: Command =
     };
 
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let NamedCredential { credential, base_url } = NamedCredential::load(matches, terminal)?;
+    let NamedCredential { credential, base_url, .. } = NamedCredential::load(matches, terminal)?;
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let path = matches.get_one::<PathBuf>("body").map_or(Path::new(""), PathBuf::as_path);
     let body = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;

@@ -1,7 +1,8 @@
 //! A door with a real engine behind it, and a caller who writes bytes.
 
 use crate::memory::Memory;
-use crate::{Bound, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
+use crate::outside::shelf::Shelf;
+use crate::{Bound, Door, DoorLimits, DoorParts, Outside, Rejections, Tls, TrustedProxies};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
 use hookflow_outbound::{Caller, Policy};
@@ -26,6 +27,8 @@ x: {type: hmac, preset: x, secret: {env: SECRET}, handshake: x}
 slack: {type: hmac, preset: slack, secret: {env: SECRET}, handshake: slack}
 woo: {type: hmac, preset: woocommerce, secret: {env: SECRET}, handshake: woocommerce}
 meta: {type: hmac, preset: meta, secret: {env: SECRET}, handshake: meta, verify_token: {env: TOKEN}}
+sns: {type: hmac, preset: aws_sns, secret: {env: TOPIC}, handshake: aws_sns}
+paypal: {type: hmac, preset: paypal, secret: {env: WEBHOOK}}
 timed: {type: hmac, header: X-Signature, timestamp: {header: X-Time}, content: '{timestamp}.{body}', secret: {env: SECRET}}
 ";
 
@@ -125,21 +128,31 @@ pub(super) fn memory() -> Arc<dyn Store> {
 }
 
 pub(super) async fn open_with(more: &[&str], limits: DoorLimits, store: Arc<dyn Store>) -> Bench {
-    open_whole((&[], None), more, limits, store).await
+    open_whole((&[], None, nowhere()), more, limits, store).await
 }
 
 /// A door behind proxies.
 pub(super) async fn open_behind(proxies: &[IpNet], more: &[&str]) -> Bench {
-    open_whole((proxies, None), more, limits(), memory()).await
+    open_whole((proxies, None, nowhere()), more, limits(), memory()).await
 }
 
 /// A door that speaks TLS.
 pub(super) async fn open_secured(tls: &Arc<Tls>, limits: DoorLimits) -> Bench {
-    open_whole((&[], Some(Arc::clone(tls))), &[], limits, memory()).await
+    open_whole((&[], Some(Arc::clone(tls)), nowhere()), &[], limits, memory()).await
+}
+
+/// A door that asks somebody for certificates.
+pub(super) async fn open_toward(outside: Arc<dyn Outside>, more: &[&str]) -> Bench {
+    open_whole((&[], None, outside), more, limits(), memory()).await
+}
+
+/// Nobody is there.
+fn nowhere() -> Arc<dyn Outside> {
+    Shelf::new()
 }
 
 async fn open_whole(
-    (proxies, tls): (&[IpNet], Option<Arc<Tls>>),
+    (proxies, tls, outside): (&[IpNet], Option<Arc<Tls>>, Arc<dyn Outside>),
     more: &[&str],
     limits: DoorLimits,
     store: Arc<dyn Store>,
@@ -178,6 +191,7 @@ async fn open_whole(
         trusted_proxies: TrustedProxies::new(proxies.to_vec()),
         tls,
         rejections: Arc::clone(&rejections),
+        outside,
     };
     let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
     let (addr, memory) = (bound.addr, Arc::clone(&bound.doorway.memory));

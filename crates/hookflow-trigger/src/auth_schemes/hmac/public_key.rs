@@ -78,6 +78,11 @@ impl KeyKind {
 }
 
 impl PublicKey {
+    /// One whose bytes were found already.
+    pub(super) fn of(kind: KeyKind, bytes: Vec<u8>) -> Self {
+        Self { kind, bytes }
+    }
+
     /// Reads what stands under `public_key`: one or a list, of which any may fit.
     pub(super) fn load(
         fields: &mut Fields<'_>,
@@ -155,7 +160,7 @@ impl PublicKey {
 }
 
 /// The bytes behind PEM's armour, or behind the encoding that the scheme names.
-fn decode(text: &str, rule: &KeyRule) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &str, rule: &KeyRule) -> Option<Vec<u8>> {
     let Some(armoured) = text.strip_prefix("-----BEGIN ") else { return rule.public(text) };
     let (_, rest) = armoured.split_once("-----")?;
     let (inner, _) = rest.split_once("-----END ")?;
@@ -163,21 +168,37 @@ fn decode(text: &str, rule: &KeyRule) -> Option<Vec<u8>> {
 }
 
 /// The key within a `SubjectPublicKeyInfo` or within a certificate.
-fn key_within(der: &[u8], kind: KeyKind) -> Option<&[u8]> {
+pub(super) fn key_within(der: &[u8], kind: KeyKind) -> Option<&[u8]> {
     const OBJECT_IDENTIFIER: u8 = 0x06;
-    const VERSION: u8 = 0xa0;
     let (whole, _) = sequence(der)?;
     let (first, _) = sequence(whole)?;
     if first.first() == Some(&OBJECT_IDENTIFIER) {
         return key_of(whole, kind);
     }
-    // A certificate: its version, when it is not the first, then number, algorithm, issuer, dates and subject.
+    key_of(parts(der)?.key, kind)
+}
+
+/// What a certificate says, as far as anybody here reads it.
+pub(super) struct Parts<'d> {
+    pub(super) dates: &'d [u8],
+    pub(super) subject: &'d [u8],
+    key: &'d [u8],
+}
+
+/// Takes a certificate apart: its version, when it is not the first, then number, algorithm, issuer, dates, subject
+/// and key.
+pub(super) fn parts(der: &[u8]) -> Option<Parts<'_>> {
+    const VERSION: u8 = 0xa0;
+    let (whole, _) = sequence(der)?;
+    let (first, _) = sequence(whole)?;
     let (tag, _, rest) = element(first)?;
     let mut rest = if tag == VERSION { rest } else { first };
-    for _ in 0..5 {
+    for _ in 0..3 {
         rest = element(rest)?.2;
     }
-    key_of(sequence(rest)?.0, kind)
+    let (dates, rest) = sequence(rest)?;
+    let (subject, rest) = sequence(rest)?;
+    Some(Parts { dates, subject, key: sequence(rest)?.0 })
 }
 
 /// The key behind its algorithm.
@@ -192,13 +213,13 @@ fn key_of(info: &[u8], kind: KeyKind) -> Option<&[u8]> {
 }
 
 /// What is in a sequence, and what follows it.
-fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const SEQUENCE: u8 = 0x30;
     element(der).filter(|(tag, ..)| *tag == SEQUENCE).map(|(_, content, rest)| (content, rest))
 }
 
 /// The tag and the content of the first element, and what follows it.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let ([tag, length], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match usize::from(*length) {
         short @ ..=0x7f => (short, rest),

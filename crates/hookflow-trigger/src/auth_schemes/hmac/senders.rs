@@ -5,6 +5,7 @@ mod aws_sns;
 mod contentful;
 mod paypal;
 
+pub(crate) use self::aws_sns::is_host as is_sns_host;
 use crate::Preset;
 use crate::auth_scheme::{Secrets, Verifier};
 use hookflow_text::{Diagnostics, Fields};

@@ -1,11 +1,15 @@
 //! The scheme against published and invented requests, against its own signatures, and against hostile ones.
 
-use crate::{Auth, Credentials, Head, Received, presets};
+use crate::{Auth, Certificate, Credentials, Fetched, Head, Received, presets};
 use bytes::Bytes;
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use proptest::prelude::*;
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use serde_json::json;
+use std::sync::Arc;
 
 const NOW: i64 = 1_760_000_000;
 
@@ -114,11 +118,15 @@ fn received_of(vector: &Json) -> Received {
     Received { head, body: body.into() }
 }
 
+fn vectors() -> Vec<Json> {
+    let file: Json = serde_json::from_str(include_str!("../../../testdata/signature-vectors.json")).unwrap();
+    file["vectors"].as_array().unwrap().clone()
+}
+
 #[test]
 fn published_vectors_pass_and_fail_as_they_should() {
-    let file: Json = serde_json::from_str(include_str!("../../../testdata/signature-vectors.json")).unwrap();
     let (mut judged, mut wrong) = (0, Vec::new());
-    for vector in file["vectors"].as_array().unwrap() {
+    for vector in &vectors() {
         // An unsigned handshake is answered before anything is verified.
         if vector["kind"] == "handshake" && vector["method"] == "GET" {
             continue;
@@ -184,13 +192,97 @@ fn a_public_key_takes_the_place_of_a_secret() {
         ("preset: discord\npublic_key: []", &["yaml.type"]),
         ("preset: discord\nsecret: {env: '0'}", &["auth.public-key", "yaml.unknown-key"]),
         ("preset: github\npublic_key: 8a88\nsecret: {env: '0'}", &["yaml.unknown-key"]),
-        ("preset: aws_sns\nsecret: {env: '0'}", &["auth.certificate-needed"]),
+        ("preset: aws_sns\nsecret: {env: '0'}", &[]),
         ("preset: paypal\nsecret: {env: '0'}\npublic_key: MFkw", &["auth.public-key"]),
         ("header: a\nalgorithm: ed25519", &["auth.public-key"]),
         ("header: a\nalgorithm: ed25519\npublic_key: AAAA", &["auth.public-key"]),
         ("header: a\nalgorithm: ed25519\npublic_key: 7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E=", &[]),
     ] {
         assert_eq!(load_as("hmac", parameters, &[HEX]).2.codes(), expected, "{parameters}");
+    }
+}
+
+const SNS_URL: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem";
+const SNS_PEM: &[u8] = include_bytes!("../../../testdata/sns.pem");
+
+/// A notification as Amazon signs it, with the certificate at this URL.
+fn notification(url: &str) -> String {
+    let content =
+        "Message\nhello\nMessageId\n1\nTimestamp\nt\nTopicArn\narn:aws:sns:topic\nType\nNotification\n";
+    let key = String::from_utf8_lossy(include_bytes!("../../../testdata/sns.key")).into_owned();
+    let der: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+    let key = RsaKeyPair::from_pkcs8(&crate::encoding::base64(&der).unwrap()).unwrap();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), content.as_bytes(), &mut signature).unwrap();
+    let signature = crate::encoding::to_base64(&signature);
+    json!({
+        "Type": "Notification", "Message": "hello", "MessageId": "1", "Timestamp": "t", "TopicArn": "arn:aws:sns:topic",
+        "SignatureVersion": "2", "SigningCertURL": url, "Signature": signature,
+    })
+    .to_string()
+}
+
+#[test]
+fn without_a_public_key_the_certificate_is_asked_for() {
+    let auth = auth("preset: aws_sns", &["arn:aws:sns:topic"]);
+    assert!(auth.fetches());
+    let body = notification(SNS_URL);
+    let ask = |body: &str, now: Timestamp, fetched: &Fetched| {
+        let received = Received { head: with(&[]), body: body.to_owned().into() };
+        auth.verify_with(received, now, fetched)
+            .map_err(|why| (why.not_fetched().map(str::to_owned), why.reason()))
+    };
+    let with_it = |url: &str, pem: &[u8]| {
+        let mut fetched = Fetched::default();
+        fetched.add(url.to_owned(), Arc::new(Certificate::read(pem).unwrap()));
+        fetched
+    };
+    let now: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+    let (url, reason) = ask(&body, now, &Fetched::default()).unwrap_err();
+    assert_eq!(url.as_deref(), Some(SNS_URL));
+    assert_eq!(reason, format!("it: the certificate at {SNS_URL} was not fetched"));
+    let right = with_it(SNS_URL, SNS_PEM);
+    assert_eq!(ask(&body, now, &right).unwrap().replay.unwrap().id, "1");
+    // What is at another URL says nothing about this one.
+    assert!(
+        ask(&body, now, &with_it("https://sns.eu-west-1.amazonaws.com/b.pem", SNS_PEM))
+            .unwrap_err()
+            .0
+            .is_some()
+    );
+    for (body, now) in [
+        (body.replace("hello", "hellO"), now),
+        (body.replace("arn:aws:sns:topic", "arn:aws:sns:other"), now),
+        (body.replace(SNS_URL, "https://sns.eu-west-1.amazonaws.com.evil.test/a.pem"), now),
+        (body.clone(), "2019-01-01T00:00:00Z".parse().unwrap()),
+        (body.clone(), "2130-01-01T00:00:00Z".parse().unwrap()),
+    ] {
+        assert_eq!(ask(&body, now, &right).unwrap_err().0, None, "{body} {now}");
+        // Nor does a stranger make us fetch anything.
+        let asks = now.strftime("%Y").to_string() != "2030" || body.contains("hellO");
+        assert_eq!(ask(&body, now, &Fetched::default()).unwrap_err().0.is_some(), asks, "{body} {now}");
+    }
+    let stranger = vectors().into_iter().find(|vector| vector["id"] == "paypal-ok").unwrap();
+    let stranger = with_it(SNS_URL, stranger["public_key"].as_str().unwrap().as_bytes());
+    assert_eq!(
+        ask(&body, now, &stranger).unwrap_err().1,
+        "it: the sender's certificate is not what the credential requires"
+    );
+}
+
+#[test]
+fn paypals_certificate_is_asked_for_as_well() {
+    let vector = vectors().into_iter().find(|vector| vector["id"] == "paypal-ok").unwrap();
+    let auth = auth("preset: paypal", &[vector["secret"].as_str().unwrap()]);
+    let now: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+    let refused = auth.verify(received_of(&vector), now).unwrap_err();
+    let url = refused.not_fetched().unwrap().to_owned();
+    assert!(url.starts_with("https://api.paypal.com/v1/notifications/certs/"), "{url}");
+    for (pem, passes) in [(vector["public_key"].as_str().unwrap().as_bytes(), true), (SNS_PEM, false)] {
+        let mut fetched = Fetched::default();
+        fetched.add(url.clone(), Arc::new(Certificate::read(pem).unwrap()));
+        let verdict = auth.verify_with(received_of(&vector), now, &fetched);
+        assert_eq!(verdict.map_err(|why| why.not_fetched().is_some()).err(), (!passes).then_some(false));
     }
 }
 
@@ -224,8 +316,7 @@ fn a_body_that_is_signed_uncompressed_is_decoded_within_bounds() {
 /// Of a batch, each item is signed by itself.
 #[test]
 fn a_batch_passes_when_every_item_does() {
-    let file: Json = serde_json::from_str(include_str!("../../../testdata/signature-vectors.json")).unwrap();
-    let vectors = file["vectors"].as_array().unwrap();
+    let vectors = vectors();
     let vector = vectors.iter().find(|vector| vector["id"] == "adyen-tampered-amount").unwrap();
     let auth = auth_of(vector);
     let forged = vector["body"].as_str().unwrap();

@@ -219,3 +219,28 @@ fn what_cannot_be_judged_is_no_refusal() {
     fs::remove_file(folder.path().join("credentials.yaml")).unwrap();
     assert_eq!(verify(folder.path(), &[], &[SECRET]).0, None);
 }
+
+/// Without `--fetch` nothing leaves the machine, so there is no judgement.
+#[test]
+fn a_certificate_that_is_needed_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let vector = vectors().into_iter().find(|vector| vector["id"] == "paypal-ok").unwrap();
+    let file = "it: {type: hmac, preset: paypal, secret: {env: SECRET}}";
+    fs::write(folder.path().join("credentials.yaml"), file).unwrap();
+    fs::write(folder.path().join("request.json"), vector.to_string()).unwrap();
+    let (verdict, written) = verify(folder.path(), &[], &[SECRET]);
+    assert_eq!(verdict, None);
+    let expected = "the certificate at https://api.paypal.com/v1/notifications/certs/";
+    assert!(
+        written.starts_with(expected) && written.ends_with("in the credential as `public_key`"),
+        "{written}"
+    );
+    let forged = vector.to_string().replace("api.paypal.com", "api.paypal.evil.test");
+    fs::write(folder.path().join("request.json"), forged).unwrap();
+    let (verdict, written) = verify(folder.path(), &["--fetch"], &[SECRET]);
+    assert_eq!(verdict, Some(Verdict::DoesNot));
+    assert_eq!(
+        written,
+        "refused by `it`: the header `paypal-cert-url` is not what the credential requires\n"
+    );
+}

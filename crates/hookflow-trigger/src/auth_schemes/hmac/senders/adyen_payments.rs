@@ -4,7 +4,7 @@
 use super::super::algorithm::{Algorithm, Encoding, KeyRule};
 use super::Sender;
 use crate::auth_scheme::{CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier, read_json};
-use crate::{Head, Preset};
+use crate::{Fetched, Head, Preset};
 use hookflow_text::{Diagnostics, Fields, Json, Secret};
 use jiff::Timestamp;
 use subtle::{Choice, ConstantTimeEq as _};
@@ -89,7 +89,13 @@ impl Verifier for AdyenPayments {
         Ok(HeadProof::NeedsBody)
     }
 
-    fn verify_body(&self, _: &Head, body: &[u8], _: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        _: &Head,
+        body: &[u8],
+        _: Timestamp,
+        _: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         let body = read_json(body)?;
         let missing = || Reason::Missing("an item of `notificationItems`".into());
         let items = body.get("notificationItems").and_then(Json::as_array).ok_or_else(missing)?;

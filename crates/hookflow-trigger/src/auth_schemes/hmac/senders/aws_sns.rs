@@ -1,15 +1,15 @@
 //! Amazon SNS: an RSA signature in the JSON body over some of its fields, by a certificate whose URL stands there too.
 //!
-//! The certificate is configured. Its URL is still judged, so that a message that names a stranger's is refused, and
-//! the `secret` is the topic's ARN: anybody can have a topic, and each is signed by the same certificate.
+//! The `secret` is the topic's ARN: anybody can have a topic, and each is signed by the same certificate.
 
-use super::super::algorithm::{Encoding, KeyRule};
+use super::super::algorithm::Encoding;
+use super::super::certificate::Trust;
 use super::super::only_the_sender;
-use super::super::public_key::{KeyKind, Making, PublicKey};
+use super::super::public_key::Making;
 use super::Sender;
-use super::paypal::{certificate, https};
+use super::paypal::https;
 use crate::auth_scheme::{CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier, is_any, read_json};
-use crate::{Head, Preset};
+use crate::{Fetched, Head, Preset};
 use hookflow_text::{Diagnostics, Fields, Json, Secret};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -21,6 +21,8 @@ const NOTIFICATION: &[&str] = &["Message", "MessageId", "Subject", "Timestamp", 
 /// Those of what asks to confirm that a subscription begins or ends.
 const CONFIRMATION: &[&str] =
     &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+/// What the names in its certificates end with.
+const NAMES: &[&str] = &[".amazonaws.com", ".amazonaws.com.cn"];
 /// SNS tries again for hours.
 const REMEMBER: Duration = Duration::from_hours(72);
 
@@ -28,7 +30,7 @@ const REMEMBER: Duration = Duration::from_hours(72);
 struct AwsSns {
     preset: &'static Preset,
     topics: Vec<Secret>,
-    keys: Vec<PublicKey>,
+    trust: Trust,
 }
 
 fn load(
@@ -38,10 +40,9 @@ fn load(
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Verifier>> {
     let topics = secrets.any(fields, "secret", "secrets", diagnostics);
-    let node = certificate(fields, diagnostics)?;
-    let keys = PublicKey::read_all(node, KeyKind::Rsa, &KeyRule::default(), secrets, diagnostics)?;
+    let trust = Trust::load(NAMES, fields, secrets, diagnostics)?;
     let topics = topics?.into_iter().map(|(_, topic)| topic).collect();
-    Some(Box::new(AwsSns { preset, topics, keys }))
+    Some(Box::new(AwsSns { preset, topics, trust }))
 }
 
 /// A text of the body.
@@ -75,7 +76,13 @@ fn content(body: &Json) -> Result<String, Reason> {
 
 /// Whether Amazon itself serves this certificate.
 fn is_amazons(url: &str) -> bool {
-    let Some((host, path)) = https(url) else { return false };
+    https(url).is_some_and(|(host, path)| {
+        is_host(host) && path.rsplit_once('.').is_some_and(|(_, ending)| ending == "pem")
+    })
+}
+
+/// Whether this is a host of SNS.
+pub(crate) fn is_host(host: &str) -> bool {
     let region = host
         .strip_suffix(".cn")
         .unwrap_or(host)
@@ -85,7 +92,7 @@ fn is_amazons(url: &str) -> bool {
         region.len() >= 3
             && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    region.is_some_and(sound) && path.rsplit_once('.').is_some_and(|(_, ending)| ending == "pem")
+    region.is_some_and(sound)
 }
 
 impl Verifier for AwsSns {
@@ -93,14 +100,21 @@ impl Verifier for AwsSns {
         Ok(HeadProof::NeedsBody)
     }
 
-    fn verify_body(&self, _: &Head, body: &[u8], _: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        _: &Head,
+        body: &[u8],
+        now: Timestamp,
+        fetched: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         let body = read_json(body)?;
         let making = match text(&body, "SignatureVersion")? {
             "1" => Making::RsaSha1,
             "2" => Making::RsaSha256,
             _ => return Err(Reason::Unexpected("`SignatureVersion` in the body".into())),
         };
-        if !is_amazons(text(&body, "SigningCertURL")?) {
+        let certificate = text(&body, "SigningCertURL")?;
+        if !is_amazons(certificate) {
             return Err(Reason::Unexpected("`SigningCertURL` in the body".into()));
         }
         let received = Encoding::Base64
@@ -110,11 +124,17 @@ impl Verifier for AwsSns {
         if !bool::from(is_any(text(&body, "TopicArn")?.as_bytes(), &self.topics)) {
             return Err(Reason::Unexpected("`TopicArn` in the body".into()));
         }
-        if self.keys.iter().any(|key| key.verifies(making, content.as_bytes(), &received)) {
+        // Only for who knows the topic anything is fetched.
+        let keys = self.trust.keys(certificate, now, fetched)?;
+        if keys.iter().any(|key| key.verifies(making, content.as_bytes(), &received)) {
             Ok(Some(ReplayId { id: text(&body, "MessageId")?.to_owned(), remember: REMEMBER }))
         } else {
             Err(Reason::Mismatch)
         }
+    }
+
+    fn fetches(&self) -> bool {
+        self.trust.fetches()
     }
 
     fn sign(&self, _: &mut Head, _: &[u8], _: Timestamp) -> Result<(), CannotSign> {

@@ -5,7 +5,7 @@ use super::super::window::near_enough;
 use super::Sender;
 use crate::auth_scheme::{CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier};
 use crate::headers::only_text;
-use crate::{Head, Preset};
+use crate::{Fetched, Head, Preset};
 use hookflow_text::{Diagnostics, Fields, Secret};
 use http::HeaderValue;
 use http::header::HeaderName;
@@ -126,7 +126,13 @@ impl Verifier for Contentful {
         check_head(head).map(|_| HeadProof::NeedsBody)
     }
 
-    fn verify_body(&self, head: &Head, body: &[u8], now: Timestamp) -> Result<Option<ReplayId>, Reason> {
+    fn verify_body(
+        &self,
+        head: &Head,
+        body: &[u8],
+        now: Timestamp,
+        _: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
         let (received, headers) = check_head(head)?;
         let written = text(head, &TIME)?;
         let sound = written.len() <= MAX_DIGITS && written.bytes().all(|byte| byte.is_ascii_digit());

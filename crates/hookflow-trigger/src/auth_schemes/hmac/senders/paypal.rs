@@ -1,14 +1,15 @@
 //! PayPal: an RSA signature in the head over the ID, the time, the webhook's ID and the CRC-32 of the body, by a
-//! certificate whose URL stands there too. The certificate is configured; its URL is still judged.
+//! certificate whose URL stands there too.
 
-use super::super::algorithm::{Encoding, KeyRule};
+use super::super::algorithm::Encoding;
+use super::super::certificate::Trust;
 use super::super::only_the_sender;
-use super::super::public_key::{KeyKind, Making, PublicKey};
+use super::super::public_key::Making;
 use super::Sender;
 use crate::auth_scheme::{CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier};
 use crate::headers::only_text;
-use crate::{Head, Preset};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Secret};
+use crate::{Fetched, Head, Preset};
+use hookflow_text::{Diagnostics, Fields, Secret};
 use http::header::HeaderName;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -23,6 +24,10 @@ const ALGORITHM: HeaderName = HeaderName::from_static("paypal-auth-algo");
 
 const HOSTS: [&str; 4] =
     ["api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com", "api-m.sandbox.paypal.com"];
+/// The longest URL of a certificate.
+const LONGEST_URL: usize = 256;
+/// What the names in its certificates end with.
+const NAMES: &[&str] = &[".paypal.com"];
 /// PayPal tries again for three days.
 const REMEMBER: Duration = Duration::from_hours(72);
 
@@ -30,13 +35,14 @@ const REMEMBER: Duration = Duration::from_hours(72);
 struct Paypal {
     preset: &'static Preset,
     webhooks: Vec<Secret>,
-    keys: Vec<PublicKey>,
+    trust: Trust,
 }
 
 /// What the head says of the signature.
 struct Transmission<'h> {
     id: &'h str,
     time: &'h str,
+    certificate: &'h str,
     signature: Vec<u8>,
 }
 
@@ -47,21 +53,9 @@ fn load(
     diagnostics: &mut Diagnostics,
 ) -> Option<Box<dyn Verifier>> {
     let webhooks = secrets.any(fields, "secret", "secrets", diagnostics);
-    let node = certificate(fields, diagnostics)?;
-    let keys = PublicKey::read_all(node, KeyKind::Rsa, &KeyRule::default(), secrets, diagnostics)?;
+    let trust = Trust::load(NAMES, fields, secrets, diagnostics)?;
     let webhooks = webhooks?.into_iter().map(|(_, id)| id).collect();
-    Some(Box::new(Paypal { preset, webhooks, keys }))
-}
-
-/// The configured certificate: none is fetched.
-pub(super) fn certificate<'n>(fields: &mut Fields<'n>, diagnostics: &mut Diagnostics) -> Option<&'n Node> {
-    let node = fields.take("public_key");
-    if node.is_none() {
-        diagnostics
-            .error(Code("auth.certificate-needed"), fields.span(), "this preset needs its sender's certificate")
-            .help("save the certificate behind the URL in one of its requests, and write `public_key: {file: path}`");
-    }
-    node
+    Some(Box::new(Paypal { preset, webhooks, trust }))
 }
 
 /// The host and the path of an https URL that has nothing else.
@@ -69,7 +63,8 @@ pub(super) fn https(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("https://")?;
     let (host, path) = rest.split_at_checked(rest.find('/')?)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
-    (rest.bytes().all(plain) && !host.is_empty()).then_some((host, path))
+    let sound = rest.bytes().all(plain) && !rest.contains("..") && url.len() <= LONGEST_URL;
+    (sound && !host.is_empty()).then_some((host, path))
 }
 
 fn is_paypals(url: &str) -> bool {
@@ -89,13 +84,14 @@ fn transmission(head: &Head) -> Result<Transmission<'_>, Reason> {
     if text(ALGORITHM)? != "SHA256withRSA" {
         return Err(Reason::Unexpected(format!("the header `{ALGORITHM}`")));
     }
-    if !is_paypals(text(CERTIFICATE)?) {
+    let certificate = text(CERTIFICATE)?;
+    if !is_paypals(certificate) {
         return Err(Reason::Unexpected(format!("the header `{CERTIFICATE}`")));
     }
     let signature = Encoding::Base64
         .decode(text(SIGNATURE)?)
         .ok_or_else(|| Reason::Unreadable(format!("the header `{SIGNATURE}`")))?;
-    Ok(Transmission { id, time, signature })
+    Ok(Transmission { id, time, certificate, signature })
 }
 
 impl Verifier for Paypal {
@@ -103,19 +99,30 @@ impl Verifier for Paypal {
         transmission(head).map(|_| HeadProof::NeedsBody)
     }
 
-    fn verify_body(&self, head: &Head, body: &[u8], _: Timestamp) -> Result<Option<ReplayId>, Reason> {
-        let Transmission { id, time, signature } = transmission(head)?;
+    fn verify_body(
+        &self,
+        head: &Head,
+        body: &[u8],
+        now: Timestamp,
+        fetched: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
+        let Transmission { id, time, certificate, signature } = transmission(head)?;
+        let keys = self.trust.keys(certificate, now, fetched)?;
         let sum = crc32(body).to_string();
         let fits = self.webhooks.iter().any(|webhook| {
             let parts = [id.as_bytes(), time.as_bytes(), webhook.expose(), sum.as_bytes()];
             let content = parts.join(&b'|');
-            self.keys.iter().any(|key| key.verifies(Making::RsaSha256, &content, &signature))
+            keys.iter().any(|key| key.verifies(Making::RsaSha256, &content, &signature))
         });
         if fits {
             Ok(Some(ReplayId { id: id.to_owned(), remember: REMEMBER }))
         } else {
             Err(Reason::Mismatch)
         }
+    }
+
+    fn fetches(&self) -> bool {
+        self.trust.fetches()
     }
 
     fn sign(&self, _: &mut Head, _: &[u8], _: Timestamp) -> Result<(), CannotSign> {
