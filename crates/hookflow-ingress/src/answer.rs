@@ -153,10 +153,12 @@ fn state(status: StatusCode, word: &str, run: &Arc<str>, request_id: &RequestId)
 }
 
 fn no(problem: &Problem, run: Option<&Arc<str>>, request_id: &RequestId) -> Answer {
-    let body = problem.to_json(request_id.as_str());
-    let mut answer = yes(problem.status, body.into(), run, request_id);
+    let body = if problem.bare { Bytes::new() } else { problem.to_json(request_id.as_str()).into() };
+    let mut answer = yes(problem.status, body, run, request_id);
     let headers = answer.response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if !problem.bare {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    }
     if let Some(wait) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
     }

@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     pub(crate) challenge: Option<&'static str>,
     /// Whether the connection ends with this answer.
     pub(crate) closes: bool,
+    /// Whether the status says it all, and there is no body.
+    pub(crate) bare: bool,
     title: &'static str,
     detail: Option<String>,
     position: (Option<usize>, Option<usize>),
@@ -35,6 +37,7 @@ impl Problem {
             allow: None,
             challenge: None,
             closes: false,
+            bare: false,
             title,
             detail: None,
             position: (None, None),
@@ -57,6 +60,10 @@ impl Problem {
 
     pub(crate) fn closing(self) -> Self {
         Self { closes: true, ..self }
+    }
+
+    pub(crate) fn bare(self) -> Self {
+        Self { bare: true, ..self }
     }
 
     pub(crate) fn detail(self, detail: String) -> Self {

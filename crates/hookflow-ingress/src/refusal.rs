@@ -108,14 +108,7 @@ impl Refusal {
             Self::Handshake(why) => {
                 Problem::new(why.status, Code("handshake.refused"), "The handshake is not answered")
             }
-            Self::Unauthorized(why) => {
-                let title = "The request is not authenticated";
-                let problem = Problem::new(StatusCode::UNAUTHORIZED, why.code(), title);
-                match why.challenge() {
-                    Some(challenge) => problem.challenge(challenge),
-                    None => problem,
-                }
-            }
+            Self::Unauthorized(why) => unauthorized(why),
             Self::Unfetched(why) => {
                 let title = "The sender's certificate could not be fetched";
                 unavailable(Code("auth.certificate-unavailable"), title).retry_after(why.retry_after)
@@ -157,6 +150,16 @@ impl Refusal {
             }
             _ => None,
         }
+    }
+}
+
+fn unauthorized(why: &Unauthorized) -> Problem {
+    let title = "The request is not authenticated";
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, why.code(), title);
+    let problem = if why.is_bare() { problem.bare() } else { problem };
+    match why.challenge() {
+        Some(challenge) => problem.challenge(challenge),
+        None => problem,
     }
 }
 

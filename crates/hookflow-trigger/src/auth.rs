@@ -58,6 +58,7 @@ impl Authenticated {
 pub struct Unauthorized {
     reasons: Vec<(Arc<str>, Reason)>,
     challenge: Option<&'static str>,
+    bare: bool,
 }
 
 impl Unauthorized {
@@ -90,7 +91,13 @@ impl Unauthorized {
         })
     }
 
+    /// Whether the sender wants the answer without a body: some test us with wrong signatures.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
     fn add(&mut self, credential: &Credential, reason: Reason) {
+        self.bare |= credential.handshake().is_some_and(|handshake| handshake.probes);
         self.challenge = self.challenge.or(credential.verifier().challenge());
         self.reasons.push((Arc::clone(credential.name()), reason));
     }

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use std::fmt;
 
 /// The longest body of a question that nobody has signed.
-const LONGEST_PING: u64 = 64;
+const LONGEST_PING: u64 = 256;
 /// The longest text that is repeated or signed.
 const LONGEST_TEXT: usize = 512;
 
@@ -29,6 +29,8 @@ pub struct Handshake {
     pub(crate) method: Method,
     /// What the credential must have for it.
     pub(crate) needs: Need,
+    /// Whether the sender tests us with wrong signatures, and wants a 401 without a body then.
+    pub(crate) probes: bool,
     /// When it is asked, and how it is answered.
     pub(crate) asks: Asks,
 }

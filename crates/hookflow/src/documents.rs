@@ -213,7 +213,7 @@ fn every_credential_in_the_documentation_is_sound() {
     let text = fs::read_to_string(root().join("docs/authentication.md")).unwrap();
     let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
     let blocks: Vec<_> = blocks.filter(|block| block.contains("type: ")).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     for block in blocks {
         let mut diagnostics = Diagnostics::default();
         let root = parse(&Source::new("docs/authentication.md", block), &mut diagnostics).unwrap();

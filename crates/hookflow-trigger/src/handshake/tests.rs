@@ -6,6 +6,7 @@ use hookflow_text::{SecretRef, SecretSource, Source, parse};
 use http::HeaderName;
 use jiff::Timestamp;
 use proptest::prelude::*;
+use serde_json::json;
 
 const NOW: i64 = 1_760_000_000;
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=UTF-8");
@@ -87,6 +88,8 @@ fn questions_in_the_head_are_answered() {
     let dropbox = "type: hmac, preset: dropbox, secret: {env: k}, handshake: dropbox";
     let braintree = "type: hmac, preset: braintree, secret: {env: integration_private_key}, handshake: braintree, \
                      public_key: integration_public_key";
+    let ebay = "type: token, header: X-Ebay, secret: {env: k}, handshake: ebay, \
+                verify_token: {env: 71745723-d031-455c-bfa5-f90d11b4f20a}";
     let long = "a".repeat(LONGEST_TEXT + 1);
     for (credential, query, expected) in [
         (meta, "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=verify-me", "200 1158201444"),
@@ -117,6 +120,16 @@ fn questions_in_the_head_are_answered() {
         ),
         (braintree, "bt_challenge=20f9f8ed05f77439fe95", "200"),
         (braintree, "bt_challenge=20f9", "400"),
+        (
+            ebay,
+            "challenge_code=a8628072-3d33-45ee-9004-bee86830a22d",
+            r#"200 {"challengeResponse":"5feb54fe1daad4610c8d927c0a1fd398481d96513bc6a0622a9ae895859376ae"}"#,
+        ),
+        (ebay, "challenge_code=%7B%7D", "400"),
+        (ebay, "challenge_code=a.b", "400"),
+        (ebay, "challenge_code=", "400"),
+        (ebay, "challenge_code=a&challenge_code=b", "400"),
+        (ebay, "other=a", "!"),
         (braintree, "bt_challenge=20F9F8ED05F77439FE955C977E4C8A53", "400"),
     ] {
         let (auth, codes) = load(credential);
@@ -155,6 +168,17 @@ fn graph_okta_and_trello_are_answered() {
     ] {
         assert_eq!(ask(&okta, request(Method::GET, "", headers, "")), expected);
     }
+    let sign =
+        load("type: token, header: X-AdobeSign-ClientId, secret: {env: UB7E5BXCXY}, handshake: adobe_sign");
+    let sign = sign.0.unwrap();
+    for (headers, expected) in [
+        (&[("X-AdobeSign-ClientId", "UB7E5BXCXY")][..], r#"200 {"xAdobeSignClientId":"UB7E5BXCXY"}"#),
+        (&[("X-AdobeSign-ClientId", "UB7E5BXCXZ")], "401"),
+        (&[("X-AdobeSign-ClientId", "UB7E5BXCXY"), ("X-AdobeSign-ClientId", "<b>")], "401"),
+        (&[], "!"),
+    ] {
+        assert_eq!(ask(&sign, request(Method::GET, "", headers, "")), expected);
+    }
     let trello = load("type: hmac, preset: trello, secret: {env: k}, handshake: trello").0.unwrap();
     assert_eq!(ask(&trello, request(Method::HEAD, "", &[], "")), "200 ");
 }
@@ -172,6 +196,94 @@ fn woocommerces_unsigned_form_is_answered_and_nothing_like_it() {
         (&[FORM], &format!("webhook_id={}", "1".repeat(64)), "!"),
     ] {
         assert_eq!(ask(&auth, request(Method::POST, "", headers, body)), expected, "{body}");
+    }
+}
+
+#[test]
+fn mondays_unsigned_question_is_answered_and_nothing_like_it() {
+    const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+    let auth = load("type: token, query: token, secret: {env: k}, handshake: monday").0.unwrap();
+    let challenge = "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P";
+    for (headers, body, expected) in [
+        (
+            &[JSON][..],
+            format!(r#"{{"challenge": "{challenge}"}}"#),
+            format!(r#"200 {{"challenge":"{challenge}"}}"#),
+        ),
+        (&[], format!(r#"{{"challenge": "{challenge}"}}"#), "!".into()),
+        (&[JSON], r#"{"challenge":"<b>"}"#.into(), "400".into()),
+        (&[JSON], r#"{"challenge":""}"#.into(), "400".into()),
+        (&[JSON], r#"{"challenge":"a","event":{}}"#.into(), "!".into()),
+        (&[JSON], r#"{"challenge":{}}"#.into(), "!".into()),
+        (&[JSON], "[]".into(), "!".into()),
+        (&[JSON], format!(r#"{{"challenge":"{}"}}"#, "a".repeat(256)), "!".into()),
+    ] {
+        assert_eq!(ask(&auth, request(Method::POST, "", headers, &body)), expected, "{body}");
+    }
+    assert_eq!(ask(&auth, request(Method::POST, "token=k", &[JSON], r#"{"event":{}}"#)), "-");
+}
+
+#[test]
+fn asanas_secret_is_repeated_and_not_believed() {
+    let auth = load("type: hmac, header: X-Hook-Signature, secret: {env: k}, handshake: asana").0.unwrap();
+    let (right, wrong) = (("X-Hook-Secret", "b537207f20cbfa02357cf448134da559"), ("X-Hook-Secret", "<b>"));
+    let asking = request(Method::POST, "", &[right], "");
+    let answer = auth.answer_head(&asking.head).unwrap().unwrap();
+    assert_eq!(
+        (answer.status, &answer.headers["x-hook-secret"]),
+        (StatusCode::OK, &HeaderValue::from_static(right.1))
+    );
+    assert!(answer.body.is_empty());
+    for (headers, expected) in
+        [(&[wrong][..], "400"), (&[right, right], "400"), (&[("X-Hook-Secret", "")], "400"), (&[], "!")]
+    {
+        assert_eq!(ask(&auth, request(Method::POST, "", headers, "{}")), expected);
+    }
+    // What it signs with that secret passes no more than before.
+    let (_, mut forged) = signed(
+        "type: hmac, header: X-Hook-Signature, secret: {env: b537207f20cbfa02357cf448134da559}",
+        &[],
+        "{}",
+    );
+    assert_eq!(ask(&auth, forged.clone()), "!");
+    forged.head.headers.insert("x-hook-secret", HeaderValue::from_static(right.1));
+    assert_eq!(ask(&auth, forged), "200 ");
+}
+
+#[test]
+fn amazons_confirmations_are_answered_and_visited() {
+    let asks = match crate::handshakes().iter().find(|handshake| handshake.name == "aws_sns").unwrap().asks {
+        Asks::Signed(asks) => asks,
+        Asks::Head(_) | Asks::Ping(..) => panic!("it is signed"),
+    };
+    let auth = load("type: hmac, preset: aws_sns, secret: {env: arn}, handshake: aws_sns").0.unwrap();
+    let (asked, _) = asked(&auth.credentials()[0]).unwrap();
+    let head = request(Method::POST, "", &[], "").head;
+    let url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=1";
+    for (body, expected) in [
+        (json!({"Type": "SubscriptionConfirmation", "SubscribeURL": url}), Ok(Some(Some(url.to_owned())))),
+        (json!({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://evil.test/"}), Err(400)),
+        (json!({"Type": "SubscriptionConfirmation"}), Err(400)),
+        (json!({"Type": "UnsubscribeConfirmation", "SubscribeURL": url}), Ok(Some(None))),
+        (json!({"Type": "Notification", "SubscribeURL": url}), Ok(None)),
+        (json!([]), Ok(None)),
+    ] {
+        let verdict = asks(&asked, &head, body.to_string().as_bytes());
+        let verdict = verdict.map(|answer| answer.map(|it| it.visit)).map_err(|why| why.status.as_u16());
+        assert_eq!(verdict, expected, "{body}");
+    }
+}
+
+#[test]
+fn who_tests_us_with_wrong_signatures_hears_nothing_but_401() {
+    for (credential, bare) in [
+        ("type: hmac, preset: xero, secret: {env: k}, handshake: xero", true),
+        ("type: hmac, preset: xero, secret: {env: k}", false),
+        ("type: hmac, preset: slack, secret: {env: k}, handshake: slack", false),
+    ] {
+        let auth = load(credential).0.unwrap();
+        let head = request(Method::POST, "", &[], "").head;
+        assert_eq!(auth.verify_head(&head).unwrap_err().is_bare(), bare, "{credential}");
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) static AWS_SNS: Handshake = Handshake {
     summary: "A signed `SubscriptionConfirmation`: answers 200 and visits its `SubscribeURL`. An `UnsubscribeConfirmation`: answers 200.",
     method: Method::POST,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Signed(|_, _, body| {
         let body = body_json(body);
         let text = |name: &str| body.get(name).and_then(Json::as_str);

@@ -12,6 +12,7 @@ pub(super) static BRAINTREE: Handshake = Handshake {
     summary: "GET with `bt_challenge`: answers with the challenge signed, behind the `public_key` that Braintree shows.",
     method: Method::GET,
     needs: Need::NamedKey,
+    probes: false,
     asks: Asks::Head(|asked, head| {
         let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let Some(challenge) = query(head, "bt_challenge", hex)? else { return Ok(None) };

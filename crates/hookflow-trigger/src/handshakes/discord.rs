@@ -11,6 +11,7 @@ pub(super) static DISCORD: Handshake = Handshake {
     summary: "A signed PING: answers an interaction's with `{\"type\":1}` and a webhook event's with 204.",
     method: Method::POST,
     needs: Need::Nothing,
+    probes: true,
     asks: Asks::Signed(|_, _, body| {
         let body = body_json(body);
         // A webhook event of type 1 has an event with it.

@@ -9,5 +9,6 @@ pub(super) static DROPBOX: Handshake = Handshake {
     summary: "GET with `challenge`: repeats it.",
     method: Method::GET,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Head(|_, head| Ok(query(head, "challenge", in_token)?.map(HandshakeAnswer::text))),
 };

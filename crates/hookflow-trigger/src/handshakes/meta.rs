@@ -10,6 +10,7 @@ pub(super) static META: Handshake = Handshake {
     summary: "GET with `hub.mode=subscribe`: repeats `hub.challenge` when `hub.verify_token` is the `verify_token`, else 403.",
     method: Method::GET,
     needs: Need::VerifyToken,
+    probes: false,
     asks: Asks::Head(|asked, head| {
         if query(head, "hub.mode", in_token)?.as_deref() != Some("subscribe") {
             return Ok(None);

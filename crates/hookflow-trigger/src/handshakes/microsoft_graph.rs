@@ -9,6 +9,7 @@ pub(super) static MICROSOFT_GRAPH: Handshake = Handshake {
     summary: "POST with `validationToken` in the query: repeats it.",
     method: Method::POST,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Head(|_, head| {
         let in_sentence = |byte: u8| in_token(byte) || b" :,;_!()".contains(&byte);
         Ok(query(head, "validationToken", in_sentence)?.map(HandshakeAnswer::text))

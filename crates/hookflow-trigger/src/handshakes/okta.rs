@@ -11,6 +11,7 @@ pub(super) static OKTA: Handshake = Handshake {
     summary: "GET with the header `X-Okta-Verification-Challenge` and the credential's own: repeats the challenge as JSON.",
     method: Method::GET,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Head(|asked, head| {
         let Some(value) = head.headers.get("x-okta-verification-challenge") else { return Ok(None) };
         if !matches!(asked.verifier.verify_head(head), Ok(HeadProof::Complete)) {

@@ -10,6 +10,7 @@ pub(super) static SLACK: Handshake = Handshake {
     summary: "A signed POST of the type `url_verification`: repeats its `challenge`.",
     method: Method::POST,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Signed(|_, _, body| {
         let body = body_json(body);
         if body.get("type").and_then(Json::as_str) != Some("url_verification") {

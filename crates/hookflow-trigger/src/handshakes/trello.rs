@@ -9,5 +9,6 @@ pub(super) static TRELLO: Handshake = Handshake {
     summary: "HEAD: answers 200, as every flow does.",
     method: Method::HEAD,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Head(|_, _| Ok(Some(HandshakeAnswer::empty(StatusCode::OK)))),
 };

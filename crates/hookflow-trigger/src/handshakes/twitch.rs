@@ -10,6 +10,7 @@ pub(super) static TWITCH: Handshake = Handshake {
     summary: "A signed POST with `Twitch-Eventsub-Message-Type: webhook_callback_verification`: repeats its `challenge`.",
     method: Method::POST,
     needs: Need::Nothing,
+    probes: false,
     asks: Asks::Signed(|_, head, body| {
         let kind = head.headers.get("twitch-eventsub-message-type");
         if kind.is_none_or(|kind| kind != "webhook_callback_verification") {

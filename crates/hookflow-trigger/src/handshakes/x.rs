@@ -11,6 +11,7 @@ pub(super) static X: Handshake = Handshake {
     summary: "GET with `crc_token`: answers with the token signed.",
     method: Method::GET,
     needs: Need::Key,
+    probes: false,
     // Without braces and quotes no token is the body of an event.
     asks: Asks::Head(|asked, head| {
         let Some(token) = query(head, "crc_token", in_token)? else { return Ok(None) };

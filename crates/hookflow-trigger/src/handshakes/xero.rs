@@ -10,6 +10,7 @@ pub(super) static XERO: Handshake = Handshake {
     summary: "A signed POST without events: answers 200 without a body.",
     method: Method::POST,
     needs: Need::Nothing,
+    probes: true,
     asks: Asks::Signed(|_, _, body| {
         let body = body_json(body);
         let empty = body.get("events").and_then(Json::as_array).is_some_and(Vec::is_empty);

@@ -12,6 +12,7 @@ pub(super) static ZOOM: Handshake = Handshake {
     summary: "A signed POST of the event `endpoint.url_validation`: answers with its `plainToken` and that signed.",
     method: Method::POST,
     needs: Need::Key,
+    probes: false,
     // What is signed of an event begins with `v0:`, so without a colon no token is an event.
     asks: Asks::Signed(|asked, _, body| {
         let body = body_json(body);

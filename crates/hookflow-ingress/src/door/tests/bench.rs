@@ -25,6 +25,8 @@ mobile: {type: api_key, header: X-Api-Key, keys: [{env: KEY}]}
 inovector: {type: hmac, preset: inovector, secret: {env: SECRET}}
 x: {type: hmac, preset: x, secret: {env: SECRET}, handshake: x}
 slack: {type: hmac, preset: slack, secret: {env: SECRET}, handshake: slack}
+xero: {type: hmac, preset: xero, secret: {env: SECRET}, handshake: xero}
+asana: {type: hmac, header: X-Signature, secret: {env: SECRET}, handshake: asana}
 woo: {type: hmac, preset: woocommerce, secret: {env: SECRET}, handshake: woocommerce}
 meta: {type: hmac, preset: meta, secret: {env: SECRET}, handshake: meta, verify_token: {env: TOKEN}}
 sns: {type: hmac, preset: aws_sns, secret: {env: TOPIC}, handshake: aws_sns}
@@ -291,7 +293,8 @@ impl Request {
 
     /// As the sender of a credential signs at that time.
     pub(super) fn signed_at(mut self, bench: &Bench, credential: &str, at: Timestamp) -> Self {
-        const NAMES: [&str; 4] = ["x-signature", "x-slack-signature", "x-slack-request-timestamp", "x-time"];
+        const NAMES: [&str; 5] =
+            ["x-signature", "x-slack-signature", "x-slack-request-timestamp", "x-time", "x-xero-signature"];
         let mut head = hookflow_trigger::Head {
             method: http::Method::POST,
             path: self.path.clone(),

@@ -6,6 +6,8 @@ const FLOWS: &[&str] = &[
     "flow: tweets\nwebhook: {auth: x}\nsteps: [{set: {a: 1}}]",
     "flow: chats\nwebhook: {auth: slack, methods: [PUT]}\nsteps: [{set: {a: 1}}]",
     "flow: sales\nwebhook: {auth: woo}\nsteps: [{set: {a: 1}}]",
+    "flow: books\nwebhook: {auth: xero}\nsteps: [{set: {a: 1}}]",
+    "flow: tasks\nwebhook: {auth: asana}\nsteps: [{set: {a: 1}}]",
     "flow: posts\nwebhook: {auth: meta}\nsteps: [{set: {a: 1}}]",
 ];
 
@@ -62,4 +64,29 @@ async fn an_unsigned_form_of_woocommerce_is_answered_and_no_other() {
     assert_eq!(bench.send(&form("webhook_id=12&a=b")).await.code(), "auth.unauthorized");
     let chunked = Request { length: None, ..form("webhook_id=12") };
     assert_eq!(bench.send(&chunked).await.code(), "auth.unauthorized");
+}
+
+#[tokio::test]
+async fn xero_hears_200_and_401_and_no_word_more() {
+    let bench = bench().await;
+    let asking = Request::post("/hook/books", r#"{"events":[],"entropy":"S0m3r4Nd0mt3xt"}"#);
+    let heard = bench.send(&asking.clone().signed_by(&bench, "xero")).await;
+    assert_eq!((heard.status, heard.body.as_str()), (200, ""));
+    for wrong in [asking.clone(), asking.header("X-Xero-Signature", "AAAA")] {
+        let heard = bench.send(&wrong).await;
+        assert_eq!((heard.status, heard.body.as_str(), heard.header("content-type")), (401, "", None));
+        assert!(heard.header("x-request-id").is_some());
+    }
+    let kept = bench.rejections.latest(Some("books"), 1);
+    assert!(format!("{kept:?}").contains("auth.unauthorized"), "{kept:?}");
+}
+
+#[tokio::test]
+async fn asana_hears_its_secret_again() {
+    let bench = bench().await;
+    let asking = Request::post("/hook/tasks", "").header("X-Hook-Secret", "b537207f20cbfa02");
+    let heard = bench.send(&asking).await;
+    assert_eq!((heard.status, heard.header("x-hook-secret")), (200, Some("b537207f20cbfa02")));
+    assert_eq!(bench.send(&asking.without("X-Hook-Secret")).await.code(), "auth.unauthorized");
+    assert_eq!(bench.counted("hookflow_events_accepted_total{flow=\"tasks\"}").as_deref(), Some("0"));
 }
