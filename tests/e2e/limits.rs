@@ -110,6 +110,31 @@ fn who_is_slow_is_told_so() {
 }
 
 #[test]
+fn how_slow_a_body_may_be_is_configured() {
+    let whole = call("created", "{}").bytes();
+    let (first, last) = whole.split_at(whole.len() - 1);
+    let hasty = "public: {limits: {body_rate: 1MiB, body_grace: 200ms, body_timeout: 10m}}";
+    let folder = folder().config(hasty);
+    let service = Service::start(&folder);
+    let mut wire = Wire::connect(service.public);
+    wire.send(first);
+    let answer = wire.answer();
+    assert_eq!((answer.status, answer.code().as_str()), (408, "body.timeout"));
+    wire.assert_closed();
+    service.stop_sound();
+    // The same pause, and longer, within a long grace.
+    let patient = "public: {limits: {body_rate: 1MiB, body_grace: 10m, body_timeout: 10m}}";
+    let folder = super::answers::folder().config(patient);
+    let service = Service::start(&folder);
+    let mut wire = Wire::connect(service.public);
+    wire.send(first);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    wire.send(last);
+    assert_eq!(wire.answer().status, 201);
+    service.stop_sound();
+}
+
+#[test]
 fn connections_beyond_the_bound_are_turned_away() {
     let folder = folder().config("public: {limits: {connections: 2}}");
     let service = Service::start(&folder);

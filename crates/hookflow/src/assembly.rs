@@ -186,6 +186,7 @@ fn door_limits(config: &Config) -> DoorLimits {
         memory: limits.memory,
         header_timeout: limits.header_timeout,
         body_timeout: limits.body_timeout,
-        ..DoorLimits::default()
+        body_rate: limits.body_rate,
+        body_grace: limits.body_grace,
     }
 }

@@ -26,6 +26,8 @@ public:
     body: 10MiB                    # of any flow; a flow may set a smaller one
     header_timeout: 10s
     body_timeout: 30s
+    body_rate: 1KiB                # a second, which a body has to come at, all in all …
+    body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
 ",
     read,
@@ -63,6 +65,8 @@ pub(crate) struct Limits {
     pub(crate) body: u64,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
+    pub(crate) body_rate: u64,
+    pub(crate) body_grace: Duration,
     pub(crate) memory: u64,
 }
 
@@ -81,6 +85,8 @@ impl Default for Public {
                 body: 10 << 20,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
+                body_rate: 1 << 10,
+                body_grace: Duration::from_secs(5),
                 memory: 256 << 20,
             },
         }
@@ -154,14 +160,19 @@ fn read_limits(node: &Node, limits: &mut Limits, diagnostics: &mut Diagnostics) 
     if let Some(bytes) = size(fields.take("headers"), 8 << 10, 1 << 20, diagnostics) {
         limits.headers = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
-    for (key, limit) in [("body", &mut limits.body), ("memory", &mut limits.memory)] {
+    let sizes =
+        [("body", &mut limits.body), ("body_rate", &mut limits.body_rate), ("memory", &mut limits.memory)];
+    for (key, limit) in sizes {
         if let Some(bytes) = size(fields.take(key), 1, 1 << 40, diagnostics) {
             *limit = bytes;
         }
     }
-    for (key, limit) in
-        [("header_timeout", &mut limits.header_timeout), ("body_timeout", &mut limits.body_timeout)]
-    {
+    let times = [
+        ("header_timeout", &mut limits.header_timeout),
+        ("body_timeout", &mut limits.body_timeout),
+        ("body_grace", &mut limits.body_grace),
+    ];
+    for (key, limit) in times {
         let Some(node) = fields.take(key) else { continue };
         match node.as_duration(diagnostics) {
             Some(time) if !time.is_zero() => *limit = time,
