@@ -21,7 +21,7 @@ pub use webhook::{OnTimeout, Webhook};
 use crate::lowering::{self, Document};
 use crate::{Plan, Reply};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Span};
-use hookflow_trigger::{Credentials, DecodeRefusal, Event, Route};
+use hookflow_trigger::{Credentials, DecodeRefusal, Event};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
@@ -115,6 +115,9 @@ impl Flow {
         let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
         let webhook =
             fields.take("webhook").and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
+        if let Some(webhook) = &webhook {
+            sample::check(&id, webhook, diagnostics);
+        }
         let (queue, order_by) = match fields.take("queue") {
             Some(node) => Queue::load(node, diagnostics),
             None => (Queue::default(), None),
@@ -156,12 +159,7 @@ impl Flow {
     /// When the webhook does not take the sample: its path does not match, or its body is of another type.
     pub fn sample_event(&self, id: Arc<str>, at: Timestamp, base_url: &str) -> Result<Event, SampleRefused> {
         let webhook = self.webhook.as_ref().ok_or(SampleRefused::NoWebhook)?;
-        let sample = webhook.sample.as_ref();
-        let suffix = sample.map(|sample| sample.suffix.clone()).unwrap_or_default();
-        let params = webhook.path.matches(&suffix).ok_or_else(|| SampleRefused::Path(suffix.clone()))?;
-        let route = Route { flow: Arc::clone(&self.id), suffix, params, system: webhook.system.clone() };
-        let request = sample.map(|sample| sample.request.clone()).unwrap_or_default();
-        Event::of_sample(request, &webhook.body, route, id, at, base_url.into()).map_err(SampleRefused::Body)
+        webhook.sample_event(&self.id, id, at, base_url)
     }
 
     /// The answer of a flow without `respond`, when it writes its own.

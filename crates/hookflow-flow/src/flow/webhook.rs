@@ -1,8 +1,9 @@
 //! A flow's `webhook:`: how the outside world starts it.
 
-use super::{Ack, Dedupe, Expects, Sample, Surroundings};
+use super::{Ack, Dedupe, Expects, Sample, SampleRefused, Surroundings};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Rate};
-use hookflow_trigger::{AllowFrom, Auth, BodySpec, Methods, PathPattern};
+use hookflow_trigger::{AllowFrom, Auth, BodySpec, Event, Methods, PathPattern, Route};
+use jiff::Timestamp;
 use sha2::Sha256;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +112,22 @@ impl Webhook {
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             on_timeout: on_timeout.unwrap_or_default(),
         })
+    }
+
+    /// The event of the sample, or of an empty request without one.
+    pub(super) fn sample_event(
+        &self,
+        flow: &Arc<str>,
+        id: Arc<str>,
+        at: Timestamp,
+        base_url: &str,
+    ) -> Result<Event, SampleRefused> {
+        let sample = self.sample.as_ref();
+        let suffix = sample.map(|sample| sample.suffix.clone()).unwrap_or_default();
+        let params = self.path.matches(&suffix).ok_or_else(|| SampleRefused::Path(suffix.clone()))?;
+        let route = Route { flow: Arc::clone(flow), suffix, params, system: self.system.clone() };
+        let request = sample.map(|sample| sample.request.clone()).unwrap_or_default();
+        Event::of_sample(request, &self.body, route, id, at, base_url.into()).map_err(SampleRefused::Body)
     }
 }
 
