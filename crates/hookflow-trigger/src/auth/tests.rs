@@ -1,3 +1,5 @@
+mod closed;
+
 use super::*;
 use crate::auth_schemes;
 use hookflow_text::{SecretRef, SecretSource, Source, parse};

@@ -63,11 +63,13 @@ struct Requirement {
     anywhere: bool,
 }
 
-/// A SHA-256 of the body in a field of the query, for schemes that sign the URL alone.
+/// A SHA-256 of the body in a field of the query, for schemes that sign the URL alone. Where it is optional it has to be
+/// right once it is there: it marks what its sender signs in that way.
 #[derive(Debug, Clone)]
 struct BodyHash {
     field: String,
     encoding: Encoding,
+    optional: bool,
 }
 
 impl Recipe {
@@ -148,7 +150,7 @@ impl Recipe {
             let message = "`{secret}` belongs into the content of `keyed-sha256` and of no other algorithm";
             found.push((Code("auth.content"), Contradicts::Content, message));
         }
-        if !self.content.has_body() && self.body_hash.is_none() {
+        if !self.content.has_body() && self.body_hash.as_ref().is_none_or(|hash| hash.optional) {
             let message =
                 "nothing of the body is signed, so anyone could change it: put `{body}` into `content`";
             found.push((Code("auth.body-not-signed"), Contradicts::Content, message));
@@ -205,11 +207,15 @@ impl Recipe {
 
     /// For schemes that sign a hash of the body instead of the body.
     pub(super) fn check_body_hash(&self, material: &Material<'_>) -> Result<(), Reason> {
-        let Some(BodyHash { field, encoding }) = &self.body_hash else { return Ok(()) };
+        let Some(BodyHash { field, encoding, optional }) = &self.body_hash else { return Ok(()) };
         let what = || format!("the query's `{field}`");
         let query = material.head.query.as_deref().unwrap_or_default().as_bytes();
         let mut values = properties::pairs(query).filter(|(name, _)| **name == *field.as_bytes());
-        let (_, value) = values.next().ok_or_else(|| Reason::Missing(what()))?;
+        let value = match values.next() {
+            Some((_, value)) => value,
+            None if *optional => return Ok(()),
+            None => return Err(Reason::Missing(what())),
+        };
         if values.next().is_some() {
             return Err(Reason::Repeated(what()));
         }
@@ -283,7 +289,7 @@ impl Recipe {
                 head.headers.insert(name, HeaderValue::from(now.as_millisecond()));
             }
         }
-        if let Some(BodyHash { field, encoding }) = &self.body_hash {
+        if let Some(BodyHash { field, encoding, optional: false }) = &self.body_hash {
             let hash = encoding.encode(&Sha256::digest(body));
             let query = properties::without(head.query.as_deref().unwrap_or_default(), field);
             head.query = Some(form_urlencoded::Serializer::new(query).append_pair(field, &hash).finish());
@@ -318,9 +324,11 @@ impl BodyHash {
             fields.take("algorithm").map_or(Some("sha256"), |it| it.one_of(&["sha256"], diagnostics));
         let encoding =
             fields.take("encoding").map_or(Some(Encoding::Hex), |it| Encoding::load(it, diagnostics));
+        let optional = fields.take("optional").map_or(Some(false), |it| it.as_bool(diagnostics));
         fields.finish(diagnostics);
         algorithm?;
-        Some(Self { field: field?.as_str(diagnostics)?.to_owned(), encoding: encoding? })
+        let field = field?.as_str(diagnostics)?.to_owned();
+        Some(Self { field, encoding: encoding?, optional: optional? })
     }
 }
 

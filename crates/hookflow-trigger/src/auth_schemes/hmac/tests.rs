@@ -366,6 +366,22 @@ fn parameters_written_out_work_like_presets() {
     }
 }
 
+/// Twilio signs the URL alone where the body is JSON, and its hash stands there: with the body cut away, that is what it
+/// signs of a form without fields, with the same secret.
+#[test]
+fn a_json_body_cannot_be_cut_away_to_look_like_a_form() {
+    let form = auth("preset: twilio_form", &[HEX]);
+    let (json, credentials, _) = load("preset: twilio_json", &[HEX]);
+    let mut signed = head("https://hooks.example.test/hook/shop?a=1");
+    credentials.get("it").unwrap().sign(&mut signed, b"{}", Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(judge(&json.unwrap(), signed.clone(), b"{}"), "");
+    assert_eq!(judge(&form, signed, b""), "it: the query's `bodySHA256` is not what the credential requires");
+    let (_, credentials, _) = load("preset: twilio_form", &[HEX]);
+    let mut signed = head("https://hooks.example.test/hook/shop?a=1");
+    credentials.get("it").unwrap().sign(&mut signed, b"", Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(judge(&form, signed, b""), "");
+}
+
 #[test]
 fn every_secret_of_a_list_fits() {
     let (_, old, _) = load("preset: github", &["the old one, still good"]);
@@ -437,6 +453,7 @@ fn mistakes_in_the_file_are_named() {
         ("header: a\nalgorithm: keyed-sha256", "auth.content"),
         ("header: a\ncontent: '{url}'", "auth.body-not-signed"),
         ("header: a\nbody_hash: {query: h}", "auth.body-not-signed"),
+        ("header: a\ncontent: '{url}'\nbody_hash: {query: h, optional: true}", "auth.body-not-signed"),
         ("header: a\ntimestamp: {header: t}", "auth.timestamp-not-signed"),
         ("header: a\ncontent: '{timestamp}{body}'\ntimestamp: {kv: t}", "auth.place"),
         ("header: a\nid: {header: b}", "auth.id-not-signed"),
