@@ -417,6 +417,105 @@ fn refusals_have_a_reason_for_the_operator_alone() {
     assert!(auth.verify_head(&with(&[("x-hub-signature-256", RIGHT)])).is_ok());
 }
 
+/// Timestamps in each format, and what is said of them.
+fn timestamps() -> Vec<(&'static str, String, &'static str)> {
+    let ms = NOW * 1000;
+    let old = "it: the timestamp is 301 s old, which is too old by 1 s";
+    let new = "it: the timestamp is 301 s ahead, which is too new by 1 s";
+    let unreadable = "it: the timestamp cannot be read";
+    let seconds = [(NOW, ""), (NOW - 300, ""), (NOW + 300, ""), (NOW - 301, old), (NOW + 301, new)];
+    let mut cases: Vec<_> = seconds.map(|(at, expected)| ("unix", at.to_string(), expected)).into();
+    cases.extend(seconds.map(|(at, expected)| ("unix_ms", (at * 1000).to_string(), expected)));
+    cases.push((
+        "unix_ms",
+        (ms - 300_001).to_string(),
+        "it: the timestamp is 300 s old, which is too old by 1 s",
+    ));
+    cases.push((
+        "unix_ms",
+        (ms + 300_001).to_string(),
+        "it: the timestamp is 300 s ahead, which is too new by 1 s",
+    ));
+    // One unit in place of the other.
+    cases.push((
+        "unix",
+        ms.to_string(),
+        "it: the timestamp is 1758240000000 s ahead, which is too new by 1758239999700 s",
+    ));
+    cases.push((
+        "unix_ms",
+        NOW.to_string(),
+        "it: the timestamp is 1758240000 s old, which is too old by 1758239700 s",
+    ));
+    for text in [
+        "NaN",
+        "nan",
+        "inf",
+        "-0",
+        "-1",
+        "-1760000000",
+        "+1760000000",
+        "1760000000.0",
+        "1.76e9",
+        "0x68e77840",
+        "1_760_000_000",
+        "1760000000 ",
+        "1760000000,1760000000",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551616",
+        "99999999999999999",
+        "null",
+    ] {
+        cases.push(("unix", text.to_owned(), unreadable));
+        cases.push(("unix_ms", text.to_owned(), unreadable));
+    }
+    for (text, expected) in [
+        ("2025-10-09T08:53:20Z", ""),
+        ("2025-10-09T10:53:20.123456789+02:00", ""),
+        ("2025-10-09T08:48:19Z", old),
+        ("2025-10-09T08:58:21Z", new),
+        ("2025-10-09T08:53:20", unreadable),
+        ("1760000000", unreadable),
+        ("2025-13-09T08:53:20Z", unreadable),
+        ("99999-10-09T08:53:20Z", unreadable),
+        ("NaN", unreadable),
+    ] {
+        cases.push(("rfc3339", text.to_owned(), expected));
+    }
+    cases
+}
+
+/// Each timestamp is under a right signature: nothing but the window decides.
+#[test]
+fn no_clock_opens_the_window() {
+    let (_, sender, _) = load("header: x-signature\ncontent: '{header:x-time}{body}'", &[HEX]);
+    for (format, text, expected) in &timestamps() {
+        let window = format!("timestamp: {{header: x-time, format: {format}, tolerance: 5m}}");
+        let auth = auth(&format!("header: x-signature\ncontent: '{{timestamp}}{{body}}'\n{window}"), &[HEX]);
+        let mut signed = with(&[("x-time", text)]);
+        sender.get("it").unwrap().sign(&mut signed, b"x", Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(judge(&auth, signed.clone(), b"x"), *expected, "{format} {text}");
+        // Nor does a clock of ours that is set to nonsense.
+        for now in [Timestamp::MIN, Timestamp::MAX] {
+            let received = Received { head: signed.clone(), body: Bytes::from_static(b"x") };
+            assert!(auth.verify(received, now).is_err(), "{format} {text}");
+        }
+    }
+}
+
+/// One that compares as true with everything, or reaches one way only, is none.
+#[test]
+fn a_tolerance_is_a_time() {
+    for tolerance in
+        ["NaN", ".nan", ".inf", "inf", "-5m", "-1", "null", "''", "true", "9223372036854775808s", "5 parsecs"]
+    {
+        let window = format!("timestamp: {{header: x-time, tolerance: {tolerance}}}");
+        let codes = codes(&format!("header: a\ncontent: '{{timestamp}}.{{body}}'\n{window}"));
+        assert_eq!(codes.len(), 1, "{tolerance}: {codes:?}");
+    }
+}
+
 #[test]
 fn a_signed_id_comes_out_and_cannot_hide_a_separator() {
     let (auth, credentials, _) = load("preset: standard-webhooks", &[HEX]);
