@@ -185,3 +185,44 @@ fn the_service_does_not_call_its_own_ops_listener() {
     assert_eq!(flow["status"], 405, "{flow}");
     service.stop_sound();
 }
+
+/// Sends on what came in: as it was, and as the value that it became.
+const ONWARD: &str = "
+webhook: {auth: none}
+steps:
+  - http: {url: 'URL/raw', headers: {Content-Type: text/plain}, text: '${ webhook.raw }'}
+  - http: {url: 'URL/value', json: '${ webhook.body }'}
+  - respond: {}
+";
+
+#[test]
+fn what_came_in_goes_on_unchanged() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const JSON: &str = "application/json";
+    let written = r#"{"z":1,"a":10.10,"m":{"y":[1,2.0,-0,1e+2,123456789012345678901234567890],"b":null,"":[]},"A":" "}"#;
+    let target = Target::start(|_| Play::Answer(200, "{}"));
+    let folder = Folder::new().config(ALLOWED).flow("onward", &ONWARD.replace("URL", &target.url("")));
+    let service = Service::start(&folder);
+    let cases = [
+        (JSON, written, written),
+        // Blanks, escapes and an exponent's missing sign are not part of the value, the rest is.
+        (
+            JSON,
+            " {\r\n \"z\" : 10.00,\"n\":1e2,\t\"a\":\"\\u00e9\\/\"}\n",
+            "{\"z\":10.00,\"n\":1e+2,\"a\":\"é/\"}",
+        ),
+        (FORM, "tag=b&tag=a&tag=&x=%C3%A9+y&t=+", r#"{"tag":["b","a",""],"x":"é y","t":" "}"#),
+        ("text/plain", " line\r\n\r\n", r#"" line\r\n\r\n""#),
+    ];
+    for (kind, sent, _) in cases {
+        let request = Request::new("POST", "/hook/onward").header("Content-Type", kind).body(sent);
+        let answer = service.send(&request);
+        assert_eq!(answer.status, 200, "{sent}: {}", answer.text());
+    }
+    let heard = target.heard(cases.len() * 2);
+    for ((_, sent, value), pair) in cases.iter().zip(heard.chunks(2)) {
+        let bodies: Vec<_> = pair.iter().map(|it| String::from_utf8(it.body.clone()).unwrap()).collect();
+        assert_eq!(bodies, [*sent, *value]);
+    }
+    service.stop_sound();
+}
