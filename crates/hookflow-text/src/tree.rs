@@ -195,24 +195,7 @@ impl Builder<'_> {
                 let value = NodeValue::Scalar(Scalar { text: text.into_owned(), style });
                 self.close(Node { span: Span::new(self.source, range), value }, anchor, 1, diagnostics)
             }
-            Event::Alias(id) => {
-                let (mut node, size) = self.anchors.get(&id)?.clone();
-                node.span = Span::new(self.source, range);
-                self.nodes += size;
-                if self.nodes > MAX_NODES {
-                    diagnostics
-                        .error(
-                            Code("yaml.alias-bomb"),
-                            &node.span,
-                            format!(
-                                "with what its aliases stand for, the file holds more than {MAX_NODES} nodes"
-                            ),
-                        )
-                        .help("an alias counts as often as it is used: write fewer of them");
-                    return None;
-                }
-                self.close(node, 0, 0, diagnostics)
-            }
+            Event::Alias(id) => self.alias(id, range, diagnostics),
             Event::SequenceStart(_, anchor, _) => {
                 self.begin(range, anchor, Shape::Seq(Vec::new()), diagnostics)
             }
@@ -244,6 +227,31 @@ impl Builder<'_> {
             }
             _ => Some(()),
         }
+    }
+
+    /// What an alias stands for goes where the alias stands.
+    fn alias(&mut self, id: usize, range: Range<usize>, diagnostics: &mut Diagnostics) -> Option<()> {
+        let span = Span::new(self.source, range);
+        let Some((mut node, size)) = self.anchors.get(&id).cloned() else {
+            // The parser knows the anchor, so its node has begun and is not whole yet.
+            diagnostics
+                .error(Code("yaml.alias-cycle"), &span, "this alias stands within what it stands for")
+                .help("write out what is meant");
+            return None;
+        };
+        node.span = span;
+        self.nodes += size;
+        if self.nodes > MAX_NODES {
+            diagnostics
+                .error(
+                    Code("yaml.alias-bomb"),
+                    &node.span,
+                    format!("with what its aliases stand for, the file holds more than {MAX_NODES} nodes"),
+                )
+                .help("an alias counts as often as it is used: write fewer of them");
+            return None;
+        }
+        self.close(node, 0, 0, diagnostics)
     }
 
     fn begin(

@@ -73,6 +73,9 @@ fn an_alias_is_followed_and_a_bomb_is_refused() {
     }
     assert_eq!(codes(&bomb), ["yaml.alias-bomb"]);
     assert_eq!(codes(&"- x\n".repeat(100_001)), ["yaml.too-large"]);
+    for cycle in ["a: &x [1, *x]\n", "a: &x {b: *x}\n", "&x\na: [*x]\n"] {
+        assert_eq!(codes(cycle), ["yaml.alias-cycle"], "{cycle}");
+    }
 }
 
 #[test]
