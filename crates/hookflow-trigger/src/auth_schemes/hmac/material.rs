@@ -39,7 +39,7 @@ impl<'r> Material<'r> {
         String::from_utf8(value.into_owned()).map_err(|_| Reason::Unreadable(what()))
     }
 
-    /// Every name in order with each of its values in order, once, and nothing between them.
+    /// Every name with its value, in order, each pair once, and nothing between them.
     pub(super) fn form_sorted(&self) -> Result<Vec<u8>, Reason> {
         self.bounded()?;
         let mut pairs: Vec<_> = properties::pairs(self.body).take(properties::MAX_FORM + 1).collect();
@@ -48,14 +48,7 @@ impl<'r> Material<'r> {
         }
         pairs.sort();
         pairs.dedup();
-        let mut sorted = Vec::with_capacity(self.body.len());
-        for group in pairs.chunk_by(|(a, _), (b, _)| a == b) {
-            sorted.extend(group.first().iter().flat_map(|(name, _)| name.iter().copied()));
-            for (_, value) in group {
-                sorted.extend_from_slice(value);
-            }
-        }
-        Ok(sorted)
+        Ok(pairs.iter().flat_map(|(name, value)| [&**name, &**value]).flatten().copied().collect())
     }
 
     fn bounded(&self) -> Result<(), Reason> {
