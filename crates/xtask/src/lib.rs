@@ -1,7 +1,8 @@
-//! The project's own commands: the one that tests everything, the one that holds the house's rules, and
-//! the benches. A library, so that `cargo test` runs the rules too.
+//! The project's own commands: the one that tests everything, the one that holds the house's rules, the
+//! benches, and the one that lets senders' own libraries send. A library, so that `cargo test` runs the rules too.
 
 pub mod bench;
+pub mod senders;
 pub mod test;
 pub mod tidy;
 pub mod tree;
@@ -14,7 +15,8 @@ cargo xtask <command>
 
   test         everything that has to hold before a change goes in: format, lints, tests
   tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
-  bench door   the door against a bare server that does the same by hand; --help lists its options";
+  bench door   the door against a bare server that does the same by hand; --help lists its options
+  senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3";
 
 /// Runs one command.
 ///
@@ -25,6 +27,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["bench", "door", options @ ..] => bench::run(&root(), options),
+        ["senders"] => senders::run(&root()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -45,16 +45,8 @@ impl Tree {
     /// # Errors
     /// When a file cannot be read or cargo does not answer.
     pub fn read(root: &Path) -> Result<Self> {
-        let ignored = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
-        let ignored: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();
         let mut files = Vec::new();
-        for entry in fs::read_dir(root)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name != ".git" && !ignored.contains(name.as_str()) {
-                collect(&entry, &name, &mut files)?;
-            }
-        }
+        collect(root, "", &mut files)?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let metadata = cargo(root, &["metadata", "--format-version=1", "--no-deps"])?;
         let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
@@ -123,18 +115,25 @@ impl File {
     }
 }
 
-fn collect(entry: &fs::DirEntry, path: &str, files: &mut Vec<File>) -> Result<()> {
-    let kind = entry.file_type()?;
-    if kind.is_dir() {
-        for entry in fs::read_dir(entry.path())? {
-            let entry = entry?;
-            collect(&entry, &format!("{path}/{}", entry.file_name().to_string_lossy()), files)?;
+/// Takes every file of a folder but what its `.gitignore` names with a leading `/`.
+fn collect(folder: &Path, within: &str, files: &mut Vec<File>) -> Result<()> {
+    let ignored = fs::read_to_string(folder.join(".gitignore")).unwrap_or_default();
+    let ignored: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (kind, path) = (entry.file_type()?, format!("{within}{name}"));
+        if name == ".git" || ignored.contains(name.as_str()) {
+            continue;
         }
-    } else if kind.is_file() {
-        let bytes = fs::read(entry.path()).with_context(|| format!("cannot read {path}"))?;
-        // What is not text has no lines to judge.
-        if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File { path: path.to_owned(), text });
+        if kind.is_dir() {
+            collect(&entry.path(), &format!("{path}/"), files)?;
+        } else if kind.is_file() {
+            let bytes = fs::read(entry.path()).with_context(|| format!("cannot read {path}"))?;
+            // What is not text has no lines to judge.
+            if let Ok(text) = String::from_utf8(bytes) {
+                files.push(File { path, text });
+            }
         }
     }
     Ok(())
@@ -203,6 +202,22 @@ mod tests {
         let text = "#[cfg(test)]\nmod tests;\nfn after() {}\n";
         let file = File { path: "a.rs".into(), text: text.into() };
         assert_eq!(file.code().last(), Some((3, "fn after() {}")));
+    }
+
+    #[test]
+    fn what_a_folder_ignores_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("fuzz/target")).unwrap();
+        for (path, text) in
+            [("a", ""), ("fuzz/.gitignore", "/target\n"), ("fuzz/b", ""), ("fuzz/target/c", "")]
+        {
+            fs::write(folder.path().join(path), text).unwrap();
+        }
+        let mut files = Vec::new();
+        collect(folder.path(), "", &mut files).unwrap();
+        let mut paths: Vec<_> = files.into_iter().map(|file| file.path).collect();
+        paths.sort();
+        assert_eq!(paths, ["a", "fuzz/.gitignore", "fuzz/b"]);
     }
 
     #[test]
