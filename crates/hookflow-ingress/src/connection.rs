@@ -31,7 +31,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr, _seat: Seat) {
-    let Some(socket) = open(&doorway, stream, ip).await else { return };
+    // What few connections need, or only for a moment, is boxed: every idle one would have room for it.
+    let Some(socket) = Box::pin(open(&doorway, stream, ip)).await else { return };
     let limits = HeadLimits { bytes: doorway.limits.header_bytes, fields: doorway.limits.header_count };
     let (wire, line) = Wire::new(socket, limits, doorway.clock.clone());
     let overdue = converse(&doorway, wire, &line, ip).await;
@@ -45,7 +46,7 @@ pub(crate) async fn serve(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr, 
         None => return,
     };
     if let Some(socket) = socket {
-        farewell(&doorway, socket, ip, refusal).await;
+        Box::pin(farewell(&doorway, socket, ip, refusal)).await;
     }
 }
 
@@ -75,11 +76,12 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
         let (doorway, line) = (Arc::clone(doorway), Arc::clone(line));
         // Before the library reads on.
         line.begin();
-        async move {
+        // The library keeps room for it as long as the connection lives, so in a box an idle one costs little.
+        Box::pin(async move {
             let response = answer(&doorway, request, ip).await;
             line.answered();
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let mut connection = pin!(doorway.http.serve_connection(TokioIo::new(wire), service));
     let mut overdue = pin!(line.overdue(doorway.limits.header_timeout));

@@ -7,7 +7,6 @@ use crate::{Clock, Elapsed};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -57,8 +56,10 @@ impl Tasks {
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let entry = Entry::new(self, name);
         let mut hard = self.hard();
+        // Pinned within the task, it would take its room twice: as what the task is given, and as what it awaits.
+        let future = Box::pin(future);
         tokio::spawn(async move {
-            let mut future = pin!(future);
+            let mut future = future;
             let guarded = std::future::poll_fn(|cx| {
                 match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                     Ok(Poll::Pending) => Poll::Pending,
