@@ -161,9 +161,15 @@ pub(super) struct Service {
 impl Service {
     /// Serves a folder on two free ports and waits until both addresses are printed.
     pub(super) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub(super) fn start_with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
         let listens = [("HOOKFLOW_PUBLIC__LISTEN", "127.0.0.1:0"), ("HOOKFLOW_OPS__LISTEN", "127.0.0.1:0")];
         let folder = folder.path();
-        let mut process = Process::start(folder, &["serve", "--dir", folder.to_str().unwrap()], &listens);
+        let variables = [&listens, variables].concat();
+        let mut process = Process::start(folder, &["serve", "--dir", folder.to_str().unwrap()], &variables);
         let mut public = None;
         let ops = loop {
             let Some(line) = process.line() else { panic!("it did not start: {:?}", process.end()) };
@@ -207,6 +213,13 @@ impl Service {
     /// Waits until a shutdown has begun.
     pub(super) fn until_draining(&self) {
         until("a readiness that is red", || (self.ops("/readyz").status == 503).then_some(()));
+    }
+
+    /// What it holds in memory.
+    pub(super) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
     pub(super) fn signal(&self, name: &str) {

@@ -126,7 +126,22 @@ pub(super) struct Wire(BufReader<TcpStream>);
 
 impl Wire {
     pub(super) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// From an address of its own on the loopback network.
+    pub(super) fn connect_from(source: [u8; 4], address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((source, 0).into()).unwrap();
+            socket.connect(address).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_write_timeout(Some(SOON)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -140,6 +155,15 @@ impl Wire {
     /// Sends as much as the other side still takes.
     pub(super) fn send_if_open(&mut self, bytes: &[u8]) {
         drop(self.0.get_mut().write_all(bytes));
+    }
+
+    /// Sends as much as the other side still takes, and says whether it has not closed.
+    pub(super) fn is_open_for(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_ref().set_nonblocking(true).unwrap();
+        let read = self.0.fill_buf().map(<[u8]>::len);
+        self.0.get_ref().set_nonblocking(false).unwrap();
+        let silent = read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        silent && self.0.get_mut().write_all(bytes).is_ok()
     }
 
     /// Says that nothing more is to come.
