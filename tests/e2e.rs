@@ -9,6 +9,7 @@ mod e2e {
     mod answers;
     mod calls;
     mod canaries;
+    mod durable;
     mod floods;
     mod forms;
     mod full_queues;

@@ -109,7 +109,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
     let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
     let chance = Chance::seeded(clock.clone(), 7);
     let metrics = Arc::new(Metrics::new(registry));
-    let store = (backends::ALL.iter().find(|it| it.name == "memory").expect("a store in memory").open)();
+    let store = backends::in_memory();
     let limits = DoorLimits {
         body: 64 << 10,
         header_timeout: PATIENCE,

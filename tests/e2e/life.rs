@@ -60,7 +60,7 @@ fn who_still_waits_at_the_end_is_told_to_come_again() {
     assert_eq!(answer.value()["run_id"].as_str(), answer.header("x-run-id"));
     let ended = service.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.err.contains("accepted events are lost"), "it is said what is lost: {}", ended.err);
+    assert!(ended.err.contains("unfinished events go on at the next start"), "{}", ended.err);
 }
 
 #[test]

@@ -113,7 +113,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("config/hookflow.yaml", "pubic: {}\n", "config/hookflow.yaml:1:1", "did you mean `public`?"),
     (
         "config/hookflow.yaml",
-        "store: {sqlite: {path: a}}\n",
+        "store: {postgres: {url: a}}\n",
         "config/hookflow.yaml:1:",
         "not in this version yet",
     ),

@@ -1,10 +1,12 @@
 //! The table of backends.
 
 mod memory;
+mod sqlite;
 
 pub use memory::{FINISHED_BYTES, FINISHED_KEPT};
 
 use crate::Store;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A backend: one entry of the table.
@@ -14,11 +16,44 @@ pub struct Backend {
     /// One sentence.
     pub summary: &'static str,
     /// Opens it.
-    pub open: fn() -> Arc<dyn Store>,
+    pub open: fn(&Opening) -> Result<Arc<dyn Store>, OpenFault>,
+}
+
+/// What a backend is opened with.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The file, for a backend that has one.
+    pub path: PathBuf,
+    /// What for.
+    pub access: Access,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To write to it, as the one service that does.
+    Serve,
+    /// To read from it, beside the service that writes to it or without one. What would be written is refused.
+    Read,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store `{}` cannot be used: {why}", path.display())]
+pub struct OpenFault {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// All backends, by name.
-pub static ALL: &[Backend] = &[memory::BACKEND];
+pub static ALL: &[Backend] = &[memory::BACKEND, sqlite::BACKEND];
+
+/// A store that is gone with the process, for tests and trials.
+pub fn in_memory() -> Arc<dyn Store> {
+    memory::new()
+}
 
 #[cfg(test)]
 mod tests {

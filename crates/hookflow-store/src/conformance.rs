@@ -1,7 +1,10 @@
 //! What every backend must do. A backend's tests call [`every_backend_passes`] with a way to open an empty store.
 
 mod looking;
+mod reopening;
 mod scheduling;
+
+pub use reopening::what_is_kept_is_there_again;
 
 use crate::{
     Admitted, Claim, Duplicate, Ended, FACTS_PER_RUN, FlowCount, NewRun, Owner, Progress, Recorded,

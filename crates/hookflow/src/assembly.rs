@@ -8,10 +8,12 @@ use hookflow_flow::Flow;
 use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
-use hookflow_store::{Store, backends};
+use hookflow_store::Store;
+use hookflow_store::backends::{self, Access, Opening};
 use prometheus_client::registry::Registry;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -28,8 +30,6 @@ pub(crate) struct Service {
     pub(crate) tasks: Tasks,
     /// The root of all public URLs.
     pub(crate) base_url: Arc<str>,
-    /// Whether accepted events outlive the process.
-    pub(crate) durable: bool,
 }
 
 impl Service {
@@ -38,13 +38,14 @@ impl Service {
         config: &Config,
         tls: Option<Arc<Tls>>,
         flows: Vec<Arc<Flow>>,
+        folder: &Path,
     ) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
         let chance = Chance::system(clock.clone());
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
-        let store = open_store()?;
+        let store = open_store(config, folder)?;
 
         let rejections = Arc::<Rejections>::default();
         let refused = Arc::clone(&rejections);
@@ -107,15 +108,15 @@ impl Service {
         engine.recover().await.context("what the store holds cannot be taken up")?;
         // Set once, here: whoever looked before saw a service that is not ready.
         engine_once.get_or_init(|| engine.clone());
-        Ok(Self { public, ops, engine, tasks, base_url, durable: store.is_durable() })
+        Ok(Self { public, ops, engine, tasks, base_url })
     }
 }
 
-fn open_store() -> anyhow::Result<Arc<dyn Store>> {
-    match backends::ALL.iter().find(|backend| backend.name == "memory") {
-        Some(backend) => Ok((backend.open)()),
-        None => bail!("this build has no store"),
-    }
+fn open_store(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    let Some(backend) = backends::ALL.iter().find(|backend| backend.name == config.store.backend) else {
+        bail!("this build has no store `{}`", config.store.backend);
+    };
+    Ok((backend.open)(&Opening { path: config.store.path(folder), access: Access::Serve })?)
 }
 
 /// What must hold before the service is ready.
@@ -130,7 +131,7 @@ fn conditions(
         None => Err("not loaded yet".into()),
     };
     let writable = move || {
-        // A store in memory answers at once; one that does not is not ready.
+        // A store knows how its last write went; one that has to look is not ready.
         match pin!(store.check()).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Ok(String::new()),
             Poll::Ready(Err(error)) => Err(error.to_string()),

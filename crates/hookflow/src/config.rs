@@ -1,7 +1,7 @@
 //! The configuration: `config/hookflow.yaml` with the environment laid over it. Every key has a default, so an empty
 //! file is a working service on loopback.
 
-use crate::sections::{self, Log, Ops, Outbound, Public, Shutdown};
+use crate::sections::{self, Log, Ops, Outbound, Public, Shutdown, Store};
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 
 /// What the service runs with.
@@ -12,6 +12,7 @@ pub(crate) struct Config {
     pub(crate) outbound: Outbound,
     pub(crate) log: Log,
     pub(crate) shutdown: Shutdown,
+    pub(crate) store: Store,
 }
 
 impl Config {
@@ -74,6 +75,7 @@ ops: {listen: '0.0.0.0:9', hosts: [ops.example.com], token: {env: T}}
 outbound: {allow: [10.1.0.0/16, 192.168.0.7], response: 1KiB}
 log: {format: json, level: debug}
 shutdown: {grace: 5s}
+store: {memory: {}}
 ",
         );
         assert!(codes.is_empty(), "{text}");
@@ -87,12 +89,15 @@ shutdown: {grace: 5s}
         assert_eq!(config.outbound.response, 1024);
         assert_eq!((config.log.format, config.log.level), (LogFormat::Json, tracing::Level::DEBUG));
         assert_eq!(config.shutdown.grace, Duration::from_secs(5));
+        assert!(!config.store.is_durable());
+        let (config, ..) = read("store: {sqlite: {path: kept/events.db}, memory: null}");
+        assert_eq!(config.store.path("shop".as_ref()), std::path::Path::new("shop/kept/events.db"));
+        assert!(config.store.is_durable());
     }
 
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
         for (yaml, key) in [
-            ("store: {sqlite: {path: a}}", "store.sqlite"),
             ("store: {postgres: {url: {env: U}}}", "store.postgres"),
             ("outbound: {proxy: 'http://p'}", "outbound.proxy"),
             ("outbound: {timeout: 5s}", "outbound.timeout"),
@@ -128,6 +133,8 @@ shutdown: {grace: 5s}
             ("public: {tls: {cert: a, key: {env: B}}}", "yaml.type"),
             ("log: {level: loud}", "yaml.word"),
             ("store: {memory: {size: 1}}", "yaml.unknown-key"),
+            ("store: {sqlite: {file: a}}", "yaml.unknown-key"),
+            ("store: {sqlite: {}, memory: {}}", "config.store-twice"),
             ("- a", "yaml.type"),
         ] {
             assert_eq!(read(yaml).1, [expected], "{yaml}");

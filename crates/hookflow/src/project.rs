@@ -102,7 +102,7 @@ impl Project {
         check_config_folder(&files, &mut diagnostics);
         let (config, credentials) = read_config(&mut files, environment, &secrets, &mut diagnostics);
         let tls = read_tls(folder, &config, mode, &mut diagnostics);
-        let flows = read_flows(&mut files, &credentials, config.public.limits.body, &mut diagnostics);
+        let flows = read_flows(&mut files, &credentials, &config, &mut diagnostics);
         runs::check(&flows, &mut diagnostics);
         let new_secrets = secrets.new_secrets();
         Self { config, tls, flows, files: files.count(), new_secrets, diagnostics }
@@ -213,9 +213,10 @@ fn check_config_folder(files: &Files, diagnostics: &mut Diagnostics) {
 fn read_flows(
     files: &mut Files,
     credentials: &Credentials,
-    body_limit: u64,
+    config: &Config,
     diagnostics: &mut Diagnostics,
 ) -> Vec<LoadedFlow> {
+    let body_limit = config.public.limits.body;
     let names = files.flows(diagnostics);
     let mut flows = Vec::with_capacity(names.len());
     let mut seen: HashMap<Arc<str>, Span> = HashMap::with_capacity(names.len());
@@ -240,7 +241,8 @@ fn read_flows(
                     .also(first, "first here")
                     .help("give one of them another ID with `flow: …`, or rename its file");
             } else {
-                if flow.enabled == Enabled::Paused && !flow.plan.is_sync() {
+                let is_lost = !config.store.is_durable();
+                if is_lost && flow.enabled == Enabled::Paused && !flow.plan.is_sync() {
                     let span = value_of(&root, "enabled").map_or(&flow.span, |node| &node.span);
                     found
                         .warning(
@@ -248,9 +250,7 @@ fn read_flows(
                             span,
                             "what this flow holds while it is paused is gone when the service stops",
                         )
-                        .help(
-                            "this version keeps events in memory, and a change of `enabled` needs a restart",
-                        );
+                        .help("the store is in memory, and a change of `enabled` needs a restart");
                 }
                 seen.insert(Arc::clone(&flow.id), flow.span.clone());
                 flows.push(LoadedFlow { flow: Arc::new(flow), path: webhook_path(&root) });

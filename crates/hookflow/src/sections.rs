@@ -13,6 +13,7 @@ pub(crate) use ops::Ops;
 pub(crate) use outbound::Outbound;
 pub(crate) use public::Public;
 pub(crate) use shutdown::Shutdown;
+pub(crate) use store::Store;
 
 use crate::section::Section;
 

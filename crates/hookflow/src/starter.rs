@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Each file's name in the folder, and its content.
 pub(crate) const FILES: &[(&str, &str)] = &[
-    (".gitignore", "/secrets\n"),
+    (".gitignore", "/data\n/secrets\n"),
     ("README.md", include_str!("starter/README.md")),
     ("config/credentials.yaml", include_str!("starter/credentials.yaml")),
     ("config/hookflow.yaml", include_str!("starter/hookflow.yaml")),

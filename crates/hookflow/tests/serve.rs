@@ -39,7 +39,7 @@ impl Running {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut printed = String::new();
         // The last line that is printed.
-        while !printed.contains("Events live in memory") {
+        while !printed.contains("Events are kept in") {
             assert!(out.read_line(&mut printed).unwrap() > 0, "it ended after: {printed}");
         }
         Self { child, out, printed }

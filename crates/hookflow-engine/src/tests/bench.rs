@@ -224,7 +224,7 @@ impl std::fmt::Debug for Waiting {
 impl Default for Tampered {
     fn default() -> Self {
         Self {
-            inner: (backends::ALL[0].open)(),
+            inner: backends::in_memory(),
             away: AtomicBool::default(),
             broken: AtomicBool::default(),
             slow: AtomicBool::default(),

@@ -22,8 +22,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) const BACKEND: Backend = Backend {
     name: "memory",
     summary: "Keeps everything in memory; what was accepted is lost when the process ends.",
-    open: || Arc::<Memory>::default(),
+    open: |_| Ok(new()),
 };
+
+pub(super) fn new() -> Arc<dyn Store> {
+    Arc::<Memory>::default()
+}
 
 #[derive(Default)]
 struct Memory(Mutex<Contents>);

@@ -19,7 +19,7 @@ pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event
     crashes_are_counted(&Bench::on(open(), event).await?).await
 }
 
-fn place(step: u32) -> Place {
+pub(super) fn place(step: u32) -> Place {
     Place { step: StepNumber(step), turns: Vec::new() }
 }
 

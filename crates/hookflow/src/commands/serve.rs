@@ -47,7 +47,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
     // From here on a signal is not the end, but its beginning.
     let mut signals = Signals::new().context("the system does not tell of signals")?;
     let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
-    let service = Service::assemble(&project.config, project.tls.clone(), flows).await?;
+    let service = Service::assemble(&project.config, project.tls.clone(), flows, folder).await?;
     // Nothing stands in the way any more: a start that is refused leaves no secrets behind.
     let made = project.new_secrets.iter().map(NewSecret::write).collect::<anyhow::Result<Vec<_>>>()?;
     write!(terminal.out, "{}", greeting(&project, folder, &service, &made))?;
@@ -95,7 +95,10 @@ fn greeting(project: &Project, folder: &Path, service: &Service, made: &[&Path])
     for path in made {
         text.push_str(&format!("made a random secret: {}\n", path.display()));
     }
-    if !service.durable {
+    let store = &project.config.store;
+    if store.is_durable() {
+        text.push_str(&format!("Events are kept in {}.\n", store.path(folder).display()));
+    } else {
         text.push_str("Events live in memory and are lost when the process ends.\n");
     }
     text

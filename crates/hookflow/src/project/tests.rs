@@ -121,9 +121,11 @@ fn thousands_of_flows_load() {
 #[test]
 fn a_paused_flow_says_what_a_restart_costs() {
     let held: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{log: x}]\n";
-    assert_eq!(codes(&[("flows/a.yaml", held)]), ["flow.paused-in-memory"]);
+    let memory: &[u8] = b"store: {memory: {}}";
+    assert_eq!(codes(&[("flows/a.yaml", held), ("config/hookflow.yaml", memory)]), ["flow.paused-in-memory"]);
+    assert!(codes(&[("flows/a.yaml", held)]).is_empty(), "on disk it costs nothing");
     let refusing: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{respond: {}}]\n";
-    assert!(codes(&[("flows/a.yaml", refusing)]).is_empty());
+    assert!(codes(&[("flows/a.yaml", refusing), ("config/hookflow.yaml", memory)]).is_empty());
 }
 
 #[test]

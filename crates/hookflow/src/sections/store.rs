@@ -1,27 +1,69 @@
-//! `store`: where events and runs are kept. This version has one place: memory.
+//! `store`: where events and runs are kept.
 
 use crate::config::Config;
 use crate::section::{Section, not_yet};
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use std::path::{Path, PathBuf};
 
 pub(crate) static SECTION: Section = Section {
     key: "store",
     defaults: "\
 store:
-  memory: {}                       # lost when the process ends
+  sqlite:                          # or `memory: {}`: lost when the process ends
+    path: data/hookflow.db         # within the folder, or absolute; on a local disk
 ",
     read,
 };
 
-fn read(node: &Node, _: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+/// Where events and runs are kept: one of the backends' names, and what that one needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pub(crate) backend: &'static str,
+    path: PathBuf,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { backend: "sqlite", path: "data/hookflow.db".into() }
+    }
+}
+
+impl Store {
+    /// Whether what is kept outlives the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.backend != "memory"
+    }
+
+    /// The file, as seen from where the folder is.
+    pub(crate) fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.path)
+    }
+}
+
+fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
     let Some(mut fields) = Fields::of(node, "the section `store`", diagnostics) else { return };
-    if let Some(node) = fields.take("memory")
+    let memory = fields.take_entry("memory").filter(|(_, node)| !node.is_null());
+    let sqlite = fields.take_entry("sqlite").filter(|(_, node)| !node.is_null());
+    if let (Some(_), Some((name, _))) = (memory, sqlite) {
+        diagnostics
+            .error(Code("config.store-twice"), &name.span, "`store` names two stores")
+            .label("beside `memory`")
+            .help("keep the one where events are to be");
+    }
+    if let Some((_, node)) = memory
         && let Some(fields) = Fields::of(node, "the memory store", diagnostics)
     {
+        config.store.backend = "memory";
         fields.finish(diagnostics);
     }
-    for key in ["postgres", "sqlite"] {
-        not_yet(&mut fields, "store", key, diagnostics);
+    if let Some((_, node)) = sqlite
+        && let Some(mut fields) = Fields::of(node, "the SQLite store", diagnostics)
+    {
+        if let Some(path) = fields.take("path").and_then(|node| node.as_str(diagnostics)) {
+            config.store.path = path.into();
+        }
+        fields.finish(diagnostics);
     }
+    not_yet(&mut fields, "store", "postgres", diagnostics);
     fields.finish(diagnostics);
 }

@@ -126,7 +126,7 @@ pub(super) async fn open() -> Bench {
 }
 
 pub(super) fn memory() -> Arc<dyn Store> {
-    (backends::ALL.first().unwrap().open)()
+    backends::in_memory()
 }
 
 pub(super) async fn open_with(more: &[&str], limits: DoorLimits, store: Arc<dyn Store>) -> Bench {

@@ -14,7 +14,7 @@ fn event() -> Arc<Event> {
 }
 
 async fn bench() -> (Arc<dyn Store>, Owner) {
-    let store = (BACKEND.open)();
+    let store = new();
     let owner = store.register(&"node".into()).await.unwrap().owner;
     store.keep_version(&"shop".into(), &"v1".into(), &"flow: shop".into()).await.unwrap();
     (store, owner)
@@ -52,7 +52,7 @@ async fn admit(store: &dyn Store, owner: &Owner, run: NewRun) -> Result<Admitted
 
 #[tokio::test]
 async fn it_passes_the_suite() {
-    conformance::every_backend_passes(BACKEND.open, event()).await.unwrap();
+    conformance::every_backend_passes(new, event()).await.unwrap();
 }
 
 #[tokio::test]

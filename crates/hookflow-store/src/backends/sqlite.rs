@@ -1,0 +1,251 @@
+//! One file on the node's own disk. What was admitted is on the disk before anybody hears of it.
+
+mod failure;
+mod file;
+mod ledger;
+mod readers;
+mod reading;
+mod rows;
+mod schema;
+mod search;
+mod waiting;
+mod writer;
+
+use super::{Access, Backend, OpenFault, Opening};
+use crate::{
+    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
+    Recorded, Retention, RunFilter, Settled, Store, UnfinishedRun,
+};
+use failure::Failure;
+use file::File;
+use hookflow_flow::{Fact, Place};
+use jiff::Timestamp;
+use ledger::Ledger;
+use readers::{READERS, Readers};
+use rows::{ProgressRows, RunRow};
+use rusqlite::Connection;
+use search::Found;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use tokio::sync::oneshot;
+use writer::Writer;
+
+/// What is read may nest deep, and reading it recurses as deep. Only what is touched is used.
+const STACK: usize = 8 << 20;
+/// How many runs one transaction forgets at most.
+const FORGOTTEN_AT_ONCE: usize = 1_000;
+
+pub(super) const BACKEND: Backend = Backend {
+    name: "sqlite",
+    summary: "Keeps everything in one file on a local disk; what was accepted outlives the process and the machine's power.",
+    open: |opening| Ok(Arc::new(Sqlite::open(opening)?)),
+};
+
+/// The threads end when it is dropped, after everything that was handed over.
+struct Sqlite {
+    path: PathBuf,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Sqlite {
+    fn open(opening: &Opening) -> Result<Self, OpenFault> {
+        let (writer, readers) = (Arc::new(Writer::new()), Arc::new(Readers::new()));
+        let mut store = Self { path: opening.path.clone(), writer, readers, threads: Vec::new() };
+        let file = match opening.access {
+            Access::Serve => {
+                let (file, connection) = File::to_serve(&opening.path)?;
+                let (file, writer) = (Arc::new(file), Arc::clone(&store.writer));
+                let its = Arc::clone(&file);
+                store.start("store writer", move || writer.work(&its, connection))?;
+                file
+            }
+            Access::Read => {
+                store.writer.close();
+                Arc::new(File::to_read(&opening.path)?)
+            }
+        };
+        for _ in 0..READERS {
+            let (file, readers) = (Arc::clone(&file), Arc::clone(&store.readers));
+            store.start("store reader", move || readers.work(&file))?;
+        }
+        Ok(store)
+    }
+
+    fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), OpenFault> {
+        let thread = thread::Builder::new().name(name.into()).stack_size(STACK).spawn(work);
+        let fault = |error| OpenFault { path: self.path.clone(), why: format!("no thread is left: {error}") };
+        self.threads.push(thread.map_err(fault)?);
+        Ok(())
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        perform: impl FnMut(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+    ) -> Pending<T> {
+        let (sender, answer) = oneshot::channel();
+        self.writer.hand(perform, move |outcome| drop(sender.send(outcome)));
+        Pending::later(answer)
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Pending<T> {
+        let (sender, answer) = oneshot::channel();
+        self.readers.ask(read, move |outcome| drop(sender.send(outcome)));
+        Pending::later(answer)
+    }
+
+    /// Forgets what a reader finds, so that the writer looks at no more than that.
+    fn forget(
+        &self,
+        find: impl FnOnce(&Connection) -> Result<Found, Failure> + Send + 'static,
+        with_claims: bool,
+    ) -> Pending<Pruned> {
+        let (sender, answer) = oneshot::channel();
+        let writer = Arc::clone(&self.writer);
+        let answered = move |outcome| drop(sender.send(outcome));
+        self.readers.ask(find, move |found| match found {
+            Ok(Found { positions, more }) if !positions.is_empty() => writer.hand(
+                move |ledger| Ok(Pruned { runs: ledger.forget(&positions, with_claims)?, more }),
+                answered,
+            ),
+            found => answered(found.map(|_| Pruned::default())),
+        });
+        Pending::later(answer)
+    }
+}
+
+impl Store for Sqlite {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> Pending<()> {
+        Pending::now(self.writer.check())
+    }
+
+    fn register(&self, node: &Arc<str>) -> Pending<Life> {
+        let node = Arc::clone(node);
+        self.write(move |ledger| ledger.register(&node))
+    }
+
+    fn retire(&self, owner: &Owner) -> Pending<()> {
+        let owner = owner.clone();
+        self.write(move |ledger| ledger.retire(&owner))
+    }
+
+    fn keep_version(&self, flow: &Arc<str>, version: &Arc<str>, document: &Arc<str>) -> Pending<()> {
+        let (flow, version, document) = (Arc::clone(flow), Arc::clone(version), Arc::clone(document));
+        self.write(move |ledger| ledger.keep_version(&flow, &version, &document))
+    }
+
+    fn version(&self, flow: &str, version: &str) -> Pending<Option<Arc<str>>> {
+        let (flow, version) = (flow.to_owned(), version.to_owned());
+        self.read(move |connection| reading::version(connection, &flow, &version))
+    }
+
+    fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {
+        for (run, settled) in batch {
+            let (owner, row) = (owner.clone(), RunRow::of(run));
+            self.writer.hand(move |ledger| ledger.admit(&owner, now, &row), settled);
+        }
+    }
+
+    fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
+        let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
+        self.write(move |ledger| ledger.record(&owner, &run, &rows))
+    }
+
+    fn load(&self, run: &str) -> Pending<Journal> {
+        let run = run.to_owned();
+        self.read(move |connection| reading::load(connection, &run))
+    }
+
+    fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
+        let node = node.to_owned();
+        self.read(move |connection| reading::unfinished(connection, &node, after, limit))
+    }
+
+    fn ready(&self, node: &str, flow: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
+        let (node, flow) = (node.to_owned(), flow.to_owned());
+        self.read(move |connection| reading::ready(connection, &node, &flow, after, limit))
+    }
+
+    fn counts(&self, node: &str) -> Pending<Vec<FlowCount>> {
+        let node = node.to_owned();
+        self.read(move |connection| reading::counts(connection, &node))
+    }
+
+    fn due(&self, node: &str, now: Timestamp, limit: usize) -> Pending<Due> {
+        let node = node.to_owned();
+        self.read(move |connection| reading::due(connection, &node, now, limit))
+    }
+
+    fn post(&self, run: &str, inbound: Inbound) -> Pending<Posted> {
+        let run = run.to_owned();
+        self.write(move |ledger| ledger.post(&run, &inbound))
+    }
+
+    fn close(&self, owner: &Owner, run: &Arc<str>, place: &Place) -> Pending<Option<Arc<Fact>>> {
+        let (owner, run, place) = (owner.clone(), Arc::clone(run), place.clone());
+        self.write(move |ledger| ledger.close(&owner, &run, &place))
+    }
+
+    fn suspect(&self, owner: &Owner, runs: Vec<Arc<str>>) -> Pending<Vec<u32>> {
+        let owner = owner.clone();
+        self.write(move |ledger| ledger.suspect(&owner, &runs))
+    }
+
+    fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
+        let (owner, run) = (owner.clone(), run.cloned());
+        self.write(move |ledger| ledger.alone(&owner, run.as_ref()))
+    }
+
+    fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
+        let filter = filter.clone();
+        self.read(move |connection| search::find(connection, &filter, before, limit))
+    }
+
+    fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {
+        let (keep, limit) = (*keep, limit.min(FORGOTTEN_AT_ONCE));
+        self.forget(move |connection| search::beyond(connection, &keep, limit), false)
+    }
+
+    fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
+        let (what, limit) = (what.clone(), limit.min(FORGOTTEN_AT_ONCE));
+        self.forget(move |connection| search::erasable(connection, &what, limit), true)
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sqlite: {}", self.path.display())
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        // The readers hand over to the writer, so they go first.
+        self.readers.close();
+        let (writers, readers): (Vec<_>, Vec<_>) =
+            self.threads.drain(..).partition(|thread| thread.thread().name() == Some("store writer"));
+        readers.into_iter().for_each(join);
+        self.writer.close();
+        writers.into_iter().for_each(join);
+    }
+}
+
+/// The last hold on the store may be let go by somebody whom one of its own threads has just told something.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != thread::current().id() {
+        drop(thread.join());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Everything that reads, beside the writer: a run, the lists of what is unfinished, what is due.
+
+use super::failure::Failure;
+use super::ledger::CANCEL;
+use super::rows::{Parking, claims_of, ended_of, int, moment, reply_of, sent_of, timestamp, uint, value};
+use crate::{Due, FlowCount, Inbound, Journal, NewRun, Progress, StoreError, UnfinishedRun};
+use hookflow_flow::Fact;
+use hookflow_trigger::{Event, EventRecord};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+use std::sync::Arc;
+
+/// The rows of one statement, each read by a function that may find damage.
+pub(super) fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+pub(super) fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, Failure> {
+    Ok(connection.prepare_cached(sql)?.query_row(params, read).optional()?)
+}
+
+pub(super) fn version(
+    connection: &Connection,
+    flow: &str,
+    version: &str,
+) -> Result<Option<Arc<str>>, Failure> {
+    let sql = "SELECT v.document FROM versions v JOIN flows f ON f.id = v.flow WHERE f.flow = ?1 AND v.version = ?2";
+    one(connection, sql, (flow, version), |row| row.get(0))
+}
+
+pub(super) fn load(connection: &Connection, run: &str) -> Result<Journal, Failure> {
+    // All of it as of one moment.
+    let transaction = connection.unchecked_transaction()?;
+    let sql = "SELECT e.seq, f.flow, e.attempt, e.seed, e.started_at, e.bytes, e.claims, e.lane, e.replays, n.node,
+        v.version, e.head, e.body
+        FROM events e JOIN flows f ON f.id = e.flow JOIN nodes n ON n.id = e.node JOIN versions v ON v.id = e.version
+        WHERE e.run = ?1";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let mut found = statement.query((run,))?;
+    let Some(row) = found.next()? else { return Err(StoreError::UnknownRun.into()) };
+    let record = EventRecord { head: row.get(11)?, body: row.get::<_, Vec<u8>>(12)?.into() };
+    let event = Event::from_record(record).map_err(|fault| Failure::damaged(&fault.to_string()))?;
+    let (seq, lane) = (row.get(0)?, row.get::<_, Option<Arc<str>>>(7)?);
+    let run = NewRun {
+        run: run.into(),
+        flow: row.get(1)?,
+        attempt: row.get(2)?,
+        seed: row.get(3)?,
+        started_at: timestamp(row.get(4)?)?,
+        event: Arc::new(event),
+        bytes: uint(row.get(5)?),
+        claims: claims_of(row.get::<_, Option<String>>(6)?.as_deref())?,
+        order: lane,
+        replays: row.get(8)?,
+        progress: progress(&transaction, seq, row.get(10)?)?,
+    };
+    let node = row.get(9)?;
+    Ok(Journal { run, node, inbox: inbox(&transaction, seq)? })
+}
+
+fn progress(connection: &Connection, seq: i64, version: Arc<str>) -> Result<Progress, Failure> {
+    let mut progress = Progress::none(version);
+    let facts = "SELECT fact FROM facts WHERE seq = ?1 ORDER BY n";
+    progress.facts = rows(connection, facts, (seq,), |row| fact(&row.get::<_, String>(0)?))?;
+    let sent = "SELECT sent FROM sent WHERE seq = ?1 ORDER BY n";
+    progress.sent = rows(connection, sent, (seq,), |row| sent_of(&row.get::<_, String>(0)?))?;
+    let reply = "SELECT status, headers, body FROM replies WHERE seq = ?1";
+    let reply = rows(connection, reply, (seq,), |row| {
+        reply_of(row.get(0)?, row.get::<_, Option<String>>(1)?.as_deref(), row.get(2)?)
+    })?;
+    progress.reply = reply.into_iter().next().map(Arc::new);
+    let ended = "SELECT at, kind, value, begun_at FROM ends WHERE seq = ?1";
+    let ended = rows(connection, ended, (seq,), |row| {
+        let ended = ended_of(row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?.as_deref())?;
+        Ok((ended, row.get::<_, Option<i64>>(3)?))
+    })?;
+    // Only a run with an order key ever has another turn than its position.
+    let open = "SELECT o.parked, o.until, o.heard, o.begun_at FROM events e JOIN open o ON o.turn = e.seq
+        WHERE e.seq = ?1 AND e.lane IS NULL
+        UNION ALL SELECT o.parked, o.until, o.heard, o.begun_at FROM events e JOIN open o
+        ON o.flow = e.flow AND o.lane = e.lane AND o.seq = e.seq WHERE e.seq = ?1 AND e.lane IS NOT NULL";
+    let open = one(connection, open, (seq,), |row| {
+        let parking = Parking { parked: row.get(0)?, until: row.get(1)?, heard: row.get(2)? };
+        Ok((parking, row.get::<_, Option<i64>>(3)?))
+    })?;
+    let begun_at = match (ended.into_iter().next(), open) {
+        (Some((ended, begun_at)), _) => {
+            progress.ended = Some(ended);
+            begun_at
+        }
+        (None, Some((parking, begun_at))) => {
+            progress.parked = parking.parked()?;
+            begun_at
+        }
+        (None, None) => return Err(Failure::damaged("a run that neither goes on nor has ended")),
+    };
+    progress.begun_at = begun_at.map(timestamp).transpose()?;
+    Ok(progress)
+}
+
+fn fact(text: &str) -> Result<Arc<Fact>, Failure> {
+    Ok(Arc::new(value(text)?))
+}
+
+fn inbox(connection: &Connection, seq: i64) -> Result<Vec<Inbound>, Failure> {
+    let sql = "SELECT fact, at FROM inbox WHERE seq = ?1 AND (fact IS NOT NULL OR place = ?2) ORDER BY n";
+    rows(connection, sql, (seq, CANCEL), |row| match row.get::<_, Option<String>>(0)? {
+        Some(text) => Ok(Inbound::Fact(fact(&text)?)),
+        None => Ok(Inbound::Cancel { at: timestamp(row.get(1)?)? }),
+    })
+}
+
+/// An unfinished run, of the columns `turn, run, flow, bytes`.
+fn line(row: &Row<'_>) -> Result<UnfinishedRun, Failure> {
+    Ok(UnfinishedRun {
+        turn: uint(row.get(0)?),
+        run: row.get(1)?,
+        flow: row.get(2)?,
+        bytes: uint(row.get(3)?),
+    })
+}
+
+pub(super) fn unfinished(
+    connection: &Connection,
+    node: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<UnfinishedRun>, Failure> {
+    let sql = "SELECT o.turn, o.run, f.flow, o.bytes FROM open o CROSS JOIN flows f ON f.id = o.flow
+        WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.turn > ?2 ORDER BY o.turn LIMIT ?3";
+    rows(connection, sql, (node, int(after), bound(limit)), line)
+}
+
+pub(super) fn ready(
+    connection: &Connection,
+    node: &str,
+    flow: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<UnfinishedRun>, Failure> {
+    let sql = "SELECT turn, run, ?2, bytes FROM open INDEXED BY open_and_ready
+        WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND flow = (SELECT id FROM flows WHERE flow = ?2)
+        AND behind = 0 AND parked = 0 AND turn > ?3 ORDER BY turn LIMIT ?4";
+    rows(connection, sql, (node, flow, int(after), bound(limit)), line)
+}
+
+pub(super) fn counts(connection: &Connection, node: &str) -> Result<Vec<FlowCount>, Failure> {
+    let sql = "SELECT f.flow, count(*), total(o.bytes) FROM open o JOIN flows f ON f.id = o.flow
+        WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.parked = 0 GROUP BY f.flow ORDER BY f.flow";
+    rows(connection, sql, (node,), |row| {
+        Ok(FlowCount { flow: row.get(0)?, events: uint(row.get(1)?), bytes: bytes(row.get(2)?) })
+    })
+}
+
+pub(super) fn due(connection: &Connection, node: &str, now: Timestamp, limit: usize) -> Result<Due, Failure> {
+    let transaction = connection.unchecked_transaction()?;
+    let runs = "SELECT o.turn, o.run, f.flow, o.bytes FROM open o INDEXED BY open_and_due
+        CROSS JOIN flows f ON f.id = o.flow
+        WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.until <= ?2 ORDER BY o.until, o.turn LIMIT ?3";
+    let next = "SELECT min(until) FROM open INDEXED BY open_and_due
+        WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND until > ?2";
+    let now = moment(now);
+    let runs = rows(&transaction, runs, (node, now, bound(limit)), line)?;
+    let next: Option<Option<i64>> = one(&transaction, next, (node, now), |row| row.get(0))?;
+    Ok(Due { runs, next: next.flatten().map(timestamp).transpose()? })
+}
+
+/// A sum, which is counted as a float so that no number of bytes is too large for it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a sum of counts, and it saturates"
+)]
+pub(super) fn bytes(sum: f64) -> u64 {
+    sum as u64
+}
+
+pub(super) fn bound(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

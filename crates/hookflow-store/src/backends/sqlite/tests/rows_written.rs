@@ -1,0 +1,130 @@
+//! How many rows each kind of run writes: what is hot stays narrow.
+
+use super::{Bench, nothing};
+use crate::{Claim, Ended, NewRun, Progress, Recorded, Sent, Store as _};
+use hookflow_flow::{End, Fact, FaultKind, Outcome, Place, Reply, StepNumber};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Bench {
+    /// How many rows were inserted, changed and deleted since `before`, and the count by now.
+    async fn rows(&self, before: &mut u64) -> u64 {
+        let now = self.store.write(|ledger| Ok(ledger.changes())).await.unwrap();
+        now - std::mem::replace(before, now)
+    }
+
+    async fn record(&self, run: &str, progress: Progress) -> Recorded {
+        self.store.record(&self.owner, &run.into(), progress).await.unwrap()
+    }
+}
+
+fn place() -> Place {
+    Place { step: StepNumber(1), turns: Vec::new() }
+}
+
+fn called(n: u32) -> Progress {
+    let outcome = Outcome::Failed { kind: FaultKind::Timeout, message: String::new() };
+    let fact = Fact { place: place(), verb: "http".into(), attempt: n, at: Timestamp::UNIX_EPOCH, outcome };
+    Progress { facts: vec![Arc::new(fact)], ..begun() }
+}
+
+fn begun() -> Progress {
+    Progress { begun_at: Some(Timestamp::UNIX_EPOCH), ..nothing() }
+}
+
+fn replied(progress: Progress) -> Progress {
+    let reply = Reply { status: http::StatusCode::OK, headers: Vec::new(), body: "hello".into() };
+    Progress { reply: Some(Arc::new(reply)), ..progress }
+}
+
+fn ended(progress: Progress) -> Progress {
+    let end = Arc::new(End::Succeeded(serde_json::Value::Null));
+    Progress { ended: Some(Ended { end, at: Timestamp::UNIX_EPOCH }), ..progress }
+}
+
+#[tokio::test]
+async fn each_kind_of_run_writes_so_many_rows() {
+    let bench = Bench::new().await;
+    let mut before = 0;
+    bench.rows(&mut before).await;
+
+    bench.admit("sync, pure", ended(replied(begun()))).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 3, "event, reply, end");
+
+    bench.admit("sync, a call", begun()).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "event, open");
+    bench.record("sync, a call", ended(replied(called(1)))).await;
+    assert_eq!(bench.rows(&mut before).await, 4, "fact, reply, end, not open");
+
+    let sent = Sent { place: place(), attempt: 1 };
+    bench
+        .admit("sync, a call that must not leave twice", Progress { sent: vec![sent], ..begun() })
+        .await
+        .unwrap();
+    assert_eq!(bench.rows(&mut before).await, 3, "event, open, sent");
+
+    bench.admit("respond early", replied(begun())).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 3, "event, open, reply");
+    bench.record("respond early", ended(begun())).await;
+    assert_eq!(bench.rows(&mut before).await, 2, "end, not open");
+
+    bench.admit("async, pure", nothing()).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "event, open");
+    bench.record("async, pure", ended(begun())).await;
+    assert_eq!(bench.rows(&mut before).await, 2, "end, not open");
+
+    bench.admit("async, two calls", nothing()).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "event, open");
+    bench.record("async, two calls", called(1)).await;
+    assert_eq!(bench.rows(&mut before).await, 2, "fact, open with its beginning");
+    bench.record("async, two calls", ended(called(2))).await;
+    assert_eq!(bench.rows(&mut before).await, 3, "fact, end, not open");
+}
+
+#[tokio::test]
+async fn each_claim_is_one_row_more() {
+    let bench = Bench::new().await;
+    let mut before = 0;
+    let claim = Claim { scope: "shop".into(), key: "k".into(), window: Duration::from_hours(1) };
+    let claiming = |run: &str, key: &str, progress| NewRun {
+        run: run.into(),
+        flow: "shop".into(),
+        attempt: 1,
+        seed: [0; 16],
+        started_at: Timestamp::UNIX_EPOCH,
+        event: super::event(),
+        bytes: 10,
+        claims: vec![Claim { key: key.into(), ..claim.clone() }],
+        order: None,
+        replays: None,
+        progress,
+    };
+    bench.rows(&mut before).await;
+    bench.admit_run(claiming("a", "k", ended(replied(begun())))).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 4, "event, reply, end, claim");
+    bench.admit_run(claiming("b", "k", nothing())).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 0, "a duplicate");
+    bench.admit_run(claiming("c", "l", nothing())).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 3, "event, open, claim");
+    bench.record("c", ended(begun())).await;
+    assert_eq!(bench.rows(&mut before).await, 3, "end, not open, claim with its window");
+}
+
+#[tokio::test]
+async fn an_end_without_a_value_takes_32_bytes_at_most() {
+    const RUNS: u64 = 100;
+    let bench = Bench::new().await;
+    for n in 0..RUNS {
+        let run = format!("r{n}");
+        bench.admit(&run, nothing()).await.unwrap();
+        let late = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut progress = ended(Progress { begun_at: Some(late), ..nothing() });
+        progress.ended.as_mut().unwrap().at = late;
+        bench.record(&run, progress).await;
+    }
+    let payload = "SELECT sum(payload) FROM dbstat WHERE name = 'ends' AND pagetype = 'leaf'";
+    let bytes =
+        bench.store.read(|connection| Ok(connection.query_row(payload, (), |row| row.get::<_, u64>(0))?));
+    assert!((RUNS..=32 * RUNS).contains(&bytes.await.unwrap()));
+}
