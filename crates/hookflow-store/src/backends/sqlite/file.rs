@@ -110,7 +110,12 @@ impl File {
 fn make_folder(file: &Path) -> io::Result<()> {
     let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    fs::write(folder.join(".gitignore"), "*\n")
+    fs::write(folder.join(".gitignore"), "*\n")?;
+    // SQLite sees to it that a power cut does not take the file's name, but not the folder's.
+    match folder.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn lock(file: &Path) -> Result<fs::File, String> {

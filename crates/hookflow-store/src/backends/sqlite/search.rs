@@ -14,8 +14,9 @@ const FRAME: u64 = 512;
 const LINES: &str =
     "SELECT e.seq, e.run, f.flow, e.attempt, e.started_at, v.version, e.replays, d.at, d.kind, d.value,
     CASE WHEN d.seq IS NOT NULL THEN 0 WHEN e.lane IS NULL THEN (SELECT parked FROM open WHERE turn = e.seq)
-    ELSE (SELECT parked FROM open WHERE flow = e.flow AND lane = e.lane AND seq = e.seq) END, e.head, e.body
-    FROM events e CROSS JOIN flows f ON f.id = e.flow CROSS JOIN versions v ON v.id = e.version
+    ELSE (SELECT parked FROM open WHERE flow = e.flow AND lane = e.lane AND seq = e.seq) END";
+const TABLES: &str =
+    "FROM events e CROSS JOIN flows f ON f.id = e.flow CROSS JOIN versions v ON v.id = e.version
     LEFT JOIN ends d ON d.seq = e.seq";
 
 pub(super) fn find(
@@ -24,23 +25,20 @@ pub(super) fn find(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Page, Failure> {
-    let before = before.map_or(i64::MAX, int);
     let mut page = Page::default();
-    let (mut statement, flow);
-    let mut lines = match &filter.flow {
-        None => {
-            statement =
-                connection.prepare_cached(&format!("{LINES} WHERE e.seq < ?1 ORDER BY e.seq DESC"))?;
-            statement.query((before,))?
+    let (mut of, mut flow) = ("?2 IS NULL", None::<i64>);
+    if let Some(name) = &filter.flow {
+        flow = one(connection, "SELECT id FROM flows WHERE flow = ?1", (&**name,), |row| row.get(0))?;
+        if flow.is_none() {
+            return Ok(page);
         }
-        Some(name) => {
-            flow = one(connection, "SELECT id FROM flows WHERE flow = ?1", (&**name,), |row| row.get(0))?;
-            let Some(flow): Option<i64> = flow else { return Ok(page) };
-            let sql = format!("{LINES} WHERE e.flow = ?2 AND e.seq < ?1 ORDER BY e.seq DESC");
-            statement = connection.prepare_cached(&sql)?;
-            statement.query((before, flow))?
-        }
-    };
+        of = "e.flow = ?2";
+    }
+    // What was sent is large, so it is read only to look into it.
+    let sent = if filter.search.is_some() { ", e.head, e.body" } else { "" };
+    let sql = format!("{LINES}{sent} {TABLES} WHERE {of} AND e.seq < ?1 ORDER BY e.seq DESC");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut lines = statement.query((before.map_or(i64::MAX, int), flow))?;
     let (mut seen, mut read) = (0, 0);
     while let Some(row) = lines.next()? {
         if page.runs.len() >= limit || seen >= SEARCHED_PER_PAGE || read >= SEARCHED_BYTES {

@@ -38,6 +38,43 @@ async fn a_file_has_one_service_and_any_number_of_readers() {
 }
 
 #[tokio::test]
+async fn what_a_kill_has_left_is_read_and_served() {
+    let bench = Bench::new().await;
+    bench.admit("a", nothing()).await.unwrap();
+    // As after a kill: the log is not in the file yet, and whoever shared memory is gone.
+    for (name, access) in [("read", Access::Read), ("serve", Access::Serve)] {
+        let copy = bench.folder.path().join(name);
+        fs::copy(bench.path(), &copy).unwrap();
+        let log = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+        assert!(fs::copy(log(&bench.path()), log(&copy)).unwrap() > 0);
+        let store = open(&copy, access).unwrap();
+        assert_eq!(store.unfinished("node", 0, 10).await.unwrap().len(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_position_is_not_given_twice() {
+    let bench = Bench::new().await;
+    let end = Arc::new(hookflow_flow::End::Succeeded(serde_json::Value::Null));
+    let ended = Some(crate::Ended { end, at: Timestamp::UNIX_EPOCH });
+    let turn = async |store: &Bench, run: &str| match store
+        .admit(run, Progress { ended: ended.clone(), ..nothing() })
+        .await
+    {
+        Ok(Admitted::Kept { turn, .. }) => turn,
+        other => panic!("{other:?}"),
+    };
+    let last = turn(&bench, "a").await;
+    let nothing_stays = Retention { ended_since: Timestamp::MAX, bytes: u64::MAX, runs: u64::MAX };
+    assert_eq!(bench.store.prune(&nothing_stays, 10).await, Ok(Pruned { runs: 1, more: false }));
+    let Bench { store, folder, owner } = bench;
+    drop(store);
+    let store = open(&folder.path().join("data/hookflow.db"), Access::Serve).unwrap();
+    let bench = Bench { store, owner, folder };
+    assert!(turn(&bench, "b").await > last);
+}
+
+#[tokio::test]
 async fn what_is_made_is_for_the_service_alone() {
     let bench = Bench::new().await;
     for (path, mode) in [(bench.folder.path().join("data"), 0o700), (bench.path(), 0o600)] {
