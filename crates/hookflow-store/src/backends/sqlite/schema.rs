@@ -41,6 +41,7 @@ CREATE TABLE inbox (
 ) WITHOUT ROWID;
 CREATE TABLE replies (seq INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT, body BLOB NOT NULL);
 CREATE TABLE ends (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, value TEXT, begun_at INTEGER);
+CREATE INDEX ends_that_failed ON ends (seq) WHERE kind = 1;
 CREATE TABLE claims (
     scope TEXT, key TEXT, seq INTEGER NOT NULL, until INTEGER, run TEXT, PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;

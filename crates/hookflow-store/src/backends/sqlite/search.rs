@@ -36,7 +36,13 @@ pub(super) fn find(
     }
     // What was sent is large, so it is read only to look into it.
     let sent = if filter.search.is_some() { ", e.head, e.body" } else { "" };
-    let sql = format!("{LINES}{sent} {TABLES} WHERE {of} AND e.seq < ?1 ORDER BY e.seq DESC");
+    // What operators look for is seldom among the latest; the tables for it are narrow.
+    let among = match filter.status {
+        Some(RunStatus::Running | RunStatus::Waiting) => " AND e.seq IN (SELECT seq FROM open)",
+        Some(RunStatus::Failed) => " AND e.seq IN (SELECT seq FROM ends WHERE kind = 1)",
+        Some(RunStatus::Succeeded) | None => "",
+    };
+    let sql = format!("{LINES}{sent} {TABLES} WHERE {of} AND e.seq < ?1{among} ORDER BY e.seq DESC");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut lines = statement.query((before.map_or(i64::MAX, int), flow))?;
     let (mut seen, mut read) = (0, 0);

@@ -71,10 +71,13 @@ impl Bench {
     /// Holds the writer until the sender is dropped, so that everything handed over meanwhile is in one transaction.
     fn hold(&self) -> (std::sync::mpsc::Sender<()>, Pending<()>) {
         let (go, gate) = std::sync::mpsc::channel();
+        let (entered, inside) = std::sync::mpsc::channel();
         let held = self.store.write(move |_| {
+            entered.send(()).unwrap();
             assert!(gate.recv().is_err());
             Ok(())
         });
+        inside.recv().unwrap();
         (go, held)
     }
 }
