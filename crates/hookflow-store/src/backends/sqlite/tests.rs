@@ -1,4 +1,5 @@
 mod files;
+mod forgetting;
 mod rows_written;
 mod troubles;
 
