@@ -57,15 +57,16 @@ impl Engine {
         if live.flow.enabled == Enabled::Paused {
             return Admission::Refused(AdmitRefusal::Paused);
         }
-        let (caller, conclusion) = oneshot::channel();
+        let (sender, conclusion) = oneshot::channel();
+        let caller = Some(Caller { flow: Arc::clone(&live.flow), sender });
         let ticket =
             Ticket::new(Arc::clone(engine), Arc::clone(&accepted), Arc::clone(&live.queue), conclusion);
         if accepted.order.is_some() {
             // It may have to wait for others, so it is kept before it begins. The ticket hears of it.
-            drop(engine.keep_and_queue(live, accepted, place, Some(caller)));
+            drop(engine.keep_and_queue(live, accepted, place, caller));
         } else {
             live.queue.series().accepted.inc();
-            live.queue.push(engine, Item { work: Work::Fresh(accepted), caller: Some(caller), place });
+            live.queue.push(engine, Item { work: Work::Fresh(accepted), caller, place });
         }
         Admission::Waiting(ticket)
     }
@@ -116,12 +117,14 @@ impl Inner {
                     queue.kept(&engine, *turn, *behind, item);
                 }
                 (Ok(Admitted::Duplicate(duplicate)), Some(caller)) => {
-                    drop(caller.send(Conclusion::Duplicate(duplicate.clone())));
+                    caller.tell(Conclusion::Duplicate(duplicate.clone()));
                 }
                 (Err(error), caller) => {
                     tracing::error!(run = &*accepted.run, %error, "an event could not be kept");
                     // Who waits hears that it is as if the event had never come.
-                    drop(caller.map(|caller| caller.send(Conclusion::NotKept)));
+                    if let Some(caller) = caller {
+                        caller.tell(Conclusion::NotKept);
+                    }
                 }
                 (Ok(Admitted::Duplicate(_)), None) => {}
             }

@@ -58,8 +58,12 @@ struct State {
     closed: bool,
 }
 
-/// Who waits for a run. Dropping it says `Gone`.
-pub(crate) type Caller = oneshot::Sender<Conclusion>;
+/// Who waits for a run, and the flow that took its event in: that flow answers, whatever is in force by then. Dropping it
+/// says `Gone`.
+pub(crate) struct Caller {
+    pub flow: Arc<Flow>,
+    pub sender: oneshot::Sender<Conclusion>,
+}
 
 /// An event or a run on its way to a worker.
 pub(crate) struct Item {
@@ -98,6 +102,13 @@ enum Rouse {
     Nobody,
     Idle,
     New,
+}
+
+impl Caller {
+    /// Tells it. A caller who has gone away hears nothing.
+    pub(crate) fn tell(self, conclusion: Conclusion) {
+        drop(self.sender.send(conclusion));
+    }
 }
 
 impl Rouse {
@@ -220,6 +231,13 @@ impl FlowQueue {
             place.started = true;
         }
         place
+    }
+
+    /// The flow that a run begins on: that of the caller who waits, else the one in force. Asked late, so that a held
+    /// event runs on the flow that was mended meanwhile.
+    pub(crate) fn begins_on(&self, caller: Option<&Caller>) -> Arc<Flow> {
+        let waits = caller.filter(|caller| !caller.sender.is_closed());
+        waits.map_or_else(|| self.serving(), |caller| Arc::clone(&caller.flow))
     }
 
     /// The flow in force. The store knows its version, whatever was in force when an event came.

@@ -88,8 +88,7 @@ pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat
             // Its bytes are in memory until it ends.
             let _memory = queue.started(place);
             let _under_way = UnderWay::begin(engine);
-            // Chosen this late, so that a held event runs on the flow that was mended meanwhile.
-            let program = Program::serving(&queue.serving());
+            let program = Program::serving(&queue.begins_on(caller.as_ref()));
             drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(None).await);
         }
         Work::Stored(in_hand) => {
@@ -132,7 +131,7 @@ async fn stored(
     }
     let _memory = queue.started(place);
     let _under_way = UnderWay::begin(engine);
-    let program = program(engine, queue, &journal).await?;
+    let program = program(engine, queue, &journal, caller.as_ref()).await?;
     let accepted = Arc::new(Accepted::of(&journal));
     drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(Some(journal)).await);
     Ok(())
@@ -147,13 +146,14 @@ fn has_to_go_on(engine: &Inner, journal: &Journal) -> bool {
     progress.ended.is_none() && !progress.parked.is_some_and(waits)
 }
 
-/// A run that has begun stays on its version; one that has not begins on the flow in force.
+/// A run that has begun stays on its version.
 pub(crate) async fn program(
     engine: &Inner,
     queue: &FlowQueue,
     journal: &Journal,
+    caller: Option<&Caller>,
 ) -> Result<Program, VersionFault> {
-    let (flow, progress) = (queue.serving(), &journal.run.progress);
+    let (flow, progress) = (queue.begins_on(caller), &journal.run.progress);
     if progress.begun_at.is_none() || flow.plan.version == progress.version {
         return Ok(Program::serving(&flow));
     }

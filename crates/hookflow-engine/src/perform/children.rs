@@ -158,7 +158,7 @@ impl Parent<'_> {
             // Something came for it before its parent did, and a worker of its own flow has it.
             None => return self.end_of(run).await,
         }
-        let program = worker::program(self.engine, &queue, &journal).await.map_err(interrupted)?;
+        let program = worker::program(self.engine, &queue, &journal, None).await.map_err(interrupted)?;
         let parent = Parent { family, ..self.clone() };
         parent.carry(&queue, program, accepted, ask.deadline, Some(journal)).await
     }

@@ -170,3 +170,32 @@ async fn what_runs_counts_against_the_memory_of_all_flows() {
     // What is larger than everything is taken when it is alone.
     bench.until(async || bench.engine.reserve(&bench.live("slow"), 1_000).is_ok()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_is_answered_by_the_flow_that_took_the_event_in() {
+    let bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let flow = |status: u16| {
+        format!(
+            "flow: sync\nwebhook: {{auth: none}}\nqueue: {{workers: 1}}\nsteps: [{{http: {{url: '{}'}}}}, {{respond: {{status: {status}}}}}]",
+            server.url
+        )
+    };
+    bench.install(&[&flow(201)]).await;
+    let mut begun = bench.ticket("sync", json!({})).await;
+    let mut behind = bench.ticket("sync", json!({})).await;
+    let mut late = bench.ticket("sync", json!({})).await;
+    bench.until(async || server.hits() == 1).await;
+    assert!(late.persist().await);
+    let late_run = Arc::clone(&late.run);
+    drop(late);
+    bench.install(&[&flow(202)]).await;
+    server.answer(3);
+    for ticket in [&mut begun, &mut behind] {
+        let Conclusion::Reply(reply) = ticket.wait().await else { panic!("it has an answer") };
+        assert_eq!(reply.status, 201);
+    }
+    bench.all_ended().await;
+    let journal = bench.store.load(&late_run).await.unwrap();
+    assert_eq!(journal.run.progress.version, bench.live("sync").flow.plan.version, "nobody waits for it");
+}

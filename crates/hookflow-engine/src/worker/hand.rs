@@ -11,7 +11,7 @@ use crate::engine::Inner;
 use crate::inbox::Listening;
 use crate::perform::children::{Family, Parent};
 use crate::perform::{Calls, perform};
-use crate::queue::FlowQueue;
+use crate::queue::{self, FlowQueue};
 use crate::ticket::Accepted;
 use hookflow_flow::{End, Fact, Fault, FaultKind, Flow, Plan, Reply};
 use hookflow_runtime::Heartbeat;
@@ -25,9 +25,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
-type Caller = Option<oneshot::Sender<Conclusion>>;
+type Caller = Option<queue::Caller>;
 
 /// How far off the next thing to do must be for a run to be parked: a nearer one is waited for with the worker in hand.
 const PARKED_FROM: Duration = Duration::from_secs(1);
@@ -334,11 +333,10 @@ impl Drop for Hand<'_> {
     }
 }
 
-/// Tells the caller, once, if it still waits.
+/// Tells the caller, once.
 fn tell(caller: &mut Caller, conclusion: Conclusion) {
     if let Some(caller) = caller.take() {
-        // A caller who has gone away hears nothing.
-        drop(caller.send(conclusion));
+        caller.tell(conclusion);
     }
 }
 
