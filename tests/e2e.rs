@@ -21,6 +21,8 @@ mod e2e {
     mod orders;
     mod protocols;
     mod refused_starts;
+    mod reload_storm;
+    mod reloads;
     mod service;
     mod shipped;
     mod signed;

@@ -111,7 +111,6 @@ async fn open(registry: &mut Registry) -> SocketAddr {
     let metrics = Arc::new(Metrics::new(registry));
     let store = backends::in_memory();
     let limits = DoorLimits {
-        body: 64 << 10,
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         body_grace: PATIENCE,
@@ -130,7 +129,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
     });
     let engine = engine.await.expect("an engine");
     let outside = Arc::new(Caller::new(Policy::default(), clock.clone()));
-    engine.install(flows(limits.body), "https://hooks.example").await.expect("flows");
+    engine.install(flows(64 << 10), "https://hooks.example").await.expect("flows");
     let parts = DoorParts {
         engine,
         clock,

@@ -115,9 +115,10 @@ fn a_lost_terminal_does_not_end_it() {
     let folder = folder();
     let service = Service::start(&folder);
     service.signal("HUP");
+    service.until_metric("hookflow_reloads_total{outcome=\"swapped\"}", 1);
     assert_eq!(service.send(&call("created", "{}")).status, 201);
     let ended = service.stop_sound();
-    assert!(ended.err.contains("restart it instead"), "{}", ended.err);
+    assert!(ended.err.contains("cause=\"SIGHUP\""), "{}", ended.err);
 }
 
 #[test]

@@ -49,11 +49,21 @@ impl Folder {
         self.0.path()
     }
 
-    /// With a file in it.
-    pub(super) fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+    /// Writes a file while the folder is served.
+    pub(super) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
+    }
+
+    /// Removes a file while the folder is served.
+    pub(super) fn remove(&self, name: &str) {
+        fs::remove_file(self.path().join(name)).unwrap();
+    }
+
+    /// With a file in it.
+    pub(super) fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        self.put(name, content);
         self
     }
 
@@ -141,7 +151,12 @@ impl Drop for Process {
 
 /// Runs a command to its end.
 pub(super) fn hookflow(folder: &Path, arguments: &[&str]) -> Ended {
-    Process::start(folder, arguments, &[]).end()
+    hookflow_with(folder, arguments, &[])
+}
+
+/// Runs a command to its end, with these variables.
+pub(super) fn hookflow_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    Process::start(folder, arguments, variables).end()
 }
 
 /// Runs `serve` where it is not expected to start.
@@ -196,6 +211,11 @@ impl Service {
     /// Asks the ops listener.
     pub(super) fn ops(&self, path: &str) -> Answer {
         Wire::connect(self.ops).ask(&Request::get(path))
+    }
+
+    /// Has the folder read again.
+    pub(super) fn reload(&self) -> Answer {
+        Wire::connect(self.ops).ask(&Request::new("POST", "/api/reload"))
     }
 
     /// The value of a series.

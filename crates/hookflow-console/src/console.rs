@@ -1,9 +1,9 @@
 //! The ops listener.
 
-use crate::Condition;
 use crate::endpoints::ENDPOINTS;
 use crate::gate::{self, Local};
 use crate::problem::problem;
+use crate::{Condition, InForce};
 use axum::http::StatusCode;
 use axum::{Extension, Router, middleware};
 use hookflow_runtime::{Clock, Heartbeats, Tasks, Token};
@@ -46,6 +46,8 @@ pub struct ConsoleParts {
     pub registry: Arc<Registry>,
     /// Lists what was refused lately.
     pub rejected: RejectedList,
+    /// Tells what is in force, and reads the folder again.
+    pub in_force: Arc<dyn InForce>,
     /// Tells the time.
     pub clock: Clock,
     /// Runs the connections, and knows of shutdown.
@@ -68,6 +70,7 @@ pub(crate) struct Desk {
     pub(crate) conditions: Vec<Condition>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) rejected: RejectedList,
+    pub(crate) in_force: Arc<dyn InForce>,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) heartbeats: Heartbeats,
@@ -107,6 +110,7 @@ impl Console {
             conditions,
             registry,
             rejected,
+            in_force,
             clock,
             tasks,
             heartbeats,
@@ -114,8 +118,19 @@ impl Console {
         if token.is_none() && !listen.ip().to_canonical().is_loopback() {
             return Err(ConsoleError::TokenNeeded(listen));
         }
-        let desk = Desk { hosts, token, version, conditions, registry, rejected, clock, tasks, heartbeats };
-        Ok(Self { listen, desk: Arc::new(desk) })
+        let desk = Arc::new(Desk {
+            hosts,
+            token,
+            version,
+            conditions,
+            registry,
+            rejected,
+            in_force,
+            clock,
+            tasks,
+            heartbeats,
+        });
+        Ok(Self { listen, desk })
     }
 
     /// Takes the address.

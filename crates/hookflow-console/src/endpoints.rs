@@ -1,6 +1,9 @@
 //! The endpoints of the ops listener.
 
+mod api_flows;
+mod api_generation;
 mod api_rejected;
+mod api_reload;
 mod healthz;
 mod metrics;
 mod readyz;
@@ -9,8 +12,16 @@ mod version;
 use crate::Endpoint;
 
 /// All endpoints, by their path.
-pub const ENDPOINTS: &[Endpoint] =
-    &[api_rejected::API_REJECTED, healthz::HEALTHZ, metrics::METRICS, readyz::READYZ, version::VERSION];
+pub const ENDPOINTS: &[Endpoint] = &[
+    api_flows::API_FLOWS,
+    api_generation::API_GENERATION,
+    api_rejected::API_REJECTED,
+    api_reload::API_RELOAD,
+    healthz::HEALTHZ,
+    metrics::METRICS,
+    readyz::READYZ,
+    version::VERSION,
+];
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,11 @@ mod console;
 mod endpoint;
 mod endpoints;
 mod gate;
+mod in_force;
 mod problem;
 
 pub use condition::Condition;
 pub use console::{Bound, Console, ConsoleError, ConsoleParts, RejectedList};
 pub use endpoint::Endpoint;
 pub use endpoints::ENDPOINTS;
+pub use in_force::{InForce, Reloaded};

@@ -42,8 +42,6 @@ pub struct DoorLimits {
     pub header_bytes: usize,
     /// Fields in a request's head.
     pub header_count: usize,
-    /// Bytes of a body; a flow may allow less.
-    pub body: u64,
     /// Bytes of all bodies that are being read, or whose requests are not answered.
     pub memory: u64,
     /// How long a head may take, and a connection be idle.
@@ -63,7 +61,6 @@ impl Default for DoorLimits {
             connections_per_address: 1_000,
             header_bytes: 32 << 10,
             header_count: 100,
-            body: 10 << 20,
             memory: 256 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -77,7 +77,7 @@ async fn guard(
     if !taken && !webhook.auth.has_signed_handshake_by(&head.method) {
         return Err(Refusal::Method(webhook.methods.allow()));
     }
-    let limit = webhook.body.limit().min(limits.body);
+    let limit = webhook.body.limit();
     if body.announced().is_some_and(|length| length > limit) {
         return Err(Refusal::BodyTooLarge(limit));
     }

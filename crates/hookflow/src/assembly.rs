@@ -1,10 +1,13 @@
 //! The service, put together: every part is made here, once, and handed to the parts that need it.
 
 use crate::config::Config;
+use crate::environment::Environment;
+use crate::in_force::{Board, Standing};
+use crate::project::Project;
+use crate::reload::{Origin, ReloadMetrics, Reloader};
 use anyhow::{Context as _, bail};
 use hookflow_console::{Condition, Console, ConsoleParts};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
-use hookflow_flow::Flow;
 use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
@@ -15,7 +18,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ pub(crate) struct Service {
     pub(crate) public: hookflow_ingress::Bound,
     pub(crate) ops: hookflow_console::Bound,
     pub(crate) engine: Engine,
+    pub(crate) reloader: Reloader,
     pub(crate) tasks: Tasks,
     /// The root of all public URLs.
     pub(crate) base_url: Arc<str>,
@@ -35,30 +39,32 @@ pub(crate) struct Service {
 impl Service {
     /// Makes all parts, takes both addresses and puts the flows in force.
     pub(crate) async fn assemble(
-        config: &Config,
-        tls: Option<Arc<Tls>>,
-        flows: Vec<Arc<Flow>>,
+        project: &Project,
         folder: &Path,
+        environment: &Environment,
     ) -> anyhow::Result<Self> {
+        let (config, tls) = (&project.config, project.tls.clone());
         let clock = Clock::system();
         let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
         let chance = Chance::system(clock.clone());
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
+        let reload_metrics = ReloadMetrics::new(&mut registry);
         let store = open_store(config, folder)?;
 
         let rejections = Arc::<Rejections>::default();
         let refused = Arc::clone(&rejections);
 
-        let engine_once = Arc::new(OnceLock::new());
+        let (board, asked) = Board::new(clock.clone());
         let console = Console::new(ConsoleParts {
             listen: config.ops.listen,
             hosts: config.ops.hosts.clone(),
             token: config.ops.token.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            conditions: conditions(&store, &engine_once, tls.as_ref()),
+            conditions: conditions(&store, &board, tls.as_ref()),
             registry: Arc::new(registry),
             rejected: Arc::new(move |flow, limit| refused.latest(flow, limit)),
+            in_force: Arc::clone(&board) as _,
             clock: clock.clone(),
             tasks: tasks.clone(),
             heartbeats: heartbeats.clone(),
@@ -66,20 +72,14 @@ impl Service {
         let ops = console.bind().await?;
 
         let listen = public_address(config).map_err(|error| cannot_listen(config, error))?;
-        let policy = Policy {
-            allow: config.outbound.allow.clone(),
-            public_listeners: vec![listen],
-            ops_listeners: vec![ops.addr],
-            response_bytes: config.outbound.response,
-            ..Policy::default()
-        };
+        let to_all = policy(config, listen, ops.addr);
         // What strangers can make us fetch is small.
-        let certificates = Policy { response_bytes: CERTIFICATE_BYTES, ..policy.clone() };
+        let certificates = Policy { response_bytes: CERTIFICATE_BYTES, ..to_all.clone() };
         let outside = Arc::new(Caller::new(certificates, clock.clone()));
         let engine = Engine::new(Parts {
             node: NODE.into(),
             store: Arc::clone(&store),
-            caller: Caller::new(policy, clock.clone()),
+            caller: Caller::new(to_all, clock.clone()),
             clock: clock.clone(),
             chance: chance.clone(),
             tasks: tasks.clone(),
@@ -90,10 +90,10 @@ impl Service {
         let engine = engine.await.context("the store cannot be used")?;
         let parts = DoorParts {
             engine: engine.clone(),
-            clock,
+            clock: clock.clone(),
             chance,
             tasks: tasks.clone(),
-            heartbeats,
+            heartbeats: heartbeats.clone(),
             metrics,
             trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
             tls,
@@ -104,11 +104,24 @@ impl Service {
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
-        engine.install(flows, Arc::clone(&base_url)).await.context("the flows cannot be put in force")?;
+        let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
+        let generation = engine.install(flows, Arc::clone(&base_url)).await;
+        let number = generation.context("the flows cannot be put in force")?.number;
         engine.recover().await.context("what the store holds cannot be taken up")?;
-        // Set once, here: whoever looked before saw a service that is not ready.
-        engine_once.get_or_init(|| engine.clone());
-        Ok(Self { public, ops, engine, tasks, base_url })
+        // Whoever looked before saw a service that is not ready.
+        board.stand(Standing::new(number, clock.now(), project, &base_url));
+        let reloader = Reloader {
+            origin: Origin::new(project, folder, environment),
+            public: public.addr,
+            engine: engine.clone(),
+            clock,
+            tasks: tasks.clone(),
+            heartbeats,
+            metrics: reload_metrics,
+            board,
+            asked,
+        };
+        Ok(Self { public, ops, engine, reloader, tasks, base_url })
     }
 }
 
@@ -120,15 +133,11 @@ fn open_store(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Store>> 
 }
 
 /// What must hold before the service is ready.
-fn conditions(
-    store: &Arc<dyn Store>,
-    engine: &Arc<OnceLock<Engine>>,
-    tls: Option<&Arc<Tls>>,
-) -> Vec<Condition> {
-    let (store, engine) = (Arc::clone(store), Arc::clone(engine));
-    let flows = move || match engine.get().map(Engine::generation) {
-        Some(generation) => Ok(format!("{} in generation {}", generation.flows.len(), generation.number)),
-        None => Err("not loaded yet".into()),
+fn conditions(store: &Arc<dyn Store>, board: &Arc<Board>, tls: Option<&Arc<Tls>>) -> Vec<Condition> {
+    let (store, flows_of, reloads_of) = (Arc::clone(store), Arc::clone(board), Arc::clone(board));
+    let flows = move || match flows_of.standing() {
+        standing if standing.generation == 0 => Err("not loaded yet".into()),
+        standing => Ok(format!("{} in generation {}", standing.inventory.flows.len(), standing.generation)),
     };
     let writable = move || {
         // A store knows how its last write went; one that has to look is not ready.
@@ -138,7 +147,11 @@ fn conditions(
             Poll::Pending => Err("it does not answer".into()),
         }
     };
-    let mut conditions = vec![Condition::new("flows", flows), Condition::new("store", writable)];
+    let mut conditions = vec![
+        Condition::new("flows", flows),
+        Condition::new("reload", move || Ok(reloads_of.last_reload())),
+        Condition::new("store", writable),
+    ];
     if let Some(tls) = tls.cloned() {
         // The former certificate is still good, so new files that are not make nothing unready.
         let told = move || {
@@ -169,6 +182,17 @@ fn cannot_listen(config: &Config, error: io::Error) -> anyhow::Error {
     }
 }
 
+/// Where calls may go, and what they may bring back.
+fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Policy {
+    Policy {
+        allow: config.outbound.allow.clone(),
+        public_listeners: vec![public],
+        ops_listeners: vec![ops],
+        response_bytes: config.outbound.response,
+        ..Policy::default()
+    }
+}
+
 fn engine_limits(config: &Config) -> Limits {
     // A tenth of the grace is left for the last answers to leave.
     let grace = config.shutdown.grace;
@@ -183,7 +207,6 @@ fn door_limits(config: &Config) -> DoorLimits {
         connections_per_address: limits.connections_per_address,
         header_bytes: limits.headers,
         header_count: limits.header_count,
-        body: limits.body,
         memory: limits.memory,
         header_timeout: limits.header_timeout,
         body_timeout: limits.body_timeout,

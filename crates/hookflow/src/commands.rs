@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod credential;
 mod init;
+mod plan;
 mod rejected;
 mod serve;
 mod sign;
@@ -23,6 +24,7 @@ static ALL: &[&Command] = &[
     &completions::COMMAND,
     &credential::COMMAND,
     &init::COMMAND,
+    &plan::COMMAND,
     &rejected::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,

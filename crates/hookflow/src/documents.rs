@@ -146,6 +146,15 @@ fn the_sections_are_documented() {
 }
 
 #[test]
+fn the_settings_that_wait_for_a_restart_are_documented() {
+    let settings = sections::ALL.iter().flat_map(|section| section.settings);
+    let keys: Vec<_> = settings.map(|setting| setting.key).collect();
+    assert!(keys.is_sorted(), "{keys:?}");
+    let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+    assert_written("operations.md", "settings", &format!("{}.\n", keys.join(", ")));
+}
+
+#[test]
 fn the_endpoints_are_documented() {
     let rows =
         hookflow_console::ENDPOINTS.iter().map(|it| format!("| `{}` | {} |\n", it.path, cell(it.summary)));

@@ -49,14 +49,37 @@ impl Line {
             "url": self.url,
             "auth": self.auth,
             "open": self.is_open(),
-            "enabled": match self.enabled {
-                Enabled::Yes => json!(true),
-                Enabled::No => json!(false),
-                Enabled::Paused => json!("paused"),
-            },
+            "enabled": enabled(self.enabled),
             "answers": if self.waits { "respond" } else { "ack" },
         })
     }
+}
+
+/// As a flow's file has it.
+fn enabled(enabled: Enabled) -> Json {
+    match enabled {
+        Enabled::Yes => json!(true),
+        Enabled::No => json!(false),
+        Enabled::Paused => json!("paused"),
+    }
+}
+
+/// Every flow with its version, by ID; one with a webhook also as its line says.
+pub(crate) fn versions(project: &Project, base_url: &str) -> Vec<Json> {
+    let mut flows: Vec<_> = project.flows.iter().collect();
+    flows.sort_by(|a, b| a.flow.id.cmp(&b.flow.id));
+    let version = |loaded: &LoadedFlow| {
+        let flow = &loaded.flow;
+        let mut item = match Line::of(loaded, base_url) {
+            Some(line) => line.to_json(),
+            None => json!({"flow": &*flow.id, "title": flow.title, "enabled": enabled(flow.enabled)}),
+        };
+        if let Json::Object(item) = &mut item {
+            item.insert("version".into(), json!(&*flow.plan.version));
+        }
+        item
+    };
+    flows.into_iter().map(version).collect()
 }
 
 /// The lines of all flows that have a webhook, by ID.

@@ -6,7 +6,9 @@ mod runs;
 
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::inventory::Inventory;
 use crate::secrets::{FolderSecrets, NewSecret};
+use crate::seen::Seen;
 use anyhow::{Context as _, bail};
 use files::Files;
 use hookflow_flow::{Enabled, Flow, Surroundings};
@@ -21,6 +23,7 @@ use std::thread;
 /// Compiling an expression recurses as deep as the expression nests, in this thread's stack. Only what is touched is
 /// used.
 const STACK: usize = 16 << 20;
+const CREDENTIALS: &str = "config/credentials.yaml";
 /// What may stand in `config/`, and whether this version reads it.
 const CONFIG: &[(&str, bool)] =
     &[("credentials.yaml", true), ("hookflow.yaml", true), ("integrations", false), ("subscriptions", false)];
@@ -50,6 +53,12 @@ pub(crate) struct Project {
     pub(crate) files: usize,
     /// The secrets whose files are still to be made.
     pub(crate) new_secrets: Vec<NewSecret>,
+    /// The files that secrets were read from or are to be made in.
+    pub(crate) secret_files: Seen,
+    /// Everything that was looked at.
+    pub(crate) seen: Seen,
+    /// What it puts in force, by name.
+    pub(crate) inventory: Inventory,
     /// Everything that is wrong with it.
     pub(crate) diagnostics: Diagnostics,
 }
@@ -100,12 +109,18 @@ impl Project {
         let mut files = Files::new(folder);
         let secrets = FolderSecrets::new(folder, environment, mode);
         check_config_folder(&files, &mut diagnostics);
-        let (config, credentials) = read_config(&mut files, environment, &secrets, &mut diagnostics);
-        let tls = read_tls(folder, &config, mode, &mut diagnostics);
+        let config = config_of(&mut files, environment, &secrets, &mut diagnostics);
+        let root = read_or_empty(&mut files, CREDENTIALS, &mut diagnostics);
+        let credentials = Credentials::load(&root, &secrets, &mut diagnostics);
+        let mut seen = secrets.seen();
+        let tls = read_tls(folder, &config, mode, &mut seen, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, &config, &mut diagnostics);
         runs::check(&flows, &mut diagnostics);
+        let inventory = Inventory::of(&config, &root, flows.iter().map(|loaded| &*loaded.flow), &secrets);
+        let (count, secret_files) = (files.count(), secrets.seen());
+        seen.extend(files.seen());
         let new_secrets = secrets.new_secrets();
-        Self { config, tls, flows, files: files.count(), new_secrets, diagnostics }
+        Self { config, tls, flows, files: count, new_secrets, secret_files, seen, inventory, diagnostics }
     }
 }
 
@@ -130,7 +145,7 @@ fn read_config(
     diagnostics: &mut Diagnostics,
 ) -> (Config, Credentials) {
     let config = config_of(files, environment, secrets, diagnostics);
-    let root = read_or_empty(files, "config/credentials.yaml", diagnostics);
+    let root = read_or_empty(files, CREDENTIALS, diagnostics);
     let credentials = Credentials::load(&root, secrets, diagnostics);
     (config, credentials)
 }
@@ -170,11 +185,17 @@ fn read_tls(
     folder: &Path,
     config: &Config,
     mode: SecretMode,
+    seen: &mut Seen,
     diagnostics: &mut Diagnostics,
 ) -> Option<Arc<Tls>> {
     // A private key is a secret as well.
     let tls = config.public.tls.as_ref().filter(|_| mode != SecretMode::Invent)?;
-    match Tls::load(tls.files(folder)) {
+    let files = tls.files(folder);
+    [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()]
+        .into_iter()
+        .flatten()
+        .for_each(|path| seen.note(path));
+    match Tls::load(files) {
         Ok(loaded) => Some(loaded),
         Err(error) => {
             diagnostics.error(Code("config.tls"), &tls.span, error.to_string());
@@ -250,7 +271,7 @@ fn read_flows(
                             span,
                             "what this flow holds while it is paused is gone when the service stops",
                         )
-                        .help("the store is in memory, and a change of `enabled` needs a restart");
+                        .help("the store is in memory: let the flow go on before you restart the service");
                 }
                 seen.insert(Arc::clone(&flow.id), flow.span.clone());
                 flows.push(LoadedFlow { flow: Arc::new(flow), path: webhook_path(&root) });

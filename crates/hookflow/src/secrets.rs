@@ -2,11 +2,14 @@
 //! something to compute with.
 
 use crate::environment::Environment;
+use crate::inventory::Mark;
 use crate::project::SecretMode;
+use crate::seen::Seen;
 use anyhow::Context as _;
 use hookflow_runtime::{Chance, Clock};
 use hookflow_text::{SecretRef, SecretSource};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -23,6 +26,8 @@ pub(crate) struct FolderSecrets {
     environment: Environment,
     mode: SecretMode,
     new: RefCell<Vec<NewSecret>>,
+    seen: RefCell<Seen>,
+    marks: RefCell<BTreeMap<String, Mark>>,
 }
 
 /// A random secret that no file holds yet.
@@ -34,7 +39,14 @@ pub(crate) struct NewSecret {
 impl FolderSecrets {
     /// The secrets that files in `folder` name.
     pub(crate) fn new(folder: &Path, environment: &Environment, mode: SecretMode) -> Self {
-        Self { folder: folder.to_owned(), environment: environment.clone(), mode, new: RefCell::default() }
+        Self {
+            folder: folder.to_owned(),
+            environment: environment.clone(),
+            mode,
+            new: RefCell::default(),
+            seen: RefCell::default(),
+            marks: RefCell::default(),
+        }
     }
 
     #[cfg(test)]
@@ -45,6 +57,16 @@ impl FolderSecrets {
     /// The secrets that are to be made, in the order they were needed.
     pub(crate) fn new_secrets(self) -> Vec<NewSecret> {
         self.new.into_inner()
+    }
+
+    /// The files that were looked at.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// What tells the secret behind a reference from another one, if there was one.
+    pub(crate) fn mark(&self, reference: &SecretRef) -> Option<Mark> {
+        self.marks.borrow().get(&reference.to_string()).copied()
     }
 
     /// A secret for a file that is missing; [`NewSecret::write`] makes the file, once all else is sound.
@@ -64,6 +86,11 @@ impl FolderSecrets {
 }
 
 impl NewSecret {
+    /// Where its file is to be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes the file, and says where it is.
     pub(crate) fn write(&self) -> anyhow::Result<&Path> {
         let write = || {
@@ -95,10 +122,19 @@ impl SecretSource for FolderSecrets {
         if self.mode == SecretMode::Invent {
             return Ok(INVENTED.into());
         }
+        let bytes = self.read(reference)?;
+        self.marks.borrow_mut().insert(reference.to_string(), Mark::of(&bytes));
+        Ok(bytes)
+    }
+}
+
+impl FolderSecrets {
+    fn read(&self, reference: &SecretRef) -> Result<Vec<u8>, String> {
         match reference {
             SecretRef::Env(name) => self.environment.get(name).ok_or_else(|| "it is not set".to_owned()),
             SecretRef::File { path, create } => {
                 let path = self.folder.join(path);
+                self.seen.borrow_mut().note(&path);
                 match fs::read(&path) {
                     Ok(mut bytes) => {
                         for end in [b'\n', b'\r'] {

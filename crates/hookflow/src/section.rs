@@ -1,7 +1,7 @@
 //! What a section of `config/hookflow.yaml` is. The table is `sections.rs`.
 
 use crate::config::Config;
-use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Secret, SecretSource};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,8 +15,27 @@ pub(crate) struct Section {
         expect(dead_code, reason = "a test holds the code and docs/configuration.md to it")
     )]
     pub(crate) defaults: &'static str,
+    /// Its keys that only a restart changes. What is not among them, a reload changes.
+    pub(crate) settings: &'static [Setting],
     /// Reads it into the configuration, which holds the defaults before.
     pub(crate) read: fn(&Node, &mut Config, &dyn SecretSource, &mut Diagnostics),
+}
+
+/// A key that only a restart changes.
+pub(crate) struct Setting {
+    /// The whole key.
+    pub(crate) key: &'static str,
+    /// Its value, for people. Of a secret only whether there is one.
+    pub(crate) text: fn(&Config) -> String,
+    /// The secret that it is.
+    pub(crate) secret: fn(&Config) -> Option<&Secret>,
+}
+
+impl Setting {
+    /// A key whose value is no secret.
+    pub(crate) const fn plain(key: &'static str, text: fn(&Config) -> String) -> Self {
+        Self { key, text, secret: |_| None }
+    }
 }
 
 /// Refuses a key of the format that this version cannot honour. Nothing, written as null or as an empty list, is what

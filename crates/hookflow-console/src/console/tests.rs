@@ -1,6 +1,10 @@
 use super::*;
+use crate::Reloaded;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
+use serde_json::json;
+use std::pin::Pin;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -10,6 +14,30 @@ struct Bench {
     tasks: Tasks,
     heartbeats: Heartbeats,
     writable: Arc<AtomicBool>,
+}
+
+/// A folder that is sound at first, then has a mistake, then cannot be read.
+struct Folder(Mutex<u8>);
+
+impl InForce for Folder {
+    fn flows(&self) -> Vec<Json> {
+        vec![json!({"flow": "shop", "version": "ab"})]
+    }
+
+    fn generation(&self) -> Json {
+        json!({"generation": 7})
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Reloaded> + Send>> {
+        let mut asked = self.0.lock().unwrap();
+        *asked += 1;
+        let reloaded = match *asked {
+            1 => Reloaded::Swapped(json!({"generation": 8})),
+            2 => Reloaded::Refused(json!({"diagnostics": [{"code": "yaml.type"}]})),
+            _ => Reloaded::Impossible("the folder is gone".into()),
+        };
+        Box::pin(std::future::ready(reloaded))
+    }
 }
 
 fn parts(listen: &str, token: Option<&str>) -> ConsoleParts {
@@ -26,6 +54,7 @@ fn parts(listen: &str, token: Option<&str>) -> ConsoleParts {
         conditions: Vec::new(),
         registry: Arc::new(registry),
         rejected: Arc::new(|flow, limit| vec![serde_json::json!({"flow": flow, "limit": limit})]),
+        in_force: Arc::new(Folder(Mutex::default())),
         tasks: Tasks::new(clock.clone()),
         heartbeats: Heartbeats::new(clock.clone()),
         clock,
@@ -212,4 +241,27 @@ async fn what_was_refused_is_listed() {
     }
     let (status, body) = bench.get("/api/rejected?limit=many").await;
     assert!(status == 400 && body.contains("ops.query"), "{body}");
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_and_read_again() {
+    let bench = open(None).await;
+    let flows = r#"{"items":[{"flow":"shop","version":"ab"}],"next":null}"#;
+    assert_eq!(bench.get("/api/flows").await, (200, flows.into()));
+    assert_eq!(bench.get("/api/generation").await, (200, r#"{"generation":7}"#.into()));
+    assert_eq!(bench.get("/api/reload").await.0, 405, "what is only looked at changes nothing");
+    let reload = async |origin: &str| {
+        bench
+            .send(&format!("POST /api/reload HTTP/1.1\r\nHost: localhost:1\r\n{origin}Content-Length: 0"))
+            .await
+    };
+    assert_eq!(reload("Origin: https://evil.example\r\n").await.0, 403);
+    let (status, answer) = reload("").await;
+    assert!(status == 200 && answer.ends_with(r#"{"generation":8}"#), "{answer}");
+    let (status, answer) = reload("").await;
+    assert!(status == 422 && answer.contains(r#""code":"reload.refused""#), "{answer}");
+    assert!(answer.ends_with(r#""diagnostics":[{"code":"yaml.type"}]}"#), "{answer}");
+    let (status, answer) = reload("").await;
+    assert!(status == 503 && answer.contains(r#""code":"reload.impossible""#), "{answer}");
+    assert!(answer.ends_with(r#""detail":"the folder is gone"}"#), "{answer}");
 }

@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use hookflow_runtime::Tasks;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -45,22 +44,24 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
 
 async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyhow::Result<()> {
     // From here on a signal is not the end, but its beginning.
-    let mut signals = Signals::new().context("the system does not tell of signals")?;
-    let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
-    let service = Service::assemble(&project.config, project.tls.clone(), flows, folder).await?;
+    let signals = Signals::new().context("the system does not tell of signals")?;
+    let mut service = Service::assemble(&project, folder, &terminal.environment).await?;
     // Nothing stands in the way any more: a start that is refused leaves no secrets behind.
     let made = project.new_secrets.iter().map(NewSecret::write).collect::<anyhow::Result<Vec<_>>>()?;
+    service.reloader.made(&made);
     write!(terminal.out, "{}", greeting(&project, folder, &service, &made))?;
     terminal.out.flush()?;
 
-    let Service { public, ops, engine, tasks, .. } = service;
+    let Service { public, ops, engine, reloader, tasks, .. } = service;
+    let Signals { hang_up, mut stopping } = signals;
     let grace = project.config.shutdown.grace;
     drop(project);
     tasks.spawn("door", public.serve());
+    tasks.spawn("reload", reloader.run(hang_up));
     let until_stopped = async {
-        signals.stop().await;
+        stopping.come().await;
         tracing::info!(?grace, "shutting down; a second signal ends it at once");
-        stop(&tasks, grace, &mut signals).await;
+        stop(&tasks, grace, &mut stopping).await;
     };
     // The ops listener answers until the last moment: it says that the service drains.
     tokio::select! {
@@ -105,10 +106,10 @@ fn greeting(project: &Project, folder: &Path, service: &Service, made: &[&Path])
 }
 
 /// Both steps of the shutdown; a further signal skips the wait between them.
-async fn stop(tasks: &Tasks, grace: Duration, signals: &mut Signals) {
+async fn stop(tasks: &Tasks, grace: Duration, stopping: &mut Stopping) {
     let left = tokio::select! {
         left = tasks.drain(grace) => left,
-        () = signals.stop() => tasks.drain(Duration::ZERO).await,
+        () = stopping.come() => tasks.drain(Duration::ZERO).await,
     };
     if !left.is_empty() {
         tracing::warn!(left = left.join(", "), "not everything had ended");
@@ -117,31 +118,32 @@ async fn stop(tasks: &Tasks, grace: Duration, signals: &mut Signals) {
 
 /// The signals that mean something to the service.
 struct Signals {
+    hang_up: Signal,
+    stopping: Stopping,
+}
+
+/// Those that end it.
+struct Stopping {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self {
+        let stopping = Stopping {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        };
+        Ok(Self { hang_up: signal(SignalKind::hangup())?, stopping })
     }
+}
 
-    /// Waits for a signal that ends the service.
-    async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    // Without this line the system would end the process and lose what it holds.
-                    tracing::warn!("flows are not read again while the service runs: restart it instead");
-                }
-            }
+impl Stopping {
+    /// Waits for one.
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The files of a folder, by the names that people type: `flows/shop.yaml`.
 
+use crate::seen::{Seen, visible_names};
 use hookflow_text::{Code, Diagnostics, Source, Span};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
@@ -16,11 +18,12 @@ const LARGEST_SAMPLE: u64 = 16 << 20;
 pub(super) struct Files {
     folder: PathBuf,
     read: usize,
+    seen: RefCell<Seen>,
 }
 
 impl Files {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), read: 0 }
+        Self { folder: folder.to_owned(), read: 0, seen: RefCell::default() }
     }
 
     /// How many documents were read.
@@ -28,20 +31,25 @@ impl Files {
         self.read
     }
 
+    /// What was looked at.
+    pub(super) fn seen(self) -> Seen {
+        self.seen.into_inner()
+    }
+
     pub(super) fn exists(&self, name: &str) -> bool {
+        self.note(name);
         // A link that leads nowhere is there, and reading it says so.
         fs::symlink_metadata(self.folder.join(name)).is_ok()
     }
 
     /// What stands in a folder, sorted, without hidden files. Nothing when there is no such folder.
     pub(super) fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.join(folder)).into_iter().flatten();
-        let mut names: Vec<_> = entries
-            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-            .filter(|name| !name.starts_with('.'))
-            .collect();
-        names.sort_unstable();
-        names
+        self.note(folder);
+        visible_names(&self.folder.join(folder))
+    }
+
+    fn note(&self, name: &str) {
+        self.seen.borrow_mut().note(&self.folder.join(name));
     }
 
     /// A document's text. A file that cannot be read, or is not UTF-8, is an error.
@@ -76,7 +84,13 @@ impl Files {
     }
 
     fn read_bytes(&self, name: &str, most: u64) -> Result<Vec<u8>, String> {
-        let file = fs::File::open(self.folder.join(name)).map_err(|error| error.to_string())?;
+        self.note(name);
+        let path = self.folder.join(name);
+        // A pipe would be waited for.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err("it is not a file".into());
+        }
+        let file = fs::File::open(path).map_err(|error| error.to_string())?;
         let mut bytes = Vec::new();
         file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         if bytes.len() as u64 > most {
@@ -108,7 +122,10 @@ impl Files {
                             .help("flows stand in files that end in `.yaml`");
                     }
                     Ok(_) => {}
-                    Err(error) => unreadable(&path, &error.to_string(), diagnostics),
+                    Err(error) => {
+                        self.note(&path);
+                        unreadable(&path, &error.to_string(), diagnostics);
+                    }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! `log`: how the service's log is written, and how much of it.
 
 use crate::config::Config;
-use crate::section::Section;
+use crate::section::{Section, Setting};
 use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
 use tracing::Level;
 
@@ -12,6 +12,10 @@ log:
   format: text                     # or json: one object a line
   level: info                      # error warn info debug trace
 ",
+    settings: &[
+        Setting::plain("log.format", |config| format!("{:?}", config.log.format).to_lowercase()),
+        Setting::plain("log.level", |config| config.log.level.as_str().to_lowercase()),
+    ],
     read,
 };
 

@@ -1,7 +1,7 @@
 //! `ops`: the listener for operators.
 
 use crate::config::Config;
-use crate::section::{Section, address};
+use crate::section::{Section, Setting, address};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Secret, SecretRef, SecretSource};
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,6 +13,15 @@ ops:
   hosts: []                        # further names it may be called by
   token: null                      # {env: OPS_TOKEN}; needed as soon as the listener is not on loopback
 ",
+    settings: &[
+        Setting::plain("ops.hosts", |config| format!("[{}]", config.ops.hosts.join(", "))),
+        Setting::plain("ops.listen", |config| config.ops.listen.to_string()),
+        Setting {
+            key: "ops.token",
+            text: |config| if config.ops.token.is_some() { "a secret" } else { "null" }.into(),
+            secret: |config| config.ops.token.as_ref(),
+        },
+    ],
     read,
 };
 

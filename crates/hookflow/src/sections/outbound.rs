@@ -1,7 +1,7 @@
 //! `outbound`: how far calls may reach, and how much they may bring back.
 
 use crate::config::Config;
-use crate::section::{Section, not_yet, range};
+use crate::section::{Section, Setting, not_yet, range};
 use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
 use ipnet::IpNet;
 
@@ -12,6 +12,10 @@ outbound:
   allow: []                        # private ranges that flows may call, such as 10.1.0.0/16
   response: 10MiB                  # the largest answer
 ",
+    settings: &[
+        Setting::plain("outbound.allow", |config| format!("{:?}", config.outbound.allow)),
+        Setting::plain("outbound.response", |config| format!("{}B", config.outbound.response)),
+    ],
     read,
 };
 

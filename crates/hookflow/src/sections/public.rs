@@ -1,7 +1,7 @@
 //! `public`: the listener that the outside world calls, and its bounds.
 
 use crate::config::Config;
-use crate::section::{Section, address, range};
+use crate::section::{Section, Setting, address, range};
 use hookflow_ingress::TlsFiles;
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource, Span};
 use ipnet::IpNet;
@@ -30,6 +30,20 @@ public:
     body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
 ",
+    settings: &[
+        Setting::plain("public.limits.body_timeout", |it| format!("{:?}", it.public.limits.body_timeout)),
+        Setting::plain("public.limits.connections", |it| it.public.limits.connections.to_string()),
+        Setting::plain("public.limits.connections_per_address", |it| {
+            it.public.limits.connections_per_address.to_string()
+        }),
+        Setting::plain("public.limits.header_count", |it| it.public.limits.header_count.to_string()),
+        Setting::plain("public.limits.header_timeout", |it| format!("{:?}", it.public.limits.header_timeout)),
+        Setting::plain("public.limits.headers", |it| format!("{}B", it.public.limits.headers)),
+        Setting::plain("public.limits.memory", |it| format!("{}B", it.public.limits.memory)),
+        Setting::plain("public.listen", |it| it.public.listen.to_string()),
+        Setting::plain("public.tls", |it| it.public.tls.as_ref().map_or("null".into(), Tls::text)),
+        Setting::plain("public.trusted_proxies", |it| format!("{:?}", it.public.trusted_proxies)),
+    ],
     read,
 };
 
@@ -112,6 +126,13 @@ impl Tls {
         let (cert, key) = (cert.map(str::to_owned), key.map(str::to_owned));
         fields.finish(diagnostics);
         Some(Self { cert: cert?, key: key?, client_ca, span: node.span.clone() })
+    }
+
+    /// As it may be written.
+    fn text(&self) -> String {
+        let Self { cert, key, client_ca, .. } = self;
+        let client_ca = client_ca.as_ref().map(|path| format!(", client_ca: {path}")).unwrap_or_default();
+        format!("{{cert: {cert}, key: {key}{client_ca}}}")
     }
 
     /// Where the files are.

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::section::{Section, not_yet};
 use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
 
-pub(crate) static SECTION: Section = Section { key: "retention", defaults: "", read };
+pub(crate) static SECTION: Section = Section { key: "retention", defaults: "", settings: &[], read };
 
 fn read(node: &Node, _: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
     let Some(mut fields) = Fields::of(node, "the section `retention`", diagnostics) else { return };

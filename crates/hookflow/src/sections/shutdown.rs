@@ -1,7 +1,7 @@
 //! `shutdown`: how long what is under way may take to end.
 
 use crate::config::Config;
-use crate::section::Section;
+use crate::section::{Section, Setting};
 use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ pub(crate) static SECTION: Section = Section {
 shutdown:
   grace: 30s                       # after SIGTERM or SIGINT
 ",
+    settings: &[Setting::plain("shutdown.grace", |config| format!("{:?}", config.shutdown.grace))],
     read,
 };
 

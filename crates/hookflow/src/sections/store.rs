@@ -1,7 +1,7 @@
 //! `store`: where events and runs are kept.
 
 use crate::config::Config;
-use crate::section::{Section, not_yet};
+use crate::section::{Section, Setting, not_yet};
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,10 @@ store:
   sqlite:                          # or `memory: {}`: lost when the process ends
     path: data/hookflow.db         # within the folder, or absolute; on a local disk
 ",
+    settings: &[
+        Setting::plain("store", |config| config.store.backend.to_owned()),
+        Setting::plain("store.sqlite.path", |config| config.store.path.display().to_string()),
+    ],
     read,
 };
 

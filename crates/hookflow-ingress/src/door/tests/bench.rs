@@ -117,8 +117,11 @@ pub(super) struct Bench {
     pub(super) memory: Arc<Memory>,
 }
 
+/// `public.limits.body`.
+const BODY: u64 = 1 << 20;
+
 pub(super) fn limits() -> DoorLimits {
-    DoorLimits { body: 1 << 20, ..DoorLimits::default() }
+    DoorLimits::default()
 }
 
 pub(super) async fn open() -> Bench {
@@ -181,7 +184,7 @@ async fn open_whole(
     let root = parse(&Source::new("credentials.yaml", CREDENTIALS), &mut diagnostics).unwrap();
     let credentials = Credentials::load(&root, &Fixed, &mut diagnostics);
     let all: Vec<_> = FLOWS.iter().chain(more).copied().collect();
-    engine.install(load(&all, &credentials, limits.body), "https://hooks.example").await.unwrap();
+    engine.install(load(&all, &credentials, BODY), "https://hooks.example").await.unwrap();
     let rejections = Arc::<Rejections>::default();
     let parts = DoorParts {
         engine: engine.clone(),
@@ -216,7 +219,7 @@ fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<F
 impl Bench {
     /// Puts these flows in force in place of all others.
     pub(super) async fn install(&self, flows: &[&str]) {
-        let flows = load(flows, &self.credentials, limits().body);
+        let flows = load(flows, &self.credentials, BODY);
         self.engine.install(flows, "https://hooks.example").await.unwrap();
     }
 
