@@ -6,7 +6,7 @@ use crate::in_force::{Board, Standing};
 use crate::project::Project;
 use crate::reload::{Origin, ReloadMetrics, Reloader};
 use anyhow::{Context as _, bail};
-use hookflow_console::{Condition, Console, ConsoleParts};
+use hookflow_console::{Condition, Console, ConsoleParts, RejectedList};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
@@ -53,7 +53,6 @@ impl Service {
         let store = open_store(config, folder)?;
 
         let rejections = Arc::<Rejections>::default();
-        let refused = Arc::clone(&rejections);
 
         let (board, asked) = Board::new(clock.clone());
         let console = Console::new(ConsoleParts {
@@ -63,7 +62,7 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             conditions: conditions(&store, &board, tls.as_ref()),
             registry: Arc::new(registry),
-            rejected: Arc::new(move |flow, limit| refused.latest(flow, limit)),
+            rejected: latest(&rejections),
             in_force: Arc::clone(&board) as _,
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -130,6 +129,11 @@ fn open_store(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Store>> 
         bail!("this build has no store `{}`", config.store.backend);
     };
     Ok((backend.open)(&Opening { path: config.store.path(folder), access: Access::Serve })?)
+}
+
+fn latest(rejections: &Arc<Rejections>) -> RejectedList {
+    let rejections = Arc::clone(rejections);
+    Arc::new(move |flow, limit| rejections.latest(flow, limit))
 }
 
 /// What must hold before the service is ready.

@@ -1,7 +1,7 @@
 //! The configuration: `config/hookflow.yaml` with the environment laid over it. Every key has a default, so an empty
 //! file is a working service on loopback.
 
-use crate::sections::{self, Log, Ops, Outbound, Public, Shutdown, Store};
+use crate::sections::{self, Log, Ops, Outbound, Public, Reload, Shutdown, Store};
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 
 /// What the service runs with.
@@ -11,6 +11,7 @@ pub(crate) struct Config {
     pub(crate) ops: Ops,
     pub(crate) outbound: Outbound,
     pub(crate) log: Log,
+    pub(crate) reload: Reload,
     pub(crate) shutdown: Shutdown,
     pub(crate) store: Store,
 }
@@ -74,6 +75,7 @@ mod tests {
 ops: {listen: '0.0.0.0:9', hosts: [ops.example.com], token: {env: T}}
 outbound: {allow: [10.1.0.0/16, 192.168.0.7], response: 1KiB}
 log: {format: json, level: debug}
+reload: {watch: false}
 shutdown: {grace: 5s}
 store: {memory: {}}
 ",
@@ -88,6 +90,7 @@ store: {memory: {}}
         assert_eq!(config.outbound.allow.len(), 2);
         assert_eq!(config.outbound.response, 1024);
         assert_eq!((config.log.format, config.log.level), (LogFormat::Json, tracing::Level::DEBUG));
+        assert!(!config.reload.watch);
         assert_eq!(config.shutdown.grace, Duration::from_secs(5));
         assert!(!config.store.is_durable());
         let (config, ..) = read("store: {sqlite: {path: kept/events.db}, memory: null}");

@@ -64,6 +64,8 @@ pub(crate) struct Origin {
     environment: Environment,
     /// What the service was started with.
     config: Config,
+    /// Whether changed files are read by themselves, as the generation in force has it.
+    watch: bool,
     /// The files as they were read last, with success or without.
     seen: Seen,
     /// The files that hold secrets in force.
@@ -100,6 +102,7 @@ impl Origin {
             folder: folder.to_owned(),
             environment: environment.clone(),
             config: project.config.clone(),
+            watch: project.config.reload.watch,
             seen: project.seen.clone(),
             secret_files: project.secret_files.clone(),
         }
@@ -132,7 +135,7 @@ impl Reloader {
             () = soft.wait() => Cause::Shutdown,
             Some(asked) = self.asked.recv() => Cause::Asked(asked),
             _ = hang_up.recv() => Cause::Signal,
-            () = self.clock.sleep(pause) => Cause::Look,
+            () = self.clock.sleep(pause), if self.origin.watch => Cause::Look,
         }
     }
 
@@ -214,6 +217,7 @@ impl Reloader {
         // Until a restart these are as they were at the start.
         project.inventory.settings.clone_from(&former.inventory.settings);
         self.origin.secret_files = project.secret_files.clone();
+        self.origin.watch = project.config.reload.watch;
         self.board.stand(Standing::new(generation, self.clock.now(), &project, &base_url));
         self.metrics.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         tracing::info!(target: "reload", cause, generation, changes = changes.summary(), "a new generation is in force");

@@ -4,6 +4,7 @@ mod log;
 mod ops;
 mod outbound;
 mod public;
+mod reload;
 mod retention;
 mod shutdown;
 mod store;
@@ -12,6 +13,7 @@ pub(crate) use log::{Log, LogFormat};
 pub(crate) use ops::Ops;
 pub(crate) use outbound::Outbound;
 pub(crate) use public::Public;
+pub(crate) use reload::Reload;
 pub(crate) use shutdown::Shutdown;
 pub(crate) use store::Store;
 
@@ -23,6 +25,7 @@ pub(crate) static ALL: &[&Section] = &[
     &ops::SECTION,
     &outbound::SECTION,
     &public::SECTION,
+    &reload::SECTION,
     &retention::SECTION,
     &shutdown::SECTION,
     &store::SECTION,

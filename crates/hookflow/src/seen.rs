@@ -128,5 +128,13 @@ mod tests {
         seen.note(folder.path());
         fs::write(folder.path().join(".flow.yaml.swp"), "").unwrap();
         assert_eq!(seen.look_again(), seen);
+        // Nor does what we made ourselves.
+        let made = folder.path().join("made");
+        seen = Seen::default();
+        seen.note(&made);
+        fs::write(&made, "made").unwrap();
+        assert_ne!(seen.look_again(), seen);
+        seen.note_made(&made);
+        assert_eq!(seen.look_again(), seen);
     }
 }
