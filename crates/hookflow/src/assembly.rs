@@ -71,14 +71,13 @@ impl Service {
         let ops = console.bind().await?;
 
         let listen = public_address(config).map_err(|error| cannot_listen(config, error))?;
-        let to_all = policy(config, listen, ops.addr);
+        let policy = policy(config, listen, ops.addr);
         // What strangers can make us fetch is small.
-        let certificates = Policy { response_bytes: CERTIFICATE_BYTES, ..to_all.clone() };
-        let outside = Arc::new(Caller::new(certificates, clock.clone()));
+        let small = Policy { response_bytes: CERTIFICATE_BYTES, ..policy.clone() };
         let engine = Engine::new(Parts {
             node: NODE.into(),
             store: Arc::clone(&store),
-            caller: Caller::new(to_all, clock.clone()),
+            caller: Caller::new(policy, clock.clone()),
             clock: clock.clone(),
             chance: chance.clone(),
             tasks: tasks.clone(),
@@ -97,16 +96,13 @@ impl Service {
             trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
             tls,
             rejections,
-            outside,
+            outside: Arc::new(Caller::new(small, clock.clone())),
         };
         let door = Door::new(parts, door_limits(config));
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
-        let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
-        let generation = engine.install(flows, Arc::clone(&base_url)).await;
-        let number = generation.context("the flows cannot be put in force")?.number;
-        engine.recover().await.context("what the store holds cannot be taken up")?;
+        let number = begin(&engine, project, &base_url).await?;
         // Whoever looked before saw a service that is not ready.
         board.stand(Standing::new(number, clock.now(), project, &base_url));
         let reloader = Reloader {
@@ -122,6 +118,15 @@ impl Service {
         };
         Ok(Self { public, ops, engine, reloader, tasks, base_url })
     }
+}
+
+/// Puts the first flows in force and takes up what the store holds. Returns the generation's number.
+async fn begin(engine: &Engine, project: &Project, base_url: &Arc<str>) -> anyhow::Result<u64> {
+    let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
+    let generation = engine.install(flows, Arc::clone(base_url)).await;
+    let number = generation.context("the flows cannot be put in force")?.number;
+    engine.recover().await.context("what the store holds cannot be taken up")?;
+    Ok(number)
 }
 
 fn open_store(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {

@@ -31,6 +31,8 @@ public:
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
 ",
     settings: &[
+        Setting::plain("public.limits.body_grace", |it| format!("{:?}", it.public.limits.body_grace)),
+        Setting::plain("public.limits.body_rate", |it| format!("{:?}", it.public.limits.body_rate)),
         Setting::plain("public.limits.body_timeout", |it| format!("{:?}", it.public.limits.body_timeout)),
         Setting::plain("public.limits.connections", |it| it.public.limits.connections.to_string()),
         Setting::plain("public.limits.connections_per_address", |it| {
