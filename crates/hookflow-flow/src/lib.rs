@@ -20,6 +20,7 @@ mod plan;
 #[cfg(test)]
 mod proof;
 mod rehearsal;
+mod retrace;
 mod retry;
 mod run;
 mod status_set;
@@ -39,6 +40,7 @@ pub use flow::{
 pub use place::{Place, StepNumber};
 pub use plan::{Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
+pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
 pub use step_kind::{Asking, Companion, Example, StepKind};
