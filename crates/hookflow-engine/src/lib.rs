@@ -14,6 +14,7 @@ mod metrics;
 mod perform;
 mod queue;
 mod recovery;
+mod replay;
 mod ticket;
 mod versions;
 mod worker;
@@ -25,6 +26,7 @@ pub use hookflow_store::Duplicate;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use queue::{Full, QueuePlace};
+pub use replay::{Again, CancelRefusal, OnVersion, ReplayRefusal};
 pub use ticket::{Conclusion, Ticket};
 pub use versions::{VersionFault, Versions};
 

@@ -6,5 +6,6 @@ mod ending;
 mod load;
 mod parking;
 mod recovering;
+mod replaying;
 mod swapping;
 mod versions;

@@ -26,7 +26,7 @@ impl QueuePlace {
     }
 
     /// Its event leaves memory but goes on counting in its flow's queue: it lies in the store.
-    pub(super) fn stays_counted(&mut self) {
+    pub(crate) fn stays_counted(&mut self) {
         self.started = true;
     }
 
