@@ -3,9 +3,10 @@
 use crate::endpoints::ENDPOINTS;
 use crate::gate::{self, Local};
 use crate::problem::problem;
-use crate::{Condition, InForce};
+use crate::{Condition, History, InForce};
 use axum::http::StatusCode;
 use axum::{Extension, Router, middleware};
+use hookflow_engine::Engine;
 use hookflow_runtime::{Clock, Heartbeats, Tasks, Token};
 use hookflow_text::{Code, Json, Secret};
 use hyper::server::conn::http1;
@@ -15,7 +16,7 @@ use prometheus_client::registry::Registry;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -48,6 +49,10 @@ pub struct ConsoleParts {
     pub rejected: RejectedList,
     /// Tells what is in force, and reads the folder again.
     pub in_force: Arc<dyn InForce>,
+    /// Shows the runs that are kept.
+    pub history: History,
+    /// Runs events again and cancels runs, once the service has started.
+    pub engine: Arc<OnceLock<Engine>>,
     /// Tells the time.
     pub clock: Clock,
     /// Runs the connections, and knows of shutdown.
@@ -71,6 +76,8 @@ pub(crate) struct Desk {
     pub(crate) registry: Arc<Registry>,
     pub(crate) rejected: RejectedList,
     pub(crate) in_force: Arc<dyn InForce>,
+    pub(crate) history: History,
+    pub(crate) engine: Arc<OnceLock<Engine>>,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) heartbeats: Heartbeats,
@@ -111,6 +118,8 @@ impl Console {
             registry,
             rejected,
             in_force,
+            history,
+            engine,
             clock,
             tasks,
             heartbeats,
@@ -126,6 +135,8 @@ impl Console {
             registry,
             rejected,
             in_force,
+            history,
+            engine,
             clock,
             tasks,
             heartbeats,

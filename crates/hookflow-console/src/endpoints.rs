@@ -1,9 +1,15 @@
 //! The endpoints of the ops listener.
 
+mod api_erase;
 mod api_flows;
 mod api_generation;
 mod api_rejected;
 mod api_reload;
+mod api_runs;
+mod api_runs_replay;
+mod api_runs_run;
+mod api_runs_run_cancel;
+mod api_runs_run_replay;
 mod healthz;
 mod metrics;
 mod readyz;
@@ -13,10 +19,16 @@ use crate::Endpoint;
 
 /// All endpoints, by their path.
 pub const ENDPOINTS: &[Endpoint] = &[
+    api_erase::API_ERASE,
     api_flows::API_FLOWS,
     api_generation::API_GENERATION,
     api_rejected::API_REJECTED,
     api_reload::API_RELOAD,
+    api_runs::API_RUNS,
+    api_runs_replay::API_RUNS_REPLAY,
+    api_runs_run::API_RUN,
+    api_runs_run_cancel::API_RUN_CANCEL,
+    api_runs_run_replay::API_RUN_REPLAY,
     healthz::HEALTHZ,
     metrics::METRICS,
     readyz::READYZ,

@@ -15,6 +15,7 @@ mod perform;
 mod queue;
 mod recovery;
 mod replay;
+mod retention;
 mod ticket;
 mod versions;
 mod worker;
@@ -27,6 +28,7 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use queue::{Full, QueuePlace};
 pub use replay::{Again, CancelRefusal, OnVersion, ReplayRefusal};
+pub use retention::Keep;
 pub use ticket::{Conclusion, Ticket};
 pub use versions::{VersionFault, Versions};
 

@@ -38,6 +38,7 @@ pub struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) panics: Counter,
     pub(crate) poisoned: Counter,
+    pub(crate) pruned: Counter,
     pub(crate) emitted: Counter,
     labelled: AtomicUsize,
 }
@@ -71,6 +72,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             panics: Counter::default(),
             poisoned: Counter::default(),
+            pruned: Counter::default(),
             emitted: Counter::default(),
             labelled: AtomicUsize::new(0),
         };
@@ -93,6 +95,11 @@ impl Metrics {
         registry.register("hookflow_run_panics", "Runs that failed by a bug", m.panics.clone());
         let help = "Runs set aside because they took the service down";
         registry.register("hookflow_runs_poisoned", help, m.poisoned.clone());
+        registry.register(
+            "hookflow_pruned_runs",
+            "Runs that were forgotten by age or size",
+            m.pruned.clone(),
+        );
         registry.register("hookflow_emitted", "Events that flows have sent", m.emitted.clone());
         metrics
     }

@@ -7,5 +7,6 @@ mod load;
 mod parking;
 mod recovering;
 mod replaying;
+mod retention;
 mod swapping;
 mod versions;

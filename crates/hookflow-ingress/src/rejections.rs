@@ -85,6 +85,11 @@ impl Rejections {
         kept.iter().map(|rejection| rejection.to_json()).collect()
     }
 
+    /// Forgets those from before a moment.
+    pub fn forget_before(&self, moment: Timestamp) {
+        self.lock().retain(|rejection| rejection.at >= moment);
+    }
+
     pub(crate) fn keep(&self, rejection: Rejection) {
         let rejection = Arc::new(rejection);
         let mut kept = self.lock();
@@ -171,5 +176,14 @@ mod tests {
         assert_eq!(rejections.latest(None, usize::MAX).len(), KEPT);
         assert_eq!(rejections.latest(Some("f7"), 3).len(), 3);
         assert!(rejections.latest(Some("shop"), 10).is_empty(), "the oldest goes first");
+    }
+    #[test]
+    fn what_is_too_old_is_forgotten() {
+        let rejections = Rejections::default();
+        rejections.keep(rejection(0, None));
+        rejections.forget_before(Timestamp::UNIX_EPOCH);
+        assert_eq!(rejections.latest(None, 10).len(), 1);
+        rejections.forget_before(Timestamp::from_second(1).unwrap());
+        assert!(rejections.latest(None, 10).is_empty());
     }
 }

@@ -6,8 +6,8 @@ use crate::in_force::{Board, Standing};
 use crate::project::Project;
 use crate::reload::{Origin, ReloadMetrics, Reloader};
 use anyhow::{Context as _, bail};
-use hookflow_console::{Condition, Console, ConsoleParts, RejectedList};
-use hookflow_engine::{Engine, Limits, Metrics, Parts};
+use hookflow_console::{Condition, Console, ConsoleParts, History, RejectedList};
+use hookflow_engine::{Engine, Keep, Limits, Metrics, Parts};
 use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
@@ -18,7 +18,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -55,6 +55,7 @@ impl Service {
         let rejections = Arc::<Rejections>::default();
 
         let (board, asked) = Board::new(clock.clone());
+        let engine_once = Arc::<OnceLock<Engine>>::default();
         let console = Console::new(ConsoleParts {
             listen: config.ops.listen,
             hosts: config.ops.hosts.clone(),
@@ -62,8 +63,10 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             conditions: conditions(&store, &board, tls.as_ref()),
             registry: Arc::new(registry),
-            rejected: latest(&rejections),
+            rejected: rejected_list(&rejections, &clock, config.retention),
             in_force: Arc::clone(&board) as _,
+            history: History::new(Arc::clone(&store), tasks.clone()),
+            engine: Arc::clone(&engine_once),
             clock: clock.clone(),
             tasks: tasks.clone(),
             heartbeats: heartbeats.clone(),
@@ -103,6 +106,7 @@ impl Service {
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
         let number = begin(&engine, project, &base_url).await?;
+        engine_once.get_or_init(|| engine.clone());
         // Whoever looked before saw a service that is not ready.
         board.stand(Standing::new(number, clock.now(), project, &base_url));
         let reloader = Reloader {
@@ -126,6 +130,7 @@ async fn begin(engine: &Engine, project: &Project, base_url: &Arc<str>) -> anyho
     let generation = engine.install(flows, Arc::clone(base_url)).await;
     let number = generation.context("the flows cannot be put in force")?.number;
     engine.recover().await.context("what the store holds cannot be taken up")?;
+    engine.retain(project.config.retention);
     Ok(number)
 }
 
@@ -136,9 +141,13 @@ fn open_store(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Store>> 
     Ok((backend.open)(&Opening { path: config.store.path(folder), access: Access::Serve })?)
 }
 
-fn latest(rejections: &Arc<Rejections>) -> RejectedList {
-    let rejections = Arc::clone(rejections);
-    Arc::new(move |flow, limit| rejections.latest(flow, limit))
+/// What was refused lately and is not too old.
+fn rejected_list(rejections: &Arc<Rejections>, clock: &Clock, keep: Keep) -> RejectedList {
+    let (rejections, clock) = (Arc::clone(rejections), clock.clone());
+    Arc::new(move |flow, limit| {
+        rejections.forget_before(keep.since(clock.now()));
+        rejections.latest(flow, limit)
+    })
 }
 
 /// What must hold before the service is ready.

@@ -2,6 +2,7 @@
 //! file is a working service on loopback.
 
 use crate::sections::{self, Log, Ops, Outbound, Public, Reload, Shutdown, Store};
+use hookflow_engine::Keep;
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 
 /// What the service runs with.
@@ -12,6 +13,7 @@ pub(crate) struct Config {
     pub(crate) outbound: Outbound,
     pub(crate) log: Log,
     pub(crate) reload: Reload,
+    pub(crate) retention: Keep,
     pub(crate) shutdown: Shutdown,
     pub(crate) store: Store,
 }
@@ -76,6 +78,7 @@ ops: {listen: '0.0.0.0:9', hosts: [ops.example.com], token: {env: T}}
 outbound: {allow: [10.1.0.0/16, 192.168.0.7], response: 1KiB}
 log: {format: json, level: debug}
 reload: {watch: false}
+retention: {age: 1h, bytes: 1MiB, runs: 5}
 shutdown: {grace: 5s}
 store: {memory: {}}
 ",
@@ -91,6 +94,7 @@ store: {memory: {}}
         assert_eq!(config.outbound.response, 1024);
         assert_eq!((config.log.format, config.log.level), (LogFormat::Json, tracing::Level::DEBUG));
         assert!(!config.reload.watch);
+        assert_eq!(config.retention, Keep { age: Duration::from_hours(1), bytes: 1 << 20, runs: 5 });
         assert_eq!(config.shutdown.grace, Duration::from_secs(5));
         assert!(!config.store.is_durable());
         let (config, ..) = read("store: {sqlite: {path: kept/events.db}, memory: null}");
@@ -104,7 +108,6 @@ store: {memory: {}}
             ("store: {postgres: {url: {env: U}}}", "store.postgres"),
             ("outbound: {proxy: 'http://p'}", "outbound.proxy"),
             ("outbound: {timeout: 5s}", "outbound.timeout"),
-            ("retention: {age: 30d}", "retention.age"),
         ] {
             let (_, codes, text) = read(yaml);
             assert_eq!(codes, ["config.not-yet"], "{yaml}");
@@ -135,6 +138,8 @@ store: {memory: {}}
             ("public: {tls: {cert: a, key: b, ca: c}}", "yaml.unknown-key"),
             ("public: {tls: {cert: a, key: {env: B}}}", "yaml.type"),
             ("log: {level: loud}", "yaml.word"),
+            ("retention: {days: 30}", "yaml.unknown-key"),
+            ("retention: {age: long}", "yaml.type"),
             ("store: {memory: {size: 1}}", "yaml.unknown-key"),
             ("store: {sqlite: {file: a}}", "yaml.unknown-key"),
             ("store: {sqlite: {}, memory: {}}", "config.store-twice"),

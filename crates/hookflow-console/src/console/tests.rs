@@ -1,5 +1,6 @@
 use super::*;
 use crate::Reloaded;
+use hookflow_store::backends;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
@@ -55,6 +56,8 @@ fn parts(listen: &str, token: Option<&str>) -> ConsoleParts {
         registry: Arc::new(registry),
         rejected: Arc::new(|flow, limit| vec![serde_json::json!({"flow": flow, "limit": limit})]),
         in_force: Arc::new(Folder(Mutex::default())),
+        history: History::new(backends::in_memory(), Tasks::new(clock.clone())),
+        engine: Arc::default(),
         tasks: Tasks::new(clock.clone()),
         heartbeats: Heartbeats::new(clock.clone()),
         clock,

@@ -1,15 +1,35 @@
-//! `retention`: how long what has ended is kept. The memory store keeps a fixed number, so nothing can be set yet.
+//! `retention`: how much of what has ended is kept.
 
 use crate::config::Config;
-use crate::section::{Section, not_yet};
+use crate::section::{Section, Setting};
 use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
 
-pub(crate) static SECTION: Section = Section { key: "retention", defaults: "", settings: &[], read };
+pub(crate) static SECTION: Section = Section {
+    key: "retention",
+    defaults: "\
+retention:
+  age: 30d                         # of runs that have ended, and of refused requests
+  bytes: 10GiB                     # about; the oldest go first
+  runs: 10000000
+",
+    settings: &[
+        Setting::plain("retention.age", |config| format!("{:?}", config.retention.age)),
+        Setting::plain("retention.bytes", |config| format!("{}B", config.retention.bytes)),
+        Setting::plain("retention.runs", |config| config.retention.runs.to_string()),
+    ],
+    read,
+};
 
-fn read(node: &Node, _: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
     let Some(mut fields) = Fields::of(node, "the section `retention`", diagnostics) else { return };
-    for key in ["age", "bytes"] {
-        not_yet(&mut fields, "retention", key, diagnostics);
+    if let Some(age) = fields.take("age").and_then(|node| node.as_duration(diagnostics)) {
+        config.retention.age = age;
+    }
+    if let Some(bytes) = fields.take("bytes").and_then(|node| node.as_size(diagnostics)) {
+        config.retention.bytes = bytes;
+    }
+    if let Some(runs) = fields.take("runs").and_then(|node| node.as_integer(0, u64::MAX, diagnostics)) {
+        config.retention.runs = runs;
     }
     fields.finish(diagnostics);
 }

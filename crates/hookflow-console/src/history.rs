@@ -1,0 +1,153 @@
+//! What is kept of runs, as JSON: for the endpoints, and for whoever reads a store without a server.
+//!
+//! Only outcomes are kept. The values between them are computed again on the version that the run was on; when that
+//! cannot be had, the rest is shown and it is said why.
+
+mod run_json;
+mod shown;
+
+use crate::asked::{Asked, word};
+use hookflow_engine::{VersionFault, Versions};
+use hookflow_flow::{End, Start, retrace};
+use hookflow_runtime::Tasks;
+use hookflow_store::{Ended, Erasure, Journal, Page, Pruned, RunFilter, RunLine, Store, StoreError};
+use hookflow_text::Json;
+use jiff::Timestamp;
+use run_json::RunJson;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many runs of the flow are looked at for replays of one.
+const REPLAYS_LOOKED_FOR: usize = 1_000;
+
+/// How many runs are listed unless asked for more or fewer.
+const USUAL: usize = 50;
+/// How many at most.
+const MOST: usize = 1_000;
+
+/// Why the history is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryFault {
+    /// What is asked for cannot be read.
+    #[error("{0}")]
+    Query(String),
+    /// The store does not have it, or does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The runs that a store keeps.
+#[derive(Debug)]
+pub struct History {
+    store: Arc<dyn Store>,
+    versions: Versions,
+    tasks: Tasks,
+}
+
+impl History {
+    /// Of a store.
+    pub fn new(store: Arc<dyn Store>, tasks: Tasks) -> Self {
+        Self { versions: Versions::new(Arc::clone(&store), tasks.clone()), store, tasks }
+    }
+
+    /// A page of runs, `{"items": […], "next": cursor or null}`, as the fields of a query ask for it.
+    ///
+    /// # Errors
+    /// When a field is not known or cannot be read, or the store does not answer.
+    pub async fn runs(&self, query: BTreeMap<String, String>, now: Timestamp) -> Result<Json, HistoryFault> {
+        let mut asked = Asked::query(query);
+        let filter = asked.filter(now)?;
+        let before = asked.read("before", "a cursor")?;
+        let limit = asked.read("limit", "a number")?.unwrap_or(USUAL).min(MOST);
+        asked.finish()?;
+        let Page { runs, next } = self.store.find(&filter, before, limit).await?;
+        Ok(json!({
+            "items": runs.iter().map(line).collect::<Vec<_>>(),
+            "next": next.map(|next| next.to_string()),
+        }))
+    }
+
+    /// A page as the store gives it.
+    pub(crate) async fn page(
+        &self,
+        filter: &RunFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.store.find(filter, before, limit).await
+    }
+
+    /// Forgets ended runs, so many at most.
+    pub(crate) async fn erase(&self, what: &Erasure, limit: usize) -> Result<Pruned, StoreError> {
+        self.store.erase(what, limit).await
+    }
+
+    /// Everything that is known of a run.
+    ///
+    /// # Errors
+    /// When no such run is kept, or the store does not answer.
+    pub async fn run(&self, run: &str) -> Result<Json, HistoryFault> {
+        let journal = self.store.load(run).await?;
+        let replays = self.replays_of(&journal).await?;
+        let (was, progress) = (&journal.run, &journal.run.progress);
+        let flow = match self.versions.of(&was.flow, &progress.version).await {
+            Ok(flow) => Ok(flow),
+            Err(VersionFault::Store(error)) => return Err(error.into()),
+            Err(why) => Err(why.to_string()),
+        };
+        let start = Start {
+            run: Arc::clone(&was.run),
+            started_at: progress.begun_at.unwrap_or(was.started_at),
+            seed: was.seed,
+            event: Arc::clone(&was.event),
+            attempt: was.attempt,
+            deadline: None,
+        };
+        let shown = move || {
+            // A run that has not begun has done nothing, whatever its plan would do.
+            let has_begun = journal.run.progress.begun_at.is_some();
+            let retraced = flow.map(|flow| {
+                let plan = Arc::clone(&flow.plan);
+                let facts = &journal.run.progress.facts;
+                (flow, has_begun.then(|| retrace(plan, start, facts)))
+            });
+            RunJson { journal, retraced, replays }.write()
+        };
+        Ok(self.tasks.blocking("history", shown).await)
+    }
+
+    async fn replays_of(&self, journal: &Journal) -> Result<Vec<Arc<str>>, StoreError> {
+        let run = &journal.run;
+        let filter = RunFilter {
+            flow: Some(Arc::clone(&run.flow)),
+            since: Some(run.started_at),
+            ..RunFilter::default()
+        };
+        let page = self.store.find(&filter, None, REPLAYS_LOOKED_FOR).await?;
+        let replays = page.runs.into_iter().rev().filter(|line| line.replays.as_ref() == Some(&run.run));
+        Ok(replays.map(|line| line.run).collect())
+    }
+}
+
+/// A run in a list.
+pub(crate) fn line(line: &RunLine) -> Json {
+    json!({
+        "run": &*line.run,
+        "flow": &*line.flow,
+        "status": word(line.status),
+        "attempt": line.attempt,
+        "started_at": line.started_at.to_string(),
+        "ended_at": line.ended.as_ref().map(|ended| ended.at.to_string()),
+        "version": &*line.version,
+        "replays": line.replays.as_deref(),
+        "error": line.ended.as_ref().and_then(error),
+    })
+}
+
+fn error(ended: &Ended) -> Option<Json> {
+    match &*ended.end {
+        End::Failed(fault) => Some(fault.to_json()),
+        End::Succeeded(_) => None,
+    }
+}
