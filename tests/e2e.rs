@@ -14,6 +14,7 @@ mod e2e {
     mod forms;
     mod full_queues;
     mod guards;
+    mod history;
     mod hostile;
     mod life;
     mod limits;

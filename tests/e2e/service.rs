@@ -208,6 +208,17 @@ impl Service {
         Wire::connect(self.public).ask(request)
     }
 
+    /// Runs a command that asks this service.
+    pub(super) fn command(&self, folder: &Folder, arguments: &[&str]) -> Ended {
+        let ops = self.ops.to_string();
+        Process::start(folder.path(), arguments, &[("HOOKFLOW_OPS__LISTEN", &ops)]).end()
+    }
+
+    /// Has the ops listener do something.
+    pub(super) fn ops_post(&self, path: &str, body: &str) -> Answer {
+        Wire::connect(self.ops).ask(&Request::json(path, body))
+    }
+
     /// Asks the ops listener.
     pub(super) fn ops(&self, path: &str) -> Answer {
         Wire::connect(self.ops).ask(&Request::get(path))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 /// How often it is looked whether there is something to forget. Looking is cheap, and what has grown meanwhile is little.
-const PERIOD: Duration = Duration::from_secs(10);
+const PERIOD: Duration = Duration::from_secs(5);
 /// How many runs are forgotten at once.
 const SLICE: usize = 500;
 /// How long others have the store for themselves between two slices.

@@ -6,6 +6,7 @@ mod credential;
 mod init;
 mod plan;
 mod rejected;
+mod runs;
 mod serve;
 mod sign;
 mod r#try;
@@ -26,6 +27,7 @@ static ALL: &[&Command] = &[
     &init::COMMAND,
     &plan::COMMAND,
     &rejected::COMMAND,
+    &runs::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,
     &r#try::COMMAND,
