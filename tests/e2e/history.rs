@@ -219,8 +219,12 @@ fn a_run_is_asked_to_end() {
     target.heard(1);
     let asked = service.command(&folder, &["runs", "cancel", &run]);
     assert_eq!((asked.code, asked.out), (Some(0), format!("The run {run} was asked to end.\n")));
-    target.release();
-    ended(&service, &run);
+    // The call is not waited for.
+    let shown = ended(&service, &run);
+    assert_eq!(
+        (&shown["status"], &shown["error"]["kind"], &shown["error"]["code"]),
+        (&json!("failed"), &json!("cancelled"), &json!("run.cancelled"))
+    );
     let late = service.command(&folder, &["runs", "cancel", &run]);
     assert!(late.code == Some(1) && late.err.contains("run.has-ended"), "{late:?}");
     let unknown = service.ops_post("/api/runs/unknown/cancel", "");

@@ -75,7 +75,7 @@ fn replay_many(ops: &Ops, matches: &ArgMatches, terminal: &mut Terminal) -> anyh
     let mut how = fields(matches, &[&FILTERS[..], &["version", "rate", "before"]].concat());
     let is_dry = matches.get_flag("dry-run");
     how.insert("dry_run".into(), is_dry.into());
-    let (mut items, mut replayed, mut left_out) = (Vec::new(), 0, 0);
+    let (mut items, mut seen, mut replayed) = (Vec::new(), 0, 0);
     loop {
         let answer = ops_client::post(ops, "/api/runs/replay", &Json::Object(how.clone()));
         let page = match answer.map(ops_client::Answer::judge) {
@@ -84,10 +84,8 @@ fn replay_many(ops: &Ops, matches: &ArgMatches, terminal: &mut Terminal) -> anyh
             Err(error) => return stopped(&format!("{error:#}"), &how, replayed, terminal),
         };
         let found = page.get("items").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-        let skipped = |item: &&Json| item.get("replayed_as").is_none_or(Json::is_null);
-        let without = found.iter().filter(skipped).count();
-        left_out += without;
-        replayed += found.len() - without;
+        seen += found.len();
+        replayed += found.iter().filter(|item| item.get("replayed_as").is_some_and(Json::is_string)).count();
         match format(matches) {
             Format::Text if !is_dry => told(found, terminal)?,
             Format::Text => items.extend(found.iter().take(FIRST_FEW.saturating_sub(items.len())).cloned()),
@@ -101,26 +99,23 @@ fn replay_many(ops: &Ops, matches: &ArgMatches, terminal: &mut Terminal) -> anyh
             std::thread::sleep(pause);
         }
     }
+    let left_out = if is_dry { 0 } else { seen - replayed };
     match (format(matches), is_dry) {
         (Format::Json, _) => writeln!(terminal.out, "{:#}", json!({"items": items, "next": null}))?,
         (Format::Text, true) => {
             let shown = if items.is_empty() { String::new() } else { list::table(&items, None) };
-            writeln!(
-                terminal.out,
-                "{shown}{} would run again; nothing was changed.",
-                report::count(left_out, "run")
-            )?;
+            let seen = report::count(seen, "run");
+            writeln!(terminal.out, "{shown}{seen} would run again; nothing was changed.")?;
         }
         (Format::Text, false) => {
-            let gone = if left_out == 0 {
-                String::new()
-            } else {
-                format!(" {left_out} cannot: their flow or version is gone.")
-            };
-            writeln!(terminal.out, "{} replayed.{gone}", report::count(replayed, "run"))?;
+            writeln!(terminal.out, "{} replayed.", report::count(replayed, "run"))?;
+            if left_out > 0 {
+                let left_out = report::count(left_out, "run");
+                writeln!(terminal.err, "{left_out} cannot be: their flow or version is gone.")?;
+            }
         }
     }
-    Ok(if left_out > 0 && !is_dry { Verdict::DoesNot } else { Verdict::Holds })
+    Ok(if left_out > 0 { Verdict::DoesNot } else { Verdict::Holds })
 }
 
 /// How many runs a dry run shows.
