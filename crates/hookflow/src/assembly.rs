@@ -77,18 +77,9 @@ impl Service {
         let policy = policy(config, listen, ops.addr);
         // What strangers can make us fetch is small.
         let small = Policy { response_bytes: CERTIFICATE_BYTES, ..policy.clone() };
-        let engine = Engine::new(Parts {
-            node: NODE.into(),
-            store: Arc::clone(&store),
-            caller: Caller::new(policy, clock.clone()),
-            clock: clock.clone(),
-            chance: chance.clone(),
-            tasks: tasks.clone(),
-            heartbeats: heartbeats.clone(),
-            metrics: Arc::clone(&metrics),
-            limits: engine_limits(config),
-        });
-        let engine = engine.await.context("the store cannot be used")?;
+        let caller = Caller::new(policy, clock.clone());
+        let ground = (&clock, &chance, &tasks, &heartbeats);
+        let engine = engine(config, &store, caller, ground, &metrics).await?;
         let parts = DoorParts {
             engine: engine.clone(),
             clock: clock.clone(),
@@ -122,6 +113,27 @@ impl Service {
         };
         Ok(Self { public, ops, engine, reloader, tasks, base_url })
     }
+}
+
+async fn engine(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    caller: Caller,
+    (clock, chance, tasks, heartbeats): (&Clock, &Chance, &Tasks, &Heartbeats),
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Engine> {
+    let engine = Engine::new(Parts {
+        node: NODE.into(),
+        store: Arc::clone(store),
+        caller,
+        clock: clock.clone(),
+        chance: chance.clone(),
+        tasks: tasks.clone(),
+        heartbeats: heartbeats.clone(),
+        metrics: Arc::clone(metrics),
+        limits: engine_limits(config),
+    });
+    engine.await.context("the store cannot be used")
 }
 
 /// Puts the first flows in force and takes up what the store holds. Returns the generation's number.
