@@ -244,3 +244,26 @@ async fn a_run_can_be_cancelled_wherever_it_is() {
     let failed = next.recent("calling", 1).await;
     assert_eq!(failed.first().map(|line| line.status), Some(RunStatus::Failed));
 }
+
+#[tokio::test]
+async fn a_child_goes_on_within_its_parent_in_the_next_life() {
+    let bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    // It runs itself on its only worker.
+    let flow = format!(
+        "flow: twice\nwebhook: {{auth: none}}\nqueue: {{workers: 1}}\nsteps:\n  - {{id: a, http: {{url: '{0}', capture: {{n: n}}}}}}\n  - when: webhook.body.n == 0\n    return: '${{ steps.a.n }}'\n  - {{id: c, run: twice, with: {{n: 0}}}}\n  - stop: ['${{ steps.a.n }}', '${{ steps.c }}']\n",
+        server.url
+    );
+    bench.install(&[&flow]).await;
+    let run = bench.queued("twice", json!({"n": 1})).await;
+    bench.until(async || server.hits() == 1).await;
+    server.answer(1);
+    bench.until(async || server.hits() == 2).await;
+    let next = bench.next_life(&[&flow]).await;
+    next.until(async || server.hits() == 3).await;
+    server.answer(2);
+    next.all_ended().await;
+    let ended = next.store.load(&run).await.unwrap().run.progress.ended.unwrap();
+    assert_eq!(*ended.end, End::Succeeded(json!([1, 1])));
+    assert_eq!(next.recent("twice", 10).await.len(), 2, "the child was not begun a second time");
+}
