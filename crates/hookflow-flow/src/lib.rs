@@ -10,6 +10,7 @@
 //! | the machine | `run.rs` |
 //! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
 
+mod deep_stack;
 mod effect;
 mod fact;
 mod fault;

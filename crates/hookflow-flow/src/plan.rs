@@ -1,7 +1,7 @@
 //! A compiled flow: ten instructions and what they need, immutable and shared by every run.
 
 use crate::retry::Retry;
-use crate::step_kind::{Asks, Tells};
+use crate::step_kind::{Asks, Makes, Tells};
 use crate::{Fault, FaultKind, StepNumber, Waiting};
 use hookflow_expr::{Env, EvalError, Expression, Template, Text};
 use hookflow_text::{Code, Span};
@@ -48,7 +48,7 @@ pub struct StepInfo {
 #[derive(Debug)]
 pub(crate) enum Instruction {
     /// Computes the step's result.
-    Eval { step: StepNumber, value: Template },
+    Eval { step: StepNumber, value: Arc<dyn Makes> },
     /// Goes elsewhere, or not.
     Branch { step: StepNumber, branch: Branch },
     /// Asks the world and waits for the fact.

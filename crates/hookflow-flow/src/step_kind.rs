@@ -2,7 +2,7 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::{Ask, Effect, Fault, Outcome, Place, Waiting};
-use hookflow_expr::{Env, EvalError};
+use hookflow_expr::{Env, EvalError, Template};
 use hookflow_text::Json;
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +57,18 @@ pub struct Example {
     pub mocks: &'static [(&'static str, u16, &'static str)],
     /// What the caller gets: the status and the body, as text.
     pub answer: (u16, &'static str),
+}
+
+/// A step that makes its result of what the run knows.
+pub(crate) trait Makes: fmt::Debug + Send + Sync {
+    /// The step's result, and the fault when it is not good.
+    fn make(&self, env: &Env) -> Result<(Arc<Json>, Option<Fault>), Stop>;
+}
+
+impl Makes for Template {
+    fn make(&self, env: &Env) -> Result<(Arc<Json>, Option<Fault>), Stop> {
+        Ok((self.eval(env)?, None))
+    }
 }
 
 /// A step that asks the world for something and waits for what comes of it.

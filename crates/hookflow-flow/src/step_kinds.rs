@@ -15,6 +15,7 @@ mod sleep;
 mod stop;
 mod switch;
 mod r#try;
+mod validate;
 mod wait;
 
 use crate::StepKind;
@@ -36,6 +37,7 @@ pub static ALL: &[&StepKind] = &[
     &stop::KIND,
     &switch::KIND,
     &r#try::KIND,
+    &validate::KIND,
     &wait::KIND,
 ];
 

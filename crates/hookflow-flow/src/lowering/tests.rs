@@ -185,6 +185,13 @@ fn the_newer_verbs_are_held_to_their_form() {
         ("{wait: {auth: none, reply: {json: '${ run.id }'}}}", "flow.ack-template", "holds no template"),
         ("{run: Bad Id}", "yaml.type", "expected a flow's ID"),
         ("{run: a, detach: yes}", "yaml.type", "`true` or `false`"),
+        ("{validate: webhook.body}", "yaml.missing-key", "needs `schema`"),
+        ("{validate: webhook.body, schema: {type: 5}}", "validate.schema", "no JSON Schema"),
+        (
+            "{validate: webhook.body, schema: {file: none.json}}",
+            "validate.schema-file",
+            "there is no none.json",
+        ),
         ("{emit: 'order created'}", "emit.event", "cannot be an event's name"),
         ("{emit: order..created}", "emit.event", "cannot be an event's name"),
         ("{for: x, in: '[1]', parallel: 0, do: []}", "yaml.type", "from 1 to"),

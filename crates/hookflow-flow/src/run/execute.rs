@@ -21,8 +21,11 @@ impl Run {
     ) -> Result<(), (StepNumber, Stop)> {
         match instruction {
             Instruction::Eval { step, value } => {
-                let value = value.eval(&self.env(fiber, *step)).map_err(at(*step))?;
+                let (value, fault) = value.make(&self.env(fiber, *step)).map_err(|stop| (*step, stop))?;
                 self.keep(fiber, *step, value).map_err(|fault| (*step, fault.into()))?;
+                if let Some(fault) = fault {
+                    return Err((*step, fault.into()));
+                }
                 self.go(fiber, None);
             }
             Instruction::Branch { step, branch } => {

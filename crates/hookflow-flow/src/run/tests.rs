@@ -274,6 +274,9 @@ fn leaf() -> BoxedStrategy<Json> {
         (1..3u8, any::<bool>()).prop_map(|(tries, detach)| {
             json!({"run": "other", "with": "${ uuid() }", "detach": detach, "retry": {"tries": tries}, "on_error": "continue"})
         }),
+        (2..5u8).prop_map(|least| {
+            json!({"validate": "webhook.body.n", "schema": {"minimum": least}, "on_error": "continue"})
+        }),
         Just(json!({"emit": "order.created", "data": "webhook.body.n"})),
     ]
     .boxed()

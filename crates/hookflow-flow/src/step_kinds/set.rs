@@ -3,6 +3,7 @@
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
 use crate::step_kind::{Asking, Example, StepKind};
+use std::sync::Arc;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "set",
@@ -35,6 +36,6 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let entries = step.value.as_map(cx.diagnostics)?;
     step.result = ResultFields::Known(entries.iter().map(|(name, _)| name.text().to_owned()).collect());
     let value = cx.template(step.value)?;
-    cx.emit(Instruction::Eval { step: step.number, value });
+    cx.emit(Instruction::Eval { step: step.number, value: Arc::new(value) });
     Some(())
 }

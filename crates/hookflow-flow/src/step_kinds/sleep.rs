@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "sleep",
-    summary: "Pauses for a duration such as `500ms`, `5s`, `2m`, `24h` or `30d` (at most 365 days), counted from the outcome of the last step that asked the outside for something. The run keeps its worker meanwhile.",
+    summary: "Pauses for a duration such as `500ms`, `5s`, `2m`, `24h` or `30d` (at most 365 days), counted from the outcome of the last step that asked the outside for something.",
     result: "nothing",
     companions: &[],
     blocks: &[],
