@@ -12,7 +12,7 @@ use crate::worker;
 use hookflow_flow::{End, Fault, FaultKind};
 use hookflow_store::{Ended, Life, Progress, StoreError, UnfinishedRun};
 use hookflow_text::Code;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -27,6 +27,8 @@ const DUE_SUSPECTS: usize = 1_000;
 /// What is known of the former life, and whether runs may start.
 pub(crate) struct Trials {
     clean: bool,
+    /// The last turn that what is found may have.
+    last_turn: AtomicU64,
     alone: Mutex<Option<Arc<str>>>,
     /// The way for a run that is not on trial: one look.
     over: AtomicBool,
@@ -37,6 +39,7 @@ impl Trials {
     pub(crate) fn new(life: &Life) -> Self {
         Self {
             clean: life.clean,
+            last_turn: AtomicU64::new(life.last_turn),
             alone: Mutex::new(life.alone.clone()),
             over: AtomicBool::new(true),
             ended: watch::Sender::new(true),
@@ -79,7 +82,12 @@ impl Engine {
         for count in engine.store.counts(&engine.owner.node).await? {
             events += count.events;
             if let Some(queue) = engine.queue_of_stored(&count.flow).await? {
-                queue.found(engine, count.events, count.bytes);
+                queue.found(
+                    engine,
+                    engine.trials.last_turn.load(Ordering::Relaxed),
+                    count.events,
+                    count.bytes,
+                );
             }
         }
         if events > 0 {
@@ -143,7 +151,11 @@ impl Inner {
         let fault = Fault::new(FaultKind::Interrupted, Code("run.poison"), message);
         let version = Arc::clone(&journal.run.progress.version);
         let ended = Some(Ended { end: Arc::new(End::Failed(fault)), at: self.clock.now() });
-        self.store.record(&self.owner, run, Progress { ended, ..Progress::none(version) }).await?;
+        let ended =
+            self.store.record(&self.owner, run, Progress { ended, ..Progress::none(version) }).await?;
+        if let Some(next) = ended.promoted {
+            self.trials.last_turn.fetch_max(next.turn, Ordering::Relaxed);
+        }
         self.metrics.poisoned.inc();
         tracing::error!(run = &**run, flow = &*journal.run.flow, "a run is set aside: {message}");
         Ok(())

@@ -25,6 +25,8 @@ pub struct Life {
     pub clean: bool,
     /// The run that was alone in flight when the former life ended.
     pub alone: Option<Arc<str>>,
+    /// The last turn that was given.
+    pub last_turn: u64,
 }
 
 /// An event and the run it starts.

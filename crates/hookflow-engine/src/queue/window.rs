@@ -149,12 +149,12 @@ impl FlowQueue {
         }
     }
 
-    /// What the store holds when the service starts: so many events, none of them at hand.
-    pub(crate) fn found(self: &Arc<Self>, engine: &Arc<Inner>, events: u64, bytes: u64) {
+    /// What the store holds when the service starts: so many events up to this turn, none of them at hand.
+    pub(crate) fn found(self: &Arc<Self>, engine: &Arc<Inner>, last_turn: u64, events: u64, bytes: u64) {
         let mut state = self.lock();
         state.items += events;
         state.bytes = state.bytes.saturating_add(bytes);
-        state.window.last = state.window.last.max(1);
+        state.window.last = state.window.last.max(last_turn);
         self.series().found_places(events, bytes);
         if state.wants_more() {
             self.load(engine, &mut state);
@@ -199,16 +199,16 @@ impl FlowQueue {
         if state.closed {
             return false;
         }
-        for row in rows {
+        // The store may show what `kept` has not told of yet; that comes by `kept`.
+        let known = state.window.last;
+        for row in rows.iter().take_while(|row| row.turn <= known) {
             state.window.loaded_to = state.window.loaded_to.max(row.turn);
             let item = self.item(engine, &mut state, row, true);
             state.waiting.extend(item);
         }
-        let Window { last: end, loaded_to, .. } = &mut state.window;
-        if rows.len() >= WINDOW {
-            *end = (*end).max(*loaded_to + 1);
-        } else {
-            *loaded_to = (*loaded_to).max(last);
+        if rows.len() < WINDOW {
+            // Everything up to what was the last one then has been seen.
+            state.window.loaded_to = state.window.loaded_to.max(last);
         }
         state.window.loading = false;
         let more = state.wants_more();

@@ -191,6 +191,7 @@ async fn crashes_are_counted(bench: &Bench) -> Result<(), StoreError> {
     bench.record("b", succeeded()).await?;
     store.alone(&bench.owner, Some(&"a".into())).await?;
     let second = store.register(node).await?;
+    assert_eq!(second.last_turn, 2);
     assert_eq!((second.clean, second.alone.as_deref()), (false, Some("a")));
     let runs = || ["a", "b", "never"].map(Into::into).to_vec();
     assert_eq!(store.suspect(&second.owner, runs()).await?, [1, 0, 0]);

@@ -81,7 +81,7 @@ impl Contents {
         node.epoch += 1;
         let clean = !std::mem::replace(&mut node.under_way, true);
         let owner = Owner { node: Arc::clone(name), epoch: node.epoch };
-        Life { owner, clean, alone: node.alone.take() }
+        Life { owner, clean, alone: node.alone.take(), last_turn: self.last }
     }
 
     pub(super) fn retire(&mut self, owner: &Owner) -> Result<(), StoreError> {

@@ -82,6 +82,11 @@ impl Ledger {
         self.run("UPDATE counters SET last = ?1", (self.last,)).map(drop)
     }
 
+    /// The last position or turn that was given.
+    const fn last(&self) -> i64 {
+        self.last
+    }
+
     fn read_last(&self) -> Result<i64, Failure> {
         const LAST: &str =
             "SELECT max((SELECT last FROM counters), coalesce((SELECT max(seq) FROM events), 0),

@@ -20,7 +20,9 @@ impl Ledger {
             (&**node, int(epoch)),
         )?;
         self.names.nodes.remove(node);
-        Ok(Life { owner: Owner { node: Arc::clone(node), epoch }, clean: !under_way, alone })
+        let last_turn = u64::try_from(self.last()).unwrap_or_default();
+        let owner = Owner { node: Arc::clone(node), epoch };
+        Ok(Life { owner, clean: !under_way, alone, last_turn })
     }
 
     pub(in super::super) fn retire(&mut self, owner: &Owner) -> Result<(), Failure> {
