@@ -16,6 +16,7 @@ use minijinja::{Error, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What evaluating costs before anything is done.
@@ -124,7 +125,10 @@ impl Program {
         };
         let (chains, evaluation, locals) = (Arc::clone(&self.chains), Arc::clone(evaluation), locals.clone());
         let names = Value::from_object(Names { chains, evaluation, locals });
-        match compiled.eval(names) {
+        // MiniJinja panics at some backward slices, such as `''[::-1]`. Nothing of ours is changed half way by then.
+        let result = catch_unwind(AssertUnwindSafe(|| compiled.eval(names)));
+        let Ok(result) = result else { return Err(Failure::failed("this cannot be computed")) };
+        match result {
             Ok(value) if value.is_undefined() => Err(Failure::missing("the expression has no value")),
             Ok(value) => Ok(Made::Value(value)),
             Err(error) => Err(self.placed(&error)),

@@ -161,6 +161,12 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn what_the_engine_panics_at_is_an_error() {
+    assert!(eval("''[::-1]").unwrap_err().message.contains("cannot be computed"));
+    assert_eq!(eval("'abc'[::-1]").unwrap(), "\"cba\"");
+}
+
+#[test]
 fn a_default_covers_the_whole_path() {
     for (expression, expected) in [
         ("webhook.body.a.b.c | default(1)", "1"),
