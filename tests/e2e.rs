@@ -24,6 +24,7 @@ mod e2e {
     mod refused_starts;
     mod reload_storm;
     mod reloads;
+    mod resumes;
     mod service;
     mod shipped;
     mod signed;

@@ -11,6 +11,7 @@ use hookflow_flow::Flow;
 use hookflow_outbound::Caller;
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
 use hookflow_store::{Owner, Pending, Store, StoreError};
+use hookflow_trigger::Credentials;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -127,6 +128,11 @@ impl Engine {
         engine.generation.store(Arc::clone(&generation));
         tracing::info!(generation = number, flows = generation.flows.len(), "flows are in force");
         Ok(generation)
+    }
+
+    /// Which credentials the `wait` steps of flows of former days know from now on: those in force.
+    pub async fn trust(&self, credentials: Arc<Credentials>) {
+        self.0.versions.trust(credentials).await;
     }
 
     /// The flows in force.

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use crate::refusal::{PATIENCE, Refusal};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use bytes::Bytes;
-use hookflow_engine::{Conclusion, Duplicate, LiveFlow};
+use hookflow_engine::{Conclusion, Duplicate, LiveFlow, WaitPoint};
 use hookflow_flow::{Fault, FaultKind, OnTimeout, Reply};
 use hookflow_text::Code;
 use hookflow_trigger::HandshakeAnswer;
@@ -42,6 +42,8 @@ pub(crate) enum Outcome {
     Concluded { run: Arc<str>, conclusion: Conclusion },
     /// The caller's time is over and the run, which is safe, goes on.
     Late { run: Arc<str>, on_timeout: OnTimeout },
+    /// A run that waits goes on with it.
+    Resumed(Arc<WaitPoint>),
 }
 
 /// An answer, and what the log and the metrics say of it.
@@ -60,6 +62,7 @@ pub(crate) fn respond(outcome: Outcome, request_id: &RequestId) -> Answer {
         Outcome::Queued { run, live } => queued(&run, &live, request_id),
         Outcome::Repeated { duplicate, live } => repeated(&duplicate, Some(&live), request_id),
         Outcome::Concluded { run, conclusion } => concluded(&run, conclusion, request_id),
+        Outcome::Resumed(point) => as_written(&point.waiting.reply, &point.run, request_id),
         Outcome::Late { run, on_timeout: OnTimeout::Accept } => {
             state(StatusCode::ACCEPTED, "running", &run, request_id)
         }

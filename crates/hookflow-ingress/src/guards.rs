@@ -5,8 +5,9 @@ use crate::answer::Outcome;
 use crate::door::Doorway;
 use crate::receive::Arriving;
 use crate::refusal::Refusal;
-use hookflow_engine::{Admission, AdmitRefusal, Conclusion, Full, Generation, LiveFlow, Ticket};
-use hookflow_flow::{Enabled, Webhook};
+use crate::target::{Rules, Target};
+use hookflow_engine::{Admission, AdmitRefusal, Conclusion, Full, LiveFlow, Ticket};
+use hookflow_flow::Webhook;
 use hookflow_trigger::{Event, Fetched, HandshakeAnswer, Head, Received, Route, decode};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
@@ -51,16 +52,16 @@ async fn guard(
     }
     knock.ip = doorway.trusted_proxies.origin(knock.ip, &parts.headers).map_err(|_| Refusal::Origin)?;
     let generation = engine.generation();
-    let (live, webhook, route) =
-        find(&generation, parts.uri.path(), knock.ip).ok_or(Refusal::UnknownRoute)?;
-    knock.flow = Some(Arc::clone(live));
+    let (target, route) = Target::find(doorway, &generation, parts.uri.path(), knock.ip).await?;
+    knock.flow = generation.flows.get(&route.flow).cloned();
+    let Rules { auth, methods, body: spec } = target.rules()?;
     if parts.method == Method::HEAD {
         return Ok(Outcome::Live);
     }
     // A handshake's own method passes until it shows whether it is one.
-    let taken = webhook.methods.contains(&parts.method);
-    if !taken && !webhook.auth.has_handshake_by(&parts.method) {
-        return Err(Refusal::Method(webhook.methods.allow()));
+    let taken = methods.contains(&parts.method);
+    if !taken && !auth.has_handshake_by(&parts.method) {
+        return Err(Refusal::Method(methods.allow()));
     }
     let head = Head {
         method: parts.method,
@@ -71,35 +72,37 @@ async fn guard(
         received_at: clock.now(),
         base_url: Arc::clone(&generation.base_url),
     };
-    if let Some(answer) = webhook.auth.answer_head(&head)? {
+    if let Some(answer) = auth.answer_head(&head)? {
         return Ok(Outcome::Handshake(answer));
     }
-    if !taken && !webhook.auth.has_signed_handshake_by(&head.method) {
-        return Err(Refusal::Method(webhook.methods.allow()));
+    if !taken && !auth.has_signed_handshake_by(&head.method) {
+        return Err(Refusal::Method(methods.allow()));
     }
-    let limit = webhook.body.limit();
+    let limit = spec.limit();
     if body.announced().is_some_and(|length| length > limit) {
         return Err(Refusal::BodyTooLarge(limit));
     }
     // Who shows no credentials may still ask something that has to be read, which is short.
-    let may_ping = webhook.auth.may_ping(&head);
+    let may_ping = auth.may_ping(&head);
     if !may_ping {
-        webhook.auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
+        auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
     }
     let body = body.read(limit, limits, clock).await?;
-    if may_ping && let Some(answer) = webhook.auth.answer_ping(&head, &body)? {
+    if may_ping && let Some(answer) = auth.answer_ping(&head, &body)? {
         return Ok(Outcome::Handshake(answer));
     }
-    match judge(doorway, live, Received { head, body }, route, &knock.id).await? {
-        Passage::Event(event) => {
-            let rates = (webhook.rate_limit, webhook.rate_limit_per_address);
-            let taken = doorway.rates.take(&live.flow.id, knock.ip, rates, clock.monotonic());
-            taken.map_err(Refusal::TooOften)?;
-            admit(doorway, live, webhook, event).await
-        }
+    let flow = Arc::clone(&route.flow);
+    match judge(doorway, &target, Received { head, body }, route, &knock.id).await? {
+        Passage::Event(event) => match &target {
+            Target::Webhook(live) => admit(doorway, live, event, knock.ip).await,
+            Target::Wait(point, _) => {
+                doorway.engine.resume(point, &event).await?;
+                Ok(Outcome::Resumed(Arc::clone(point)))
+            }
+        },
         Passage::Handshake(mut answer) => {
             if let Some(url) = answer.visit.take() {
-                let begun = doorway.visits.begin(Arc::clone(&live.flow.id), url);
+                let begun = doorway.visits.begin(Arc::clone(&flow), url);
                 begun.map_err(|_| Refusal::TooManyVisits)?;
             }
             Ok(Outcome::Handshake(answer))
@@ -130,14 +133,14 @@ enum Judgement {
 /// credential lacks one certificate at most.
 async fn judge(
     doorway: &Doorway,
-    live: &Arc<LiveFlow>,
+    target: &Target,
     received: Received,
     route: Route,
     id: &Arc<str>,
 ) -> Result<Passage, Refusal> {
     let mut case = Case { received, route, fetched: Fetched::default() };
     loop {
-        match examine(doorway, live, case, id).await? {
+        match examine(doorway, target, case, id).await? {
             Judgement::Passed(passage) => return Ok(passage),
             Judgement::Lacks(url, again) => {
                 let mut again = *again;
@@ -152,18 +155,18 @@ async fn judge(
 /// The guards over the body. A large one, or one that may become large, is not worked on where others are served.
 async fn examine(
     doorway: &Doorway,
-    live: &Arc<LiveFlow>,
+    target: &Target,
     case: Case,
     id: &Arc<str>,
 ) -> Result<Judgement, Refusal> {
     let Case { received, route, fetched } = case;
     let is_heavy =
         received.body.len() > AT_ONCE || received.head.headers.contains_key(header::CONTENT_ENCODING);
-    let (live, id, now) = (Arc::clone(live), Arc::clone(id), doorway.clock.now());
+    let (target, id, now) = (target.clone(), Arc::clone(id), doorway.clock.now());
     let work = move || {
-        let webhook = live.flow.webhook.as_ref().ok_or(Refusal::UnknownRoute)?;
-        let again = webhook.auth.fetches().then(|| received.clone());
-        let authenticated = match webhook.auth.verify_with(received, now, &fetched) {
+        let Rules { auth, methods, body } = target.rules()?;
+        let again = auth.fetches().then(|| received.clone());
+        let authenticated = match auth.verify_with(received, now, &fetched) {
             Ok(authenticated) => authenticated,
             Err(why) => {
                 return match (why.not_fetched().map(str::to_owned), again) {
@@ -174,39 +177,27 @@ async fn examine(
                 };
             }
         };
-        if let Some(answer) = webhook.auth.answer_signed(&authenticated)? {
+        if let Some(answer) = auth.answer_signed(&authenticated)? {
             return Ok(Judgement::Passed(Passage::Handshake(answer)));
         }
         // A handshake's method came this far.
-        if !webhook.methods.contains(&authenticated.head().method) {
-            return Err(Refusal::Method(webhook.methods.allow()));
+        if !methods.contains(&authenticated.head().method) {
+            return Err(Refusal::Method(methods.allow()));
         }
-        let event = decode(authenticated, &webhook.body, route, id).map_err(Refusal::Body)?;
-        expect(&live, webhook, &event)?;
+        let event = decode(authenticated, body, route, id).map_err(Refusal::Body)?;
+        if let Target::Webhook(live) = &target {
+            expect(live, &event)?;
+        }
         Ok(Judgement::Passed(Passage::Event(event)))
     };
     if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
 }
 
-/// The flow behind `/hook/{flow}{suffix}`, as seen from `ip`. A disabled flow, another path, one that is not for this
-/// address and nothing at all look the same.
-fn find<'g>(
-    generation: &'g Generation,
-    path: &str,
-    ip: IpAddr,
-) -> Option<(&'g Arc<LiveFlow>, &'g Webhook, Route)> {
-    let rest = path.strip_prefix("/hook/")?;
-    let (id, suffix) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
-    let live = generation.flows.get(id).filter(|live| live.flow.enabled != Enabled::No)?;
-    let webhook = live.flow.webhook.as_ref().filter(|webhook| webhook.allow_from.allows(ip))?;
-    let params = webhook.path.matches(suffix)?;
-    let (flow, system) = (Arc::clone(&live.flow.id), webhook.system.clone());
-    Some((live, webhook, Route { flow, suffix: suffix.to_owned(), params, system }))
-}
-
 /// Refuses an event that is not as the webhook expects, or counts it when that is advice only.
-fn expect(live: &LiveFlow, webhook: &Webhook, event: &Event) -> Result<(), Refusal> {
-    let Some(expects) = &webhook.expects else { return Ok(()) };
+fn expect(live: &LiveFlow, event: &Event) -> Result<(), Refusal> {
+    let Some(expects) = live.flow.webhook.as_ref().and_then(|webhook| webhook.expects.as_ref()) else {
+        return Ok(());
+    };
     let mismatches = expects.check(event);
     if mismatches.is_empty() {
         return Ok(());
@@ -225,9 +216,13 @@ fn expect(live: &LiveFlow, webhook: &Webhook, event: &Event) -> Result<(), Refus
 async fn admit(
     doorway: &Doorway,
     live: &Arc<LiveFlow>,
-    webhook: &Webhook,
     event: Event,
+    ip: IpAddr,
 ) -> Result<Outcome, Refusal> {
+    let webhook = live.flow.webhook.as_ref().ok_or(Refusal::UnknownRoute)?;
+    let rates = (webhook.rate_limit, webhook.rate_limit_per_address);
+    let taken = doorway.rates.take(&live.flow.id, ip, rates, doorway.clock.monotonic());
+    taken.map_err(Refusal::TooOften)?;
     let place = doorway.engine.reserve(live, weight(&event)).map_err(full)?;
     match doorway.engine.admit(live, event, place).await {
         Admission::Queued { run } => Ok(Outcome::Queued { run, live: Arc::clone(live) }),

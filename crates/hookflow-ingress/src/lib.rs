@@ -19,6 +19,7 @@ mod rejections;
 mod request_id;
 mod seats;
 mod socket;
+mod target;
 mod tls;
 mod visits;
 mod wire;

@@ -2,6 +2,7 @@
 
 use crate::certificates::Unfetched;
 use crate::problem::Problem;
+use hookflow_engine::ResumeRefusal;
 use hookflow_flow::Mismatch;
 use hookflow_text::Code;
 use hookflow_trigger::{DecodeRefusal, HandshakeRefusal, Unauthorized};
@@ -58,6 +59,23 @@ pub(crate) enum Refusal {
     Paused,
     /// The event could not be made safe.
     StoreUnavailable,
+    /// The URL of a `wait` that was called before.
+    ResumedAgain,
+    /// The URL of a `wait` whose run, or whose time, has ended.
+    ResumeOver,
+    /// It is not known now who waits for this call, or it could not be kept; why.
+    NotResumed(String),
+}
+
+impl From<ResumeRefusal> for Refusal {
+    fn from(why: ResumeRefusal) -> Self {
+        match why {
+            ResumeRefusal::Unknown => Self::UnknownRoute,
+            ResumeRefusal::Again => Self::ResumedAgain,
+            ResumeRefusal::Over => Self::ResumeOver,
+            ResumeRefusal::Unavailable(why) => Self::NotResumed(why),
+        }
+    }
 }
 
 impl From<HandshakeRefusal> for Refusal {
@@ -128,7 +146,13 @@ impl Refusal {
                 Problem::new(*status, Code("queue.full"), "The queue is full").retry_after(*retry_after)
             }
             Self::Paused => unavailable(Code("flow.paused"), "The flow is paused").retry_after(PATIENCE),
-            Self::StoreUnavailable => {
+            Self::ResumedAgain => {
+                Problem::new(StatusCode::CONFLICT, Code("resume.again"), "This was called before")
+            }
+            Self::ResumeOver => {
+                Problem::new(StatusCode::GONE, Code("resume.over"), "Nobody waits for this any more")
+            }
+            Self::StoreUnavailable | Self::NotResumed(_) => {
                 unavailable(Code("store.unavailable"), "The event could not be stored").retry_after(PATIENCE)
             }
         }
@@ -140,6 +164,7 @@ impl Refusal {
             Self::Unauthorized(why) => Some(why.reason()),
             Self::Unfetched(why) => Some(why.why.clone()),
             Self::Handshake(why) => Some(why.to_string()),
+            Self::NotResumed(why) => Some(why.clone()),
             Self::BodyTooLarge(limit) => Some(at_most(*limit)),
             Self::Body(DecodeRefusal::Malformed { message, line: Some(line), column: Some(column) }) => {
                 Some(format!("line {line}, column {column}: {message}"))

@@ -67,9 +67,12 @@ impl Sketch {
         short(self.method.as_str(), LONGEST)
     }
 
-    /// Without the query.
+    /// Without the query, and without the token of a run that waits.
     pub(crate) fn path(&self) -> String {
-        short(self.uri.path(), LONGEST_PATH)
+        match self.uri.path().split_once("/resume/") {
+            Some((before, _)) => format!("{}/resume/…", short(before, LONGEST_PATH)),
+            None => short(self.uri.path(), LONGEST_PATH),
+        }
     }
 }
 

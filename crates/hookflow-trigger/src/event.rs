@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// A caller who passed a webhook's `auth`.
+    /// A caller who passed the `auth` of a webhook, or of a `wait`.
     Caller,
     /// A `run` step of another flow.
     Run,

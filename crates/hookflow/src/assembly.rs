@@ -139,6 +139,7 @@ async fn engine(
 /// Puts the first flows in force and takes up what the store holds. Returns the generation's number.
 async fn begin(engine: &Engine, project: &Project, base_url: &Arc<str>) -> anyhow::Result<u64> {
     let flows = project.flows.iter().map(|loaded| Arc::clone(&loaded.flow)).collect();
+    engine.trust(Arc::clone(&project.credentials)).await;
     let generation = engine.install(flows, Arc::clone(base_url)).await;
     let number = generation.context("the flows cannot be put in force")?.number;
     engine.recover().await.context("what the store holds cannot be taken up")?;

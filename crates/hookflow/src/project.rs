@@ -47,6 +47,7 @@ pub(crate) struct Project {
     pub(crate) config: Config,
     /// The public listener's certificate, where it has one and secrets are read.
     pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) credentials: Arc<Credentials>,
     /// Those that nothing stops, in the order of their files.
     pub(crate) flows: Vec<LoadedFlow>,
     /// How many files were read.
@@ -111,7 +112,7 @@ impl Project {
         check_config_folder(&files, &mut diagnostics);
         let config = config_of(&mut files, environment, &secrets, &mut diagnostics);
         let root = read_or_empty(&mut files, CREDENTIALS, &mut diagnostics);
-        let credentials = Credentials::load(&root, &secrets, &mut diagnostics);
+        let credentials = Arc::new(Credentials::load(&root, &secrets, &mut diagnostics));
         let mut seen = secrets.seen();
         let tls = read_tls(folder, &config, mode, &mut seen, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, &config, &mut diagnostics);
@@ -120,7 +121,7 @@ impl Project {
         let (count, secret_files) = (files.count(), secrets.seen());
         seen.extend(files.seen());
         let new_secrets = secrets.new_secrets();
-        Self { config, tls, flows, files: count, new_secrets, secret_files, seen, inventory, diagnostics }
+        Self { config, tls, credentials, flows, files: count, new_secrets, secret_files, seen, inventory, diagnostics }
     }
 }
 

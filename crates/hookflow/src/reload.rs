@@ -212,6 +212,7 @@ impl Reloader {
             Ok(generation) => generation.number,
             Err(error) => return self.impossible(cause, format!("the flows cannot be kept: {error}")),
         };
+        self.engine.trust(Arc::clone(&project.credentials)).await;
         let former = self.board.standing();
         let changes = Changes::between(&former.inventory, &project.inventory);
         // Until a restart these are as they were at the start.

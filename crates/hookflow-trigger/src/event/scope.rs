@@ -74,7 +74,18 @@ impl Event {
         Json::String(std::str::from_utf8(body).map_or_else(|_| encoding::to_base64(body), str::to_owned))
     }
 
-    fn files(&self) -> Json {
+    /// `webhook.headers`, all of them.
+    pub fn headers(&self) -> serde_json::Map<String, Json> {
+        let headers = Headers(self.clone());
+        let named = headers.names().into_iter().filter_map(|name| {
+            let Found::Value(value) = headers.get(&name)? else { return None };
+            Some((name.to_string(), Json::clone(&value)))
+        });
+        named.collect()
+    }
+
+    /// `webhook.files`.
+    pub fn files(&self) -> Json {
         let files = self.0.files.iter().map(|file| {
             json!({
                 "name": file.name,
