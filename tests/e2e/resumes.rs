@@ -11,6 +11,7 @@ use serde_json::json;
 const APPROVAL: &str = "
 webhook: {auth: none}
 steps:
+  - log: ${ wait_url('answer') }
   - respond: {status: 202, json: {url: \"${ wait_url('answer') }\"}}
   - id: answer
     wait: WAIT
@@ -75,7 +76,11 @@ fn a_run_goes_on_with_the_first_call_and_no_other() {
         path.replace('~', "%2F"),
         "/resume/".to_owned(),
     ] {
-        assert_eq!(told(&service, &Request::json(&strange, "{}")), (404, "route.unknown".into()), "{strange}");
+        assert_eq!(
+            told(&service, &Request::json(&strange, "{}")),
+            (404, "route.unknown".into()),
+            "{strange}"
+        );
     }
 
     let call = Request::json(&format!("{path}?n=7"), r#"{"yes": 10.10}"#).header("X-By", "me");
@@ -98,9 +103,11 @@ fn a_run_goes_on_with_the_first_call_and_no_other() {
 
     let rejected = service.ops("/api/rejected").text();
     assert!(rejected.contains("resume.over") && rejected.contains("/resume/…"), "{rejected}");
+    let shown = service.ops(&format!("/api/runs/{run}")).text();
+    assert!(shown.contains("/resume/") && shown.contains("~***"), "{shown}");
     let ended = service.stop_sound();
-    assert!(ended.err.contains("resume.again"), "{}", ended.err);
-    for shown in [&rejected, &ended.err, &ended.out] {
+    assert!(ended.err.contains("resume.again") && ended.err.contains("~***"), "{}", ended.err);
+    for shown in [&rejected, &shown, &ended.err, &ended.out] {
         assert!(!shown.contains(code), "{shown}");
     }
     assert_eq!(target.count(), 1);
@@ -175,7 +182,10 @@ fn a_waiting_run_outlives_a_kill_its_flow_and_its_credentials() {
     // The credentials in force count, whichever they were when the version was read.
     folder.put("key", KEY);
     assert_eq!(service.reload().status, 200);
-    assert_eq!(told(&service, &with(&second, "another-key-of-the-caller")), (401, "auth.unauthorized".into()));
+    assert_eq!(
+        told(&service, &with(&second, "another-key-of-the-caller")),
+        (401, "auth.unauthorized".into())
+    );
     assert_eq!(service.send(&with(&second, KEY)).status, 200);
     target.heard(2);
     target.release();

@@ -13,7 +13,7 @@ use hookflow_runtime::Tasks;
 use hookflow_store::{Ended, Erasure, Journal, Page, Pruned, RunFilter, RunLine, Store, StoreError};
 use hookflow_text::Json;
 use jiff::Timestamp;
-use run_json::RunJson;
+use run_json::{RunJson, mask};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,7 +147,11 @@ pub(crate) fn line(line: &RunLine) -> Json {
 
 fn error(ended: &Ended) -> Option<Json> {
     match &*ended.end {
-        End::Failed(fault) => Some(fault.to_json()),
+        End::Failed(fault) => {
+            let mut shown = fault.to_json();
+            mask(&mut shown);
+            Some(shown)
+        }
         End::Succeeded(_) => None,
     }
 }

@@ -5,7 +5,9 @@ pub(crate) mod children;
 use crate::engine::Inner;
 use crate::ticket::Accepted;
 use children::Parent;
-use hookflow_flow::{Ask, Effect, Emission, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Reply};
+use hookflow_flow::{
+    Ask, Effect, Emission, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Reply, WaitToken,
+};
 use hookflow_outbound::CallFaultKind;
 use hookflow_store::{Parked, StoreError};
 use http::Request;
@@ -248,7 +250,7 @@ fn log(accepted: &Accepted, line: &LogLine) {
                 step = &*line.step,
                 fields = %Fields(line),
                 "{}",
-                line.text
+                Masked(&line.text)
             )
         };
     }
@@ -265,6 +267,16 @@ struct Fields<'l>(&'l LogLine);
 
 impl fmt::Display for Fields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(&self.0.fields).map_err(|_| fmt::Error)?)
+        let fields = serde_json::to_string(&self.0.fields).map_err(|_| fmt::Error)?;
+        Masked(&fields).fmt(f)
+    }
+}
+
+/// A flow's own text in the log, where nobody is to find the URL of a run that waits.
+pub(crate) struct Masked<'t>(pub(crate) &'t str);
+
+impl fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        WaitToken::mask(self.0).as_deref().unwrap_or(self.0).fmt(f)
     }
 }

@@ -50,6 +50,22 @@ impl WaitToken {
         Some(Self { run: run.into(), place, code: bytes })
     }
 
+    /// A text as it may be shown: without the codes of the tokens in it. `None` when there are none.
+    pub fn mask(text: &str) -> Option<String> {
+        let mut pieces = text.split('~');
+        let mut shown = pieces.next()?.to_owned();
+        let (mut place, mut found) = ("", false);
+        for piece in pieces {
+            shown.push('~');
+            let (code, rest) = piece.split_at_checked(2 * CODE).unwrap_or_default();
+            let is_code = !code.is_empty() && code.bytes().all(is_hex) && is_place(place);
+            shown.push_str(if is_code { "***" } else { piece });
+            shown.push_str(if is_code { rest } else { "" });
+            (place, found) = (piece, found || is_code);
+        }
+        found.then_some(shown)
+    }
+
     /// Whether it was made for the run with this seed. Takes as long whether it was or not.
     pub fn proves(&self, seed: &[u8; 16]) -> bool {
         mac(&self.run, seed, &self.place).verify_truncated_left(&self.code).is_ok()
@@ -58,6 +74,10 @@ impl WaitToken {
 
 fn is_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+fn is_place(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
 }
 
 fn mac(run: &str, seed: &[u8; 16], place: &Place) -> Hmac<Sha256> {
@@ -111,6 +131,19 @@ mod tests {
         let forged = format!("{head}{}", if last == "0" { '1' } else { '0' });
         assert!(!WaitToken::parse(&forged).unwrap().proves(SEED));
         assert!(!format!("{:?}", WaitToken::parse(&text)).contains(text.rsplit('~').next().unwrap()));
+    }
+
+    #[test]
+    fn codes_are_not_shown() {
+        let token = WaitToken::mint("r", SEED, &place(&[2]));
+        let code = token.rsplit('~').next().unwrap();
+        let text = format!("{{\"a\": \"http://x/resume/{token}?a\", \"b\": \"{token}\"}} ~7~{code}");
+        let masked = WaitToken::mask(&text).unwrap();
+        assert_eq!(masked, r#"{"a": "http://x/resume/r~7.2~***?a", "b": "r~7.2~***"} ~7~***"#);
+        for harmless in ["", "~", "a~b~c", "~~", code, &format!("~{code}"), &format!("a~b~{code}"), "r~7~é"]
+        {
+            assert_eq!(WaitToken::mask(harmless), None, "{harmless}");
+        }
     }
 
     #[test]

@@ -121,7 +121,18 @@ impl Project {
         let (count, secret_files) = (files.count(), secrets.seen());
         seen.extend(files.seen());
         let new_secrets = secrets.new_secrets();
-        Self { config, tls, credentials, flows, files: count, new_secrets, secret_files, seen, inventory, diagnostics }
+        Self {
+            config,
+            tls,
+            credentials,
+            flows,
+            files: count,
+            new_secrets,
+            secret_files,
+            seen,
+            inventory,
+            diagnostics,
+        }
     }
 }
 

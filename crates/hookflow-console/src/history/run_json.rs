@@ -4,7 +4,7 @@ use super::shown::Room;
 use crate::asked::word;
 use hookflow_expr::{Found, Lookup as _};
 use hookflow_flow::{
-    End, Fact, Flow, HttpCall, LogLine, Outcome, Place, Reply, Retraced, RetracedStep, StepInfo,
+    End, Fact, Flow, HttpCall, LogLine, Outcome, Place, Reply, Retraced, RetracedStep, StepInfo, WaitToken,
 };
 use hookflow_store::{Inbound, Journal, RunStatus};
 use hookflow_text::Json;
@@ -69,6 +69,7 @@ impl RunJson {
         if let Json::Object(shown) = &mut shown {
             self.write_steps(shown, &mut room);
         }
+        mask(&mut shown);
         shown
     }
 
@@ -207,6 +208,20 @@ fn headers(headers: &HeaderMap, masked: &[HeaderName]) -> serde_json::Map<String
         shown.insert(name.as_str().to_owned(), value.into());
     }
     shown
+}
+
+/// Who sees a run is not who may go on with it.
+pub(super) fn mask(value: &mut Json) {
+    match value {
+        Json::String(text) => {
+            if let Some(masked) = WaitToken::mask(text) {
+                *text = masked;
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(mask),
+        Json::Object(map) => map.values_mut().for_each(mask),
+        _ => {}
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

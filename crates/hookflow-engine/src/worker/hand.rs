@@ -10,7 +10,7 @@ use crate::Conclusion;
 use crate::engine::Inner;
 use crate::inbox::Listening;
 use crate::perform::children::{Family, Parent};
-use crate::perform::{Calls, perform};
+use crate::perform::{Calls, Masked, perform};
 use crate::queue::{self, FlowQueue};
 use crate::ticket::Accepted;
 use hookflow_flow::{End, Fact, Fault, FaultKind, Flow, Plan, Reply};
@@ -288,7 +288,7 @@ impl<'e> Hand<'e> {
                     code = fault.code,
                     step = fault.step,
                     "a run failed: {}",
-                    fault.message
+                    Masked(&fault.message)
                 );
                 self.queue.series().failed.inc()
             }
