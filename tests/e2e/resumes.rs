@@ -204,3 +204,38 @@ fn who_calls_too_late_hears_so() {
     target.release();
     service.stop_sound();
 }
+
+#[test]
+fn a_flow_that_another_runs_waits_too_and_in_each_turn() {
+    let target = slow();
+    let outer = "
+webhook: {auth: none}
+steps:
+  - {id: asked, run: asks, with: [a, b]}
+  - respond: {json: '${ steps.asked }'}
+";
+    let asks = "
+steps:
+  - id: all
+    for: who
+    in: webhook.body
+    do:
+      - http: {method: POST, url: 'URL/ask', json: {who: '${ who }', url: \"${ wait_url('answer') }\"}}
+      - {id: answer, wait: {auth: none}}
+    collect: steps.answer.body.n
+  - return: '${ steps.all }'
+";
+    let folder = folder(&target, "{auth: none}").flow("outer", outer);
+    let folder = folder.flow("asks", &asks.replace("URL", &target.url("")));
+    let service = Service::start(&folder);
+    let public = service.public;
+    let caller = beside(move || Wire::connect(public).ask(&Request::json("/hook/outer", "{}")));
+    for n in 1..=2 {
+        let asked = target.heard(n).pop().unwrap().value();
+        assert_eq!(asked["who"], json!(["a", "b"][n - 1]));
+        let path = path_of(asked["url"].as_str().unwrap());
+        assert_eq!(service.send(&Request::json(&path, json!({"n": n}).to_string())).status, 200);
+    }
+    assert_eq!(caller.join().unwrap().text(), "[1,2]");
+    service.stop_sound();
+}

@@ -254,7 +254,8 @@ async fn the_request_id_is_the_callers_when_it_is_sane() {
 async fn what_cannot_be_stored_is_neither_accepted_nor_the_callers_fault() {
     let (_hole, late) = slow("late", "timeout: 100ms, on_timeout: 202").await;
     let bench = open_with(&[&late], limits(), Arc::new(Broken(memory()))).await;
-    for path in ["/hook/quiet", "/hook/thanks", "/hook/echo/of/x", "/hook/silent", "/hook/late"] {
+    let resume = "/resume/r~0~00112233445566778899aabbccddeeff";
+    for path in ["/hook/quiet", "/hook/thanks", "/hook/echo/of/x", "/hook/silent", "/hook/late", resume] {
         let heard = bench.send(&Request::post(path, "{}")).await;
         assert_eq!(heard.status, 503, "{path}: {heard:?}");
         assert!(heard.header("retry-after").is_some(), "{heard:?}");

@@ -1,4 +1,4 @@
-//! A store whose disk is full.
+//! A store whose disk is full and broken.
 
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
@@ -8,7 +8,7 @@ use hookflow_store::{
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// Reads as the store behind it, and takes no event.
+/// As the store behind it, but that it takes no event and finds no run.
 #[derive(Debug)]
 pub(super) struct Broken(pub(super) Arc<dyn Store>);
 
@@ -43,8 +43,8 @@ impl Store for Broken {
         self.0.record(owner, run, progress)
     }
 
-    fn load(&self, run: &str) -> Pending<Journal> {
-        self.0.load(run)
+    fn load(&self, _: &str) -> Pending<Journal> {
+        Pending::now(Err(StoreError::Unavailable("the disk is broken".into())))
     }
 
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
