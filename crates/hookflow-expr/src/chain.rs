@@ -56,6 +56,7 @@ impl Chain {
                 Found::Value(json) => {
                     return View::find(json, |json| self.descend(json, at)).map(Place::Json);
                 }
+                Found::Unreadable(why) => return Err(self.unreadable(&why)),
                 Found::DidNotRun => {
                     return Err(self.missing(|| {
                         let (whole, step) = (self.label(self.segments.len()), self.label(at));
@@ -68,6 +69,7 @@ impl Chain {
             Found::Part(part) => Place::Part(part),
             Found::Value(json) => Place::Json(View::new(json)),
             Found::DidNotRun => Place::DidNotRun,
+            Found::Unreadable(why) => return Err(self.unreadable(&why)),
         })
     }
 
@@ -84,6 +86,10 @@ impl Chain {
         rest.try_fold(json, |json, (at, segment)| {
             child(json, segment).ok_or_else(|| self.missing(|| why_not_there(&self.label(at), json, segment)))
         })
+    }
+
+    fn unreadable(&self, why: &str) -> Failure {
+        Failure::failed(why).at(self.range.clone())
     }
 
     /// The failure; nobody reads why within `default(…)`.

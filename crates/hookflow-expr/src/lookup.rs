@@ -23,4 +23,6 @@ pub enum Found {
     Part(Arc<dyn Lookup>),
     /// The result of a step that did not run: null, and a field of it is an error that says so.
     DidNotRun,
+    /// A value that is there and cannot be read, and why.
+    Unreadable(Arc<str>),
 }

@@ -9,8 +9,8 @@ use crate::evaluation::MAX_OUTPUT;
 use crate::lookup::{Found, Lookup};
 use crate::path::{Segment, child};
 use hookflow_text::Json;
-use minijinja::Value;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::{Error, Value};
 use serde_json::Number;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -131,6 +131,7 @@ pub(crate) fn found_value(found: Found) -> Value {
         Found::Value(json) => View::new(json).into_value(),
         Found::Part(part) => Value::from_object(Part(part)),
         Found::DidNotRun => Value::from(()),
+        Found::Unreadable(why) => Value::from(Error::from(Failure::failed(&*why))),
     }
 }
 

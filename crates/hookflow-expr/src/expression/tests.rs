@@ -12,7 +12,8 @@ impl Known for AnyName {
     }
 }
 
-/// A scope out of JSON: objects are parts two levels deep, values below; `"did not run"` is a step that did not.
+/// A scope out of JSON: objects are parts two levels deep, values below; `"did not run"` is a step that did not, and
+/// `"too large"` cannot be read.
 #[derive(Debug)]
 struct Scope(serde_json::Map<String, Json>, usize);
 
@@ -21,6 +22,7 @@ impl Lookup for Scope {
         self.0.get(name).map(|value| match value {
             Json::Object(map) if self.1 > 0 => Found::Part(Arc::new(Scope(map.clone(), self.1 - 1))),
             Json::String(text) if text == "did not run" => Found::DidNotRun,
+            Json::String(text) if text == "too large" => Found::Unreadable("it is too large".into()),
             other => Found::Value(Arc::new(other.clone())),
         })
     }
@@ -54,6 +56,7 @@ pub(crate) const SCOPE: &str = r#"{
     },
     "steps": {"order": {"status": 201}, "skipped": "did not run"},
     "n": 3,
+    "raw": {"body": "too large", "id": 1},
     "wait_url": {"approval": "https://hooks.example.com/w/1"}
 }"#;
 
@@ -269,6 +272,9 @@ const FAILURES: &[(&str, &str, &str, &str)] = &[
         "webhook.body.x | default(webhook.body.y)",
     ),
     ("[] | first", "expr.missing", "no value", "[] | first"),
+    ("raw.body | length", "expr.failed", "it is too large", "raw.body"),
+    ("raw.body.x", "expr.failed", "it is too large", "raw.body.x"),
+    ("raw | json", "expr.type", "not a value", "raw | json"),
     (
         "webhook.body.customer[webhook.body.items]",
         "expr.type",
