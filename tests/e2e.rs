@@ -16,6 +16,8 @@ mod e2e {
     mod guards;
     mod history;
     mod hostile;
+    mod kept_bodies;
+    mod large_bodies;
     mod life;
     mod limits;
     mod operators;

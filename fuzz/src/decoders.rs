@@ -4,7 +4,7 @@
 use super::{NOW, head, split};
 use hookflow_expr::{Found, Lookup};
 use hookflow_text::{Diagnostics, Json, Source, parse};
-use hookflow_trigger::{Auth, BodySpec, Credentials, Event, Received, Route, decode};
+use hookflow_trigger::{Auth, BodySpec, Credentials, Event, Means, Received, Route, decode};
 
 /// What a webhook takes: also of what a compressed body becomes.
 const LIMIT: usize = 64 << 10;
@@ -19,9 +19,10 @@ pub fn run(data: &[u8]) {
         return;
     }
     let Some((auth, spec)) = spec(format) else { return };
-    let received = Received { head: head(request), body: bytes::Bytes::copy_from_slice(body) };
+    let received = Received { head: head(request), body: bytes::Bytes::copy_from_slice(body).into() };
     let Ok(authenticated) = auth.verify(received, NOW) else { return };
-    match decode(authenticated, &spec, Route { flow: "shop".into(), ..Route::default() }, "evt-1") {
+    let route = Route { flow: "shop".into(), ..Route::default() };
+    match decode(authenticated, &spec, route, "evt-1", &mut Means::memory()) {
         Ok(event) => judge(&event),
         Err(refusal) => assert!(refusal.to_string().len() < 4_096, "a refusal as long as a body"),
     }
@@ -44,7 +45,8 @@ fn judge(event: &Event) {
     let again: Json = serde_json::from_str(&text).expect("a value is JSON");
     assert_eq!(again.to_string(), text, "a value changes when it is written");
     let (shown, record) = (everything(event), event.to_record());
-    let kept = Event::from_record(record).expect("an event that was taken can be read again");
+    let kept =
+        Event::from_record(record, &mut Means::memory()).expect("an event that was taken can be read again");
     assert_eq!(everything(&kept), shown, "an event changes when it is kept");
 }
 

@@ -8,6 +8,7 @@ use hookflow_ingress::{Door, DoorLimits, DoorParts, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::backends;
+use hookflow_store::blobs::{BLOB_BYTES, BlobFolder};
 use hookflow_text::{Diagnostics, Source, parse};
 use hookflow_trigger::Credentials;
 use prometheus_client::registry::Registry;
@@ -128,6 +129,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
         limits: Limits::default(),
     });
     let engine = engine.await.expect("an engine");
+    let blobs = Arc::new(BlobFolder::of_process(&std::env::temp_dir(), BLOB_BYTES, chance.clone()));
     let outside = Arc::new(Caller::new(Policy::default(), clock.clone()));
     engine.install(flows(64 << 10), "https://hooks.example").await.expect("flows");
     let parts = DoorParts {
@@ -141,6 +143,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
         tls: None,
         rejections: Arc::default(),
         outside,
+        blobs,
     };
     let bound = Door::new(parts, limits).bind("127.0.0.1:0").await.expect("a port");
     let addr = bound.addr;

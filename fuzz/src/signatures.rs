@@ -42,7 +42,7 @@ fn load(text: &str, secret: &'static str) -> Option<Arc<Credential>> {
 fn judge(credential: &Arc<Credential>, head: Head, body: &[u8]) -> Result<(), &'static str> {
     let auth = Auth::by(Arc::clone(credential));
     let by_head = auth.verify_head(&head);
-    let received = Received { head, body: bytes::Bytes::copy_from_slice(body) };
+    let received = Received { head, body: bytes::Bytes::copy_from_slice(body).into() };
     match auth.verify(received, NOW) {
         Ok(authenticated) => {
             assert!(by_head.is_ok(), "the head alone was refused");

@@ -182,8 +182,8 @@ impl Service {
     /// The same with more variables in its environment.
     pub(super) fn start_with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
         let listens = [("HOOKFLOW_PUBLIC__LISTEN", "127.0.0.1:0"), ("HOOKFLOW_OPS__LISTEN", "127.0.0.1:0")];
-        let folder = folder.path();
         let variables = [&listens, variables].concat();
+        let folder = folder.path();
         let mut process = Process::start(folder, &["serve", "--dir", folder.to_str().unwrap()], &variables);
         let mut public = None;
         let ops = loop {
@@ -239,6 +239,13 @@ impl Service {
     /// Waits until a series has a value.
     pub(super) fn until_metric(&self, series: &str, value: u64) {
         until(&format!("{series} {value}"), || (self.metric(series) == Some(value)).then_some(()));
+    }
+
+    /// The most memory that it had at once, in bytes.
+    pub(super) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     /// Waits until a shutdown has begun.

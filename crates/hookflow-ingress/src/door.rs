@@ -12,6 +12,7 @@ use crate::tls::Tls;
 use crate::visits::Visits;
 use hookflow_engine::{Engine, Metrics};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
+use hookflow_trigger::Blobs;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
@@ -92,6 +93,8 @@ pub struct DoorParts {
     pub rejections: Arc<Rejections>,
     /// Fetches what verifying needs, and visits whom a sender asks to.
     pub outside: Arc<dyn Outside>,
+    /// Takes what is too large for memory.
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// The public door, not yet open.
@@ -115,6 +118,7 @@ pub(crate) struct Doorway {
     pub(crate) certificates: Certificates,
     pub(crate) visits: Visits,
     pub(crate) memory: Arc<Memory>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     seats: Arc<Seats>,
 }
 
@@ -150,6 +154,7 @@ impl Door {
             tls,
             rejections,
             outside,
+            blobs,
         } = parts;
         let certificates = Certificates::new(Arc::clone(&outside), clock.clone(), tasks.clone());
         let visits = Visits::new(outside, clock.clone(), tasks.clone());
@@ -174,6 +179,7 @@ impl Door {
             certificates,
             visits,
             memory,
+            blobs,
             seats,
         }))
     }

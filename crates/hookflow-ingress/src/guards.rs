@@ -3,19 +3,17 @@
 
 use crate::answer::Outcome;
 use crate::door::Doorway;
+use crate::memory::Share;
 use crate::receive::Arriving;
 use crate::refusal::Refusal;
 use crate::target::{Rules, Target};
 use hookflow_engine::{Admission, AdmitRefusal, Conclusion, Full, LiveFlow, Ticket};
 use hookflow_flow::Webhook;
-use hookflow_trigger::{Event, Fetched, HandshakeAnswer, Head, Received, Route, decode};
+use hookflow_trigger::{Blob, Event, Fetched, HandshakeAnswer, Head, Means, Received, Route, decode};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// The largest body that is verified and decoded at once.
-const AT_ONCE: usize = 64 << 10;
 
 /// What is known of a request besides itself.
 #[derive(Debug)]
@@ -85,14 +83,18 @@ async fn guard(
     // Who shows no credentials may still ask something that has to be read, which is short.
     let may_ping = auth.may_ping(&head);
     if !may_ping {
-        auth.verify_head(&head).map_err(Refusal::Unauthorized)?;
+        auth.verify_head(&head)?;
     }
-    let body = body.read(limit, limits, clock).await?;
-    if may_ping && let Some(answer) = auth.answer_ping(&head, &body)? {
+    let whole = body.read(limit, doorway).await?;
+    if may_ping
+        && let Some(bytes) = whole.held()
+        && let Some(answer) = auth.answer_ping(&head, bytes)?
+    {
         return Ok(Outcome::Handshake(answer));
     }
     let flow = Arc::clone(&route.flow);
-    match judge(doorway, &target, Received { head, body }, route, &knock.id).await? {
+    let case = Case { received: Received { head, body: whole }, route, fetched: Fetched::default() };
+    match judge(doorway, &target, case, body.share(), &knock.id).await? {
         Passage::Event(event) => match &target {
             Target::Webhook(live) => admit(doorway, live, event, knock.ip).await,
             Target::Wait(point, _) => {
@@ -134,13 +136,12 @@ enum Judgement {
 async fn judge(
     doorway: &Doorway,
     target: &Target,
-    received: Received,
-    route: Route,
+    mut case: Case,
+    share: &mut Share,
     id: &Arc<str>,
 ) -> Result<Passage, Refusal> {
-    let mut case = Case { received, route, fetched: Fetched::default() };
     loop {
-        match examine(doorway, target, case, id).await? {
+        match examine(doorway, target, case, share, id).await? {
             Judgement::Passed(passage) => return Ok(passage),
             Judgement::Lacks(url, again) => {
                 let mut again = *again;
@@ -157,13 +158,15 @@ async fn examine(
     doorway: &Doorway,
     target: &Target,
     case: Case,
+    share: &mut Share,
     id: &Arc<str>,
 ) -> Result<Judgement, Refusal> {
     let Case { received, route, fetched } = case;
     let is_heavy =
-        received.body.len() > AT_ONCE || received.head.headers.contains_key(header::CONTENT_ENCODING);
+        received.body.held().is_none() || received.head.headers.contains_key(header::CONTENT_ENCODING);
     let (target, id, now) = (target.clone(), Arc::clone(id), doorway.clock.now());
-    let work = move || {
+    let blobs = Arc::clone(&doorway.blobs);
+    let work = move |share: &mut Share| {
         let Rules { auth, methods, body } = target.rules()?;
         let again = auth.fetches().then(|| received.clone());
         let authenticated = match auth.verify_with(received, now, &fetched) {
@@ -173,7 +176,7 @@ async fn examine(
                     (Some(url), Some(received)) => {
                         Ok(Judgement::Lacks(url, Box::new(Case { received, route, fetched })))
                     }
-                    _ => Err(Refusal::Unauthorized(why)),
+                    _ => Err(why.into()),
                 };
             }
         };
@@ -184,13 +187,22 @@ async fn examine(
         if !methods.contains(&authenticated.head().method) {
             return Err(Refusal::Method(methods.allow()));
         }
-        let event = decode(authenticated, body, route, id).map_err(Refusal::Body)?;
+        let mut room = |bytes| share.grow_by(bytes);
+        let event = decode(authenticated, body, route, id, &mut Means::new(blobs, &mut room))
+            .map_err(Refusal::Body)?;
         if let Target::Webhook(live) = &target {
             expect(live, &event)?;
         }
         Ok(Judgement::Passed(Passage::Event(event)))
     };
-    if is_heavy { doorway.tasks.blocking("body", work).await } else { work() }
+    if !is_heavy {
+        return work(share);
+    }
+    // The share is held by whichever of both lives longer: the work, or the request it is for.
+    let mut lent = share.take();
+    let (passage, lent) = doorway.tasks.blocking("body", move || (work(&mut lent), lent)).await;
+    *share = lent;
+    passage
 }
 
 /// Refuses an event that is not as the webhook expects, or counts it when that is advice only.
@@ -224,6 +236,7 @@ async fn admit(
     let taken = doorway.rates.take(&live.flow.id, ip, rates, doorway.clock.monotonic());
     taken.map_err(Refusal::TooOften)?;
     let place = doorway.engine.reserve(live, weight(&event)).map_err(full)?;
+    let event = settle(doorway, event).await?;
     match doorway.engine.admit(live, event, place).await {
         Admission::Queued { run } => Ok(Outcome::Queued { run, live: Arc::clone(live) }),
         Admission::Waiting(ticket) => wait(doorway, webhook, ticket).await,
@@ -232,6 +245,15 @@ async fn admit(
         Admission::Refused(AdmitRefusal::StoreUnavailable) => Err(Refusal::StoreUnavailable),
         Admission::Refused(AdmitRefusal::ShuttingDown) => Err(Refusal::Draining),
     }
+}
+
+/// Sees to it that what the event has spooled outlives a crash, before anything is written that names it.
+async fn settle(doorway: &Doorway, event: Event) -> Result<Event, Refusal> {
+    if event.blobs().next().is_none() {
+        return Ok(event);
+    }
+    let syncing = move || event.blobs().try_for_each(Blob::sync).map(|()| event.clone());
+    doorway.tasks.blocking("spool", syncing).await.map_err(Refusal::Spool)
 }
 
 /// Waits for the flow's answer. A run's ID is given to a caller whose time is over only when the run is kept.

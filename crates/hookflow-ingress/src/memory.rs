@@ -36,6 +36,18 @@ impl Memory {
 }
 
 impl Share {
+    /// A share of nothing of the same memory takes its place.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = self.memory.share();
+        std::mem::replace(self, empty)
+    }
+
+    /// Makes the share larger by `bytes`, if there is room.
+    #[must_use]
+    pub(crate) fn grow_by(&mut self, bytes: u64) -> bool {
+        self.grow_to(self.bytes.saturating_add(bytes))
+    }
+
     /// Makes the share as large as `bytes`, if there is room. A body that is alone always has room, or one that is larger
     /// than all of it could never be taken.
     #[must_use]
@@ -71,7 +83,11 @@ mod tests {
         assert!(!first.grow_to(6) && !second.grow_to(u64::MAX));
         assert!(first.grow_to(5) && first.grow_to(1), "what it has is no more");
         assert_eq!(memory.taken(), 10);
+        assert!(!first.grow_by(1));
+        let mut moved = second.take();
         drop(second);
+        assert!(memory.taken() == 10 && moved.grow_by(0));
+        drop(moved);
         assert!(first.grow_to(1_000), "one that is alone always has room");
         assert!(!memory.share().grow_to(1) && memory.share().grow_to(0));
         drop(first);

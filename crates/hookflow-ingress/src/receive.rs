@@ -1,13 +1,15 @@
 //! The body of a request: the only place where one is read.
 
-use crate::door::DoorLimits;
+use crate::door::Doorway;
 use crate::memory::Share;
 use crate::refusal::Refusal;
 use bytes::Bytes;
 use hookflow_runtime::Clock;
+use hookflow_trigger::{Body, Gathering};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long what a refused caller still sends is read, so that the answer reaches it.
@@ -40,25 +42,18 @@ impl Arriving {
         self.received
     }
 
-    /// The whole body, under a cap of bytes, one deadline for all of it, and at no less than the slowest pace.
-    /// A body that came in one piece is not copied.
-    pub(crate) async fn read(
-        &mut self,
-        limit: u64,
-        limits: &DoorLimits,
-        clock: &Clock,
-    ) -> Result<Bytes, Refusal> {
+    /// The whole body, under a cap of bytes, one deadline for all of it, and at no less than the slowest pace. What is
+    /// too large to be held is written away while it comes.
+    pub(crate) async fn read(&mut self, limit: u64, doorway: &Doorway) -> Result<Body, Refusal> {
+        let Doorway { limits, clock, tasks, blobs, .. } = doorway;
         if self.ended {
-            return Ok(Bytes::new());
+            return Ok(Body::Held(Bytes::new()));
         }
         self.awaits_word = false;
-        let most = self.announced().unwrap_or(limit).min(limit);
-        let mut first = Bytes::new();
-        let mut whole = Vec::new();
-        let began = clock.monotonic();
+        let mut gathering = Gathering::new(Some(Arc::clone(blobs)));
+        let mut began = clock.monotonic();
         loop {
-            let so_far = self.received;
-            let earned = Duration::from_millis(so_far.saturating_mul(1_000) / limits.body_rate.max(1));
+            let earned = Duration::from_millis(self.received.saturating_mul(1_000) / limits.body_rate.max(1));
             let allowed = limits.body_grace.saturating_add(earned).min(limits.body_timeout);
             let spent = clock.monotonic().saturating_duration_since(began);
             let data = match clock.timeout(allowed.saturating_sub(spent), self.body.frame()).await {
@@ -69,33 +64,38 @@ impl Arriving {
                 Err(_) => return self.give_up(Refusal::BodyTooSlow),
             };
             let Ok(data) = data else { continue };
-            self.received = so_far + data.len() as u64;
+            self.received += data.len() as u64;
             if self.received > limit {
                 return Err(Refusal::BodyTooLarge(limit));
             }
-            if so_far == 0 {
-                self.hold(self.received)?;
-                first = data;
-                continue;
+            if gathering.writes(data.len()) {
+                let before = clock.monotonic();
+                let writing = move || gathering.add(data).map(|()| gathering);
+                gathering = tasks.blocking("spool", writing).await.map_err(Refusal::Spool)?;
+                // It is not the caller who is slow meanwhile.
+                began += clock.monotonic().saturating_duration_since(before);
+            } else {
+                gathering.add(data).map_err(Refusal::Spool)?;
             }
-            if self.received > whole.capacity() as u64 {
-                // Never room for more than twice of what has come: announcing much takes nothing.
-                let room = self.received.max(so_far.saturating_mul(2).min(most));
-                self.hold(room)?;
-                whole.reserve_exact(usize::try_from(room).unwrap_or(usize::MAX) - whole.len());
-                whole.extend_from_slice(&std::mem::take(&mut first));
+            if !self.share.grow_to(gathering.room()) {
+                return Err(Refusal::MemoryFull);
             }
-            whole.extend_from_slice(&data);
         }
         self.ended = true;
-        Ok(if whole.is_empty() { first } else { whole.into() })
+        let body = if gathering.is_spooled() {
+            tasks.blocking("spool", move || gathering.finish()).await
+        } else {
+            gathering.finish()
+        };
+        body.map_err(Refusal::Spool)
     }
 
-    fn hold(&mut self, bytes: u64) -> Result<(), Refusal> {
-        if self.share.grow_to(bytes) { Ok(()) } else { Err(Refusal::MemoryFull) }
+    /// What is held of the body, to be enlarged for what becomes of it.
+    pub(crate) fn share(&mut self) -> &mut Share {
+        &mut self.share
     }
 
-    fn give_up(&mut self, refusal: Refusal) -> Result<Bytes, Refusal> {
+    fn give_up(&mut self, refusal: Refusal) -> Result<Body, Refusal> {
         self.ended = true;
         Err(refusal)
     }

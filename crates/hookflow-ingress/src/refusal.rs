@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use hookflow_engine::ResumeRefusal;
 use hookflow_flow::Mismatch;
 use hookflow_text::Code;
-use hookflow_trigger::{DecodeRefusal, HandshakeRefusal, Unauthorized};
+use hookflow_trigger::{BlobFault, DecodeRefusal, HandshakeRefusal, Unauthorized};
 use http::StatusCode;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(crate) enum Refusal {
     BodyTooSlow,
     /// The bodies that are being read take up all the room there is for them.
     MemoryFull,
+    /// A body that is too large for memory could not be written away, or read back.
+    Spool(BlobFault),
     /// A body that the flow does not take.
     Body(DecodeRefusal),
     /// An event that is not as the webhook expects, and where.
@@ -78,9 +80,21 @@ impl From<ResumeRefusal> for Refusal {
     }
 }
 
+impl From<Unauthorized> for Refusal {
+    fn from(why: Unauthorized) -> Self {
+        match why.fault() {
+            Some(fault) => Self::Spool(fault.clone()),
+            None => Self::Unauthorized(why),
+        }
+    }
+}
+
 impl From<HandshakeRefusal> for Refusal {
     fn from(why: HandshakeRefusal) -> Self {
-        Self::Handshake(why)
+        match why.fault() {
+            Some(fault) => Self::Spool(fault.clone()),
+            None => Self::Handshake(why),
+        }
     }
 }
 
@@ -136,9 +150,8 @@ impl Refusal {
                     .retry_after(PATIENCE)
             }
             Self::BodyTooSlow => slow(Code("body.timeout"), "The body did not arrive in time"),
-            Self::MemoryFull => unavailable(Code("service.memory"), "Too many bodies are being read")
-                .retry_after(PATIENCE)
-                .closing(),
+            Self::MemoryFull => memory_full(),
+            Self::Spool(_) => not_stored(),
             Self::Body(why) => undecodable(why),
             Self::Mismatch(mismatches) => mismatched(mismatches),
             Self::TooOften(retry_after) => too_often(*retry_after),
@@ -166,6 +179,7 @@ impl Refusal {
             Self::Handshake(why) => Some(why.to_string()),
             Self::NotResumed(why) => Some(why.clone()),
             Self::BodyTooLarge(limit) => Some(at_most(*limit)),
+            Self::Spool(fault) => Some(fault.to_string()),
             Self::Body(DecodeRefusal::Malformed { message, line: Some(line), column: Some(column) }) => {
                 Some(format!("line {line}, column {column}: {message}"))
             }
@@ -215,6 +229,14 @@ fn unavailable(code: Code, title: &'static str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, title)
 }
 
+fn memory_full() -> Problem {
+    unavailable(Code("service.memory"), "Too many bodies are being read").retry_after(PATIENCE).closing()
+}
+
+fn not_stored() -> Problem {
+    unavailable(Code("store.blobs"), "The body could not be stored").retry_after(PATIENCE).closing()
+}
+
 fn undecodable(why: &DecodeRefusal) -> Problem {
     let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     match why {
@@ -234,5 +256,7 @@ fn undecodable(why: &DecodeRefusal) -> Problem {
                 .detail(why.to_string())
         }
         DecodeRefusal::TooDeep { .. } => bad(why.code(), "The body cannot be read").detail(why.to_string()),
+        DecodeRefusal::NoRoom => memory_full(),
+        DecodeRefusal::Blob(_) => not_stored(),
     }
 }

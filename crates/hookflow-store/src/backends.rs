@@ -6,6 +6,8 @@ mod sqlite;
 pub use memory::{FINISHED_BYTES, FINISHED_KEPT};
 
 use crate::Store;
+use crate::blobs::BlobFolder;
+use hookflow_runtime::Chance;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +18,16 @@ pub struct Backend {
     /// One sentence.
     pub summary: &'static str,
     /// Opens it.
-    pub open: fn(&Opening) -> Result<Arc<dyn Store>, OpenFault>,
+    pub open: fn(&Opening) -> Result<Opened, OpenFault>,
+}
+
+/// A store, and where the blobs lie that its events name.
+#[derive(Debug)]
+pub struct Opened {
+    /// Events and runs.
+    pub store: Arc<dyn Store>,
+    /// Bodies that are too large for memory. They last as long as what the store keeps.
+    pub blobs: Arc<BlobFolder>,
 }
 
 /// What a backend is opened with.
@@ -26,6 +37,10 @@ pub struct Opening {
     pub path: PathBuf,
     /// What for.
     pub access: Access,
+    /// How many bytes all blobs together may take.
+    pub blob_bytes: u64,
+    /// Names the blobs.
+    pub chance: Chance,
 }
 
 /// What a store is opened for.

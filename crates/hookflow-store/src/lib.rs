@@ -3,6 +3,7 @@
 //! Nothing above this crate knows tables, files or paths.
 
 pub mod backends;
+pub mod blobs;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod history;

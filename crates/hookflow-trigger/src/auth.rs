@@ -1,8 +1,7 @@
 //! A webhook's `auth`, and the one way from a request to an authenticated one.
 
 use crate::auth_scheme::{Carrier, HeadProof, Reason, ReplayId};
-use crate::{Credential, Credentials, Fetched, Head, Received};
-use bytes::Bytes;
+use crate::{BlobFault, Body, Credential, Credentials, Fetched, Head, Received};
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, nearest};
 use http::HeaderName;
 use jiff::Timestamp;
@@ -31,7 +30,7 @@ pub enum HeadVerdict {
 #[derive(Debug)]
 pub struct Authenticated {
     pub(crate) head: Head,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) credential: Option<Arc<str>>,
     pub(crate) replay: Option<ReplayId>,
 }
@@ -43,7 +42,7 @@ impl Authenticated {
     }
 
     /// The bytes that were on the wire.
-    pub fn body(&self) -> &Bytes {
+    pub fn body(&self) -> &Body {
         &self.body
     }
 
@@ -75,6 +74,14 @@ impl Unauthorized {
     /// The reason of the first credential as one word, for programs: `missing`, `mismatch`, `too-old` and the like.
     pub fn word(&self) -> &'static str {
         self.reasons.first().map_or("unknown", |(_, reason)| reason.word())
+    }
+
+    /// What kept us from judging, when it was not the caller: the body could not be read back.
+    pub fn fault(&self) -> Option<&BlobFault> {
+        self.reasons.iter().find_map(|(_, reason)| match reason {
+            Reason::Blob(fault) => Some(fault),
+            _ => None,
+        })
     }
 
     /// The `WWW-Authenticate` of the answer.
@@ -215,7 +222,10 @@ impl Auth {
             let verifier = credential.verifier();
             let verdict = verifier.verify_head(&head).and_then(|proof| match proof {
                 HeadProof::Complete => Ok(None),
-                HeadProof::NeedsBody => verifier.verify_body(&head, &body, now, fetched),
+                HeadProof::NeedsBody => match &body {
+                    Body::Held(bytes) => verifier.verify_body(&head, bytes, now, fetched),
+                    Body::Spooled(blob) => verifier.verify_spooled(&head, blob, now, fetched),
+                },
             });
             match verdict {
                 Ok(replay) => {

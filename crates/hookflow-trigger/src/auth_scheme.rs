@@ -2,7 +2,8 @@
 
 use crate::headers::{NotOne, only_text};
 use crate::properties;
-use crate::{Fetched, Head};
+use crate::{Blob, BlobFault, Body, Fetched, Head};
+use bytes::Bytes;
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, Secret, SecretRef, SecretSource};
 use http::HeaderValue;
 use http::header::HeaderName;
@@ -15,6 +16,8 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 /// The largest body that is read to find a proof in it: it is done before anybody is trusted.
 pub(crate) const MAX_READ: usize = 1 << 20;
+/// The largest spooled body that is taken into memory whole for a proof over all of it.
+const MAX_WHOLE: u64 = 10 << 20;
 /// Shorter secrets can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
@@ -50,6 +53,17 @@ pub(crate) trait Verifier: Send + Sync + fmt::Debug {
         now: Timestamp,
         fetched: &Fetched,
     ) -> Result<Option<ReplayId>, Reason>;
+
+    /// The same for a body that is not in memory; who does not read it piece by piece gets it whole, up to a bound.
+    fn verify_spooled(
+        &self,
+        head: &Head,
+        body: &Blob,
+        now: Timestamp,
+        fetched: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
+        self.verify_body(head, &whole(body)?, now, fetched)
+    }
 
     /// Whether it may need what has to be fetched, and then says [`Reason::NotFetched`].
     fn fetches(&self) -> bool {
@@ -117,6 +131,8 @@ pub(crate) enum Reason {
     Mismatch,
     #[error("the certificate at {0} was not fetched")]
     NotFetched(String),
+    #[error(transparent)]
+    Blob(#[from] BlobFault),
 }
 
 impl Reason {
@@ -132,6 +148,7 @@ impl Reason {
             Self::TooLarge => "too-large",
             Self::NotFetched(_) => "not-fetched",
             Self::Mismatch => "mismatch",
+            Self::Blob(_) => "blob",
         }
     }
 
@@ -209,6 +226,15 @@ impl Carrier {
             }
         }
     }
+}
+
+/// A spooled body in memory, for a proof that needs all of it at once. No more of them than there are processors are
+/// judged at a time.
+pub(crate) fn whole(body: &Blob) -> Result<Bytes, Reason> {
+    if body.len() > MAX_WHOLE {
+        return Err(Reason::TooLarge);
+    }
+    Ok(Body::Spooled(body.clone()).whole()?)
 }
 
 /// The body as JSON, for a proof that stands in it.

@@ -1,16 +1,17 @@
 //! `Content-Encoding`: undone for the decoders, under a cap. Signatures are over the bytes as they were sent.
 
-use crate::DecodeRefusal;
+use crate::{BlobFault, Blobs, Body, DecodeRefusal, Gathering};
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use bytes::Bytes;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, HeaderMap};
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 /// How often a body may have been encoded. Each time costs as much as a whole body.
 const MAX_CODINGS: usize = 2;
-/// How many bytes the decoder of `br` gives at a time.
-const BROTLI_CHUNK: usize = 4096;
+/// How many bytes a decoder gives at a time.
+const CHUNK: usize = 8 << 10;
 
 /// One way to encode a body.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +21,17 @@ enum Coding {
     Brotli,
 }
 
-/// The body without its encodings, never longer than `limit`.
-pub(crate) fn undo(headers: &HeaderMap, body: &Bytes, limit: u64) -> Result<Bytes, DecodeRefusal> {
+/// The body without its encodings, never longer than `limit`; what is large goes to `blobs`.
+pub(crate) fn undo(
+    headers: &HeaderMap,
+    body: &Body,
+    limit: u64,
+    blobs: Option<&Arc<dyn Blobs>>,
+) -> Result<Body, DecodeRefusal> {
     let mut body = body.clone();
     // The last was applied last.
     for coding in codings(headers)?.into_iter().rev() {
-        body = coding.undo(&body, limit)?;
+        body = coding.undo(&body, limit, Gathering::new(blobs.cloned()))?;
     }
     Ok(body)
 }
@@ -52,22 +58,93 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, DecodeRefusal> {
 }
 
 impl Coding {
-    fn undo(self, body: &[u8], limit: u64) -> Result<Bytes, DecodeRefusal> {
-        let mut rest = body;
-        let (name, read) = match self {
-            Self::Gzip => ("gzip", gather(MultiGzDecoder::new(&mut rest), limit)),
+    fn undo(self, body: &Body, limit: u64, out: Gathering) -> Result<Body, DecodeRefusal> {
+        let mut rest = body.reader();
+        let mut out = Capped { out, limit, length: 0 };
+        match self {
+            Self::Gzip => self.gather(MultiGzDecoder::new(&mut rest), &mut out)?,
             // Most senders mean zlib, as the standard says; some send the bare stream.
-            Self::Deflate if is_zlib(body) => ("deflate", gather(ZlibDecoder::new(&mut rest), limit)),
-            Self::Deflate => ("deflate", gather(DeflateDecoder::new(&mut rest), limit)),
-            Self::Brotli => ("br", brotli(&mut rest, limit)),
-        };
-        match read {
-            Ok(out) if out.len() as u64 > limit => Err(DecodeRefusal::TooLarge { limit }),
-            Ok(out) if rest.is_empty() => Ok(out.into()),
-            _ => Err(DecodeRefusal::malformed(format!(
-                "the body is not whole {name}, which its `Content-Encoding` says"
-            ))),
+            Self::Deflate if is_zlib(rest.fill_buf().map_err(|error| self.refusal(error))?) => {
+                self.gather(ZlibDecoder::new(&mut rest), &mut out)?;
+            }
+            Self::Deflate => self.gather(DeflateDecoder::new(&mut rest), &mut out)?,
+            Self::Brotli => self.gather_brotli(&mut rest, &mut out)?,
         }
+        let left = rest.fill_buf().map_err(|error| self.refusal(error))?;
+        if left.is_empty() { Ok(out.out.finish()?) } else { Err(self.malformed()) }
+    }
+
+    /// What a decoder gives.
+    fn gather(self, mut decoder: impl Read, out: &mut Capped) -> Result<(), DecodeRefusal> {
+        let mut chunk = [0; CHUNK];
+        loop {
+            let length = decoder.read(&mut chunk).map_err(|error| self.refusal(error))?;
+            if length == 0 {
+                return Ok(());
+            }
+            out.add(chunk.get(..length).unwrap_or_default())?;
+        }
+    }
+
+    /// The library's own reader would take windows of a gigabyte and pass over what follows the end.
+    fn gather_brotli(self, rest: &mut dyn BufRead, out: &mut Capped) -> Result<(), DecodeRefusal> {
+        let alloc = StandardAlloc::default();
+        let mut state = BrotliState::new_strict(alloc, alloc, alloc);
+        let (mut chunk, mut total) = ([0; CHUNK], 0);
+        loop {
+            let piece = rest.fill_buf().map_err(|error| self.refusal(error))?;
+            let (mut left, mut at, mut room, mut filled) = (piece.len(), 0, chunk.len(), 0);
+            let is_last = piece.is_empty();
+            let result = BrotliDecompressStream(
+                &mut left,
+                &mut at,
+                piece,
+                &mut room,
+                &mut filled,
+                &mut chunk,
+                &mut total,
+                &mut state,
+            );
+            rest.consume(at);
+            out.add(chunk.get(..filled).unwrap_or_default())?;
+            match result {
+                BrotliResult::ResultSuccess => return Ok(()),
+                BrotliResult::NeedsMoreOutput => {}
+                BrotliResult::NeedsMoreInput if !is_last => {}
+                BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => return Err(self.malformed()),
+            }
+        }
+    }
+
+    /// A decoder stops at what it cannot read; or what it reads from cannot be read.
+    fn refusal(self, error: io::Error) -> DecodeRefusal {
+        error.downcast::<BlobFault>().map_or_else(|_| self.malformed(), DecodeRefusal::Blob)
+    }
+
+    fn malformed(self) -> DecodeRefusal {
+        let name = match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+        };
+        DecodeRefusal::malformed(format!("the body is not whole {name}, which its `Content-Encoding` says"))
+    }
+}
+
+/// What was decoded so far, under the limit.
+struct Capped {
+    out: Gathering,
+    limit: u64,
+    length: u64,
+}
+
+impl Capped {
+    fn add(&mut self, bytes: &[u8]) -> Result<(), DecodeRefusal> {
+        self.length += bytes.len() as u64;
+        if self.length > self.limit {
+            return Err(DecodeRefusal::TooLarge { limit: self.limit });
+        }
+        Ok(self.out.add(Bytes::copy_from_slice(bytes))?)
     }
 }
 
@@ -77,47 +154,10 @@ fn is_zlib(body: &[u8]) -> bool {
         if method & 15 == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31))
 }
 
-/// What a decoder gives, up to one byte more than the limit.
-fn gather(decoder: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    decoder.take(limit.saturating_add(1)).read_to_end(&mut out)?;
-    Ok(out)
-}
-
-/// The library's own reader would take windows of a gigabyte and pass over what follows the end.
-fn brotli(rest: &mut &[u8], limit: u64) -> io::Result<Vec<u8>> {
-    let alloc = StandardAlloc::default();
-    let mut state = BrotliState::new_strict(alloc, alloc, alloc);
-    let (mut out, mut chunk) = (Vec::new(), [0; BROTLI_CHUNK]);
-    let (mut left, mut at, mut total) = (rest.len(), 0, 0);
-    loop {
-        let (mut room, mut filled) = (chunk.len(), 0);
-        let result = BrotliDecompressStream(
-            &mut left,
-            &mut at,
-            rest,
-            &mut room,
-            &mut filled,
-            &mut chunk,
-            &mut total,
-            &mut state,
-        );
-        out.extend_from_slice(chunk.get(..filled).unwrap_or_default());
-        match result {
-            BrotliResult::NeedsMoreOutput if out.len() as u64 <= limit => {}
-            BrotliResult::NeedsMoreOutput | BrotliResult::ResultSuccess => break,
-            BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-        }
-    }
-    *rest = rest.get(at..).unwrap_or_default();
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::tests::{Shelf, gather};
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     use http::HeaderValue;
@@ -157,8 +197,12 @@ mod tests {
     fn decode(value: &str, body: &[u8], limit: u64) -> Result<Vec<u8>, &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_str(value).unwrap());
-        let body = undo(&headers, &Bytes::copy_from_slice(body), limit);
-        body.map(|bytes| bytes.to_vec()).map_err(|refusal| refusal.code().0)
+        let shelf = Shelf::new(limit);
+        let blobs = Arc::clone(&shelf) as Arc<dyn Blobs>;
+        let wire = Body::from(body.to_vec());
+        let undone = undo(&headers, &wire, limit, Some(&blobs)).map(|body| body.whole().unwrap().to_vec());
+        assert_eq!(shelf.count(), 0, "nothing stays behind");
+        undone.map_err(|refusal| refusal.code().0)
     }
 
     #[test]
@@ -221,6 +265,27 @@ mod tests {
         assert_eq!(decode("br", BROTLI_BOMB, 10 << 20).map(|body| body.len()), Ok(10 << 20));
         assert_eq!(decode("br", BROTLI, 18), Err("body.too-large"));
         assert_eq!(decode("br", BROTLI, 19).map(|body| body.len()), Ok(19));
+    }
+
+    #[test]
+    fn a_spooled_body_is_undone_into_another() {
+        let text: Vec<u8> = (0..40_000_u32).flat_map(|n| (n * n).to_le_bytes()).collect();
+        for value in ["gzip", "deflate", "raw"] {
+            let packed = encode(value, &text);
+            let mut headers = HeaderMap::new();
+            let coding = if value == "raw" { "deflate" } else { value };
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+            let shelf = Shelf::new(1 << 20);
+            let blobs = Arc::clone(&shelf) as Arc<dyn Blobs>;
+            let wire = gather(&shelf, &packed, 5_000).unwrap();
+            let body = undo(&headers, &wire, 1 << 20, Some(&blobs)).unwrap();
+            assert!(wire.spooled().is_some() && body.spooled().is_some() && shelf.count() == 2);
+            assert_eq!(body.whole().unwrap(), text, "{value}");
+            drop(body);
+            shelf.blobs.lock().unwrap().clear();
+            let refusal = undo(&headers, &wire, 1 << 20, Some(&blobs)).unwrap_err();
+            assert_eq!(refusal.code().0, "store.blobs", "a disk that fails is nobody's bad body");
+        }
     }
 
     #[test]

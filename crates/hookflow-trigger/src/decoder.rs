@@ -3,6 +3,7 @@
 use crate::content_encoding;
 use crate::decoders::{self, DECODERS};
 use crate::media_type::MediaType;
+use crate::{BlobFault, Body, Means};
 use bytes::Bytes;
 use hookflow_expr::XmlShape;
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, nearest};
@@ -21,16 +22,23 @@ pub struct Decoder {
     /// Whether a webhook that names it takes this media type, or a body without one.
     pub(crate) takes: fn(Option<&MediaType>) -> bool,
     /// Bytes, never empty, to a value.
-    pub(crate) decode: fn(&Encoded<'_>) -> Result<Decoded, DecodeRefusal>,
+    pub(crate) decode: fn(&mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal>,
 }
 
 /// A body that is to be decoded.
-#[derive(Debug)]
-pub(crate) struct Encoded<'a> {
+pub(crate) struct Encoded<'a, 'm> {
     /// Without its content encoding.
-    pub(crate) content: &'a Bytes,
+    pub(crate) content: &'a Body,
     pub(crate) media_type: Option<&'a MediaType>,
     pub(crate) xml: &'a XmlShape,
+    pub(crate) means: &'a mut Means<'m>,
+}
+
+impl Encoded<'_, '_> {
+    /// The content in memory, for formats whose value is there too.
+    pub(crate) fn whole(&mut self) -> Result<Bytes, DecodeRefusal> {
+        self.means.whole(self.content)
+    }
 }
 
 /// What a body became.
@@ -40,13 +48,21 @@ pub(crate) struct Decoded {
     pub(crate) files: Vec<FilePart>,
 }
 
+impl Decoded {
+    fn nothing() -> Self {
+        Self { value: Json::Null, files: Vec::new() }
+    }
+}
+
 /// A file that came in a body.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePart {
     pub(crate) name: String,
     pub(crate) filename: Option<String>,
     pub(crate) media_type: Option<String>,
-    pub(crate) content: Bytes,
+    pub(crate) content: Body,
+    /// In hex, of a content that is not in memory: computed once, while it passed.
+    pub(crate) sha256: Option<String>,
 }
 
 /// Why a body was not taken.
@@ -88,6 +104,12 @@ pub enum DecodeRefusal {
         /// The deepest that is taken.
         limit: usize,
     },
+    /// There is no memory left for a body that has to be there whole. 503.
+    #[error("there is no memory left for the body")]
+    NoRoom,
+    /// What is too large for memory could not be put elsewhere, or read from there. 503.
+    #[error(transparent)]
+    Blob(#[from] BlobFault),
 }
 
 impl DecodeRefusal {
@@ -99,6 +121,8 @@ impl DecodeRefusal {
             Self::Malformed { .. } => Code("body.malformed"),
             Self::TooLarge { .. } => Code("body.too-large"),
             Self::TooDeep { .. } => Code("body.too-deep"),
+            Self::NoRoom => Code("service.memory"),
+            Self::Blob(_) => Code("store.blobs"),
         }
     }
 
@@ -189,21 +213,41 @@ impl BodySpec {
     pub(crate) fn decode(
         &self,
         headers: &HeaderMap,
-        wire: &Bytes,
-    ) -> Result<(Bytes, Decoded), DecodeRefusal> {
-        let nothing = || (Bytes::new(), Decoded { value: Json::Null, files: Vec::new() });
+        wire: &Body,
+        means: &mut Means<'_>,
+    ) -> Result<(Body, Decoded), DecodeRefusal> {
         if wire.is_empty() {
-            return Ok(nothing());
+            return Ok((Body::Held(Bytes::new()), Decoded::nothing()));
         }
         let media_type = MediaType::of(headers);
         let format = self.choose(headers, media_type.as_ref())?;
-        let content = content_encoding::undo(headers, wire, self.limit)?;
-        if content.is_empty() {
-            return Ok(nothing());
-        }
-        let encoded = Encoded { content: &content, media_type: media_type.as_ref(), xml: &self.xml };
-        let decoded = (format.decode)(&encoded)?;
+        let content = content_encoding::undo(headers, wire, self.limit, means.blobs.as_ref())?;
+        let decoded = self.decode_as(format, media_type.as_ref(), &content, means)?;
         Ok((content, decoded))
+    }
+
+    /// The same for a body whose content encoding was undone before.
+    pub(crate) fn decode_content(
+        &self,
+        headers: &HeaderMap,
+        content: &Body,
+        means: &mut Means<'_>,
+    ) -> Result<Decoded, DecodeRefusal> {
+        let media_type = MediaType::of(headers);
+        self.decode_as(self.choose(headers, media_type.as_ref())?, media_type.as_ref(), content, means)
+    }
+
+    fn decode_as(
+        &self,
+        format: &Decoder,
+        media_type: Option<&MediaType>,
+        content: &Body,
+        means: &mut Means<'_>,
+    ) -> Result<Decoded, DecodeRefusal> {
+        if content.is_empty() {
+            return Ok(Decoded::nothing());
+        }
+        (format.decode)(&mut Encoded { content, media_type, xml: &self.xml, means })
     }
 
     fn choose(

@@ -10,10 +10,12 @@ mod scope;
 pub use self::record::{EventRecord, RecordFault};
 pub use self::sample::{Sample, SampleBody};
 
+use crate::decoder::Decoded;
 use crate::decoder::FilePart;
 use crate::media_type::MediaType;
-use crate::{Authenticated, BodySpec, DecodeRefusal, Head, ReplayId, Route};
+use crate::{Authenticated, Blob, Body, BodySpec, DecodeRefusal, Head, Means, ReplayId, Route};
 use bytes::Bytes;
+use hookflow_expr::Found;
 use hookflow_text::{Json, weight};
 use http::Method;
 use std::fmt;
@@ -43,15 +45,15 @@ struct Parts {
     head: Head,
     route: Route,
     spec: BodySpec,
-    wire: Bytes,
+    wire: Body,
     /// The body without its content encoding; the wire bytes when it had none.
-    content: Bytes,
+    content: Body,
     value: Arc<Json>,
     /// What the value takes in memory.
     weight: usize,
     files: Vec<FilePart>,
     query: OnceLock<Arc<Json>>,
-    raw: OnceLock<Arc<Json>>,
+    raw: OnceLock<Found>,
     file_list: OnceLock<Arc<Json>>,
 }
 
@@ -64,10 +66,12 @@ pub fn decode(
     spec: &BodySpec,
     route: Route,
     id: impl Into<Arc<str>>,
+    means: &mut Means<'_>,
 ) -> Result<Event, DecodeRefusal> {
     let Authenticated { head, body, credential, replay } = authenticated;
     let proof = Proof { origin: Origin::Caller, credential, replay };
-    Event::build(id.into(), proof, head, body, spec.clone(), route)
+    let (content, decoded) = spec.decode(&head.headers, &body, means)?;
+    Ok(Event::build(id.into(), proof, head, Came { wire: body, content, decoded }, spec.clone(), route))
 }
 
 /// What an event's origin is, and what proved it.
@@ -77,23 +81,23 @@ struct Proof {
     replay: Option<ReplayId>,
 }
 
+/// A body and what became of it.
+struct Came {
+    wire: Body,
+    content: Body,
+    decoded: Decoded,
+}
+
 impl Event {
-    fn build(
-        id: Arc<str>,
-        proof: Proof,
-        head: Head,
-        wire: Bytes,
-        spec: BodySpec,
-        route: Route,
-    ) -> Result<Self, DecodeRefusal> {
-        let (content, decoded) = spec.decode(&head.headers, &wire)?;
+    fn build(id: Arc<str>, proof: Proof, head: Head, came: Came, spec: BodySpec, route: Route) -> Self {
+        let Came { wire, content, decoded } = came;
         let query = OnceLock::new();
         let mut value = Arc::new(decoded.value);
         if content.is_empty() && matches!(head.method, Method::GET | Method::DELETE) {
             value = Arc::clone(query.get_or_init(|| query_of(&head)));
         }
         let Proof { origin, credential, replay } = proof;
-        Ok(Self(Arc::new(Parts {
+        Self(Arc::new(Parts {
             id,
             origin,
             credential,
@@ -109,7 +113,7 @@ impl Event {
             query,
             raw: OnceLock::new(),
             file_list: OnceLock::new(),
-        })))
+        }))
     }
 
     /// Its ID.
@@ -161,16 +165,25 @@ impl Event {
     }
 
     /// The body as it was on the wire.
-    pub fn wire_body(&self) -> &Bytes {
+    pub fn wire_body(&self) -> &Body {
         &self.0.wire
     }
 
+    /// The blobs that it names, each once: they have to be there as long as it is.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        let Parts { wire, content, .. } = &*self.0;
+        let wire = wire.spooled();
+        let content = content.spooled().filter(|it| wire.is_none_or(|wire| wire.id() != it.id()));
+        wire.into_iter().chain(content)
+    }
+
     /// How many bytes of memory its body takes: those from the wire, what they were decompressed to, and the value they
-    /// were decoded to, which is many times the text when it is made of small parts.
+    /// were decoded to, which is many times the text when it is made of small parts. What is spooled takes none.
     pub fn body_weight(&self) -> usize {
         let Parts { wire, content, weight, .. } = &*self.0;
-        let again = if wire.as_ptr() == content.as_ptr() { 0 } else { content.len() };
-        wire.len() + again + weight
+        let held = |body: &Body| body.held().map_or(0, Bytes::len);
+        let is_same = matches!((wire, content), (Body::Held(wire), Body::Held(content)) if wire.as_ptr() == content.as_ptr());
+        held(wire) + if is_same { 0 } else { held(content) } + weight
     }
 
     /// `webhook.query`.

@@ -4,8 +4,8 @@
 //! handshake allows few characters and few of them: an answer must be neither a page for somebody's browser nor a
 //! signature of an event that nobody sent.
 
-use crate::auth_scheme::{Carrier, Secrets, Verifier};
-use crate::{Auth, Authenticated, Credential, Head, handshakes};
+use crate::auth_scheme::{Carrier, MAX_READ, Secrets, Verifier};
+use crate::{Auth, Authenticated, BlobFault, Credential, Head, handshakes};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, Secret};
@@ -81,6 +81,7 @@ pub struct HandshakeRefusal {
     /// What the caller gets.
     pub status: StatusCode,
     reason: &'static str,
+    fault: Option<BlobFault>,
 }
 
 /// A handshake as a credential switches it on.
@@ -133,12 +134,22 @@ impl HandshakeRefusal {
     /// The question has characters that none of the sender's has, or too many of them.
     pub(crate) fn malformed() -> Self {
         let reason = "the handshake asks to repeat or sign what its sender does not send";
-        Self { status: StatusCode::BAD_REQUEST, reason }
+        Self { status: StatusCode::BAD_REQUEST, reason, fault: None }
     }
 
     /// The sender does not know what it should.
     pub(crate) fn stranger(status: StatusCode) -> Self {
-        Self { status, reason: "the handshake has a wrong token" }
+        Self { status, reason: "the handshake has a wrong token", fault: None }
+    }
+
+    fn unread(fault: BlobFault) -> Self {
+        let reason = "the handshake cannot be read back";
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, reason, fault: Some(fault) }
+    }
+
+    /// What kept us from answering, when it was not the caller: the body could not be read back.
+    pub fn fault(&self) -> Option<&BlobFault> {
+        self.fault.as_ref()
     }
 }
 
@@ -271,7 +282,12 @@ impl Auth {
             Some((asked, Handshake { asks: Asks::Signed(answer), method, .. }))
                 if *method == request.head.method =>
             {
-                answer(&asked, &request.head, &request.body)
+                // A question is short, but anybody can make it longer by what is not signed of it.
+                if request.body.len() > MAX_READ as u64 {
+                    return Ok(None);
+                }
+                let body = request.body.whole().map_err(HandshakeRefusal::unread)?;
+                answer(&asked, &request.head, &body)
             }
             _ => Ok(None),
         }

@@ -1,6 +1,6 @@
 //! What came in at the door, before anybody knows who sent it.
 
-use bytes::Bytes;
+use crate::Body;
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use std::fmt;
@@ -32,7 +32,7 @@ pub struct Received {
     /// Everything but the body.
     pub head: Head,
     /// The bytes that were on the wire.
-    pub body: Bytes,
+    pub body: Body,
 }
 
 impl Head {

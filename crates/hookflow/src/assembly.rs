@@ -12,7 +12,9 @@ use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejection
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::Store;
-use hookflow_store::backends::{self, Access, Opening};
+use hookflow_store::backends::{self, Access, Opened, Opening};
+use hookflow_store::blobs::BlobFolder;
+use hookflow_trigger::Blobs;
 use prometheus_client::registry::Registry;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
@@ -34,6 +36,8 @@ pub(crate) struct Service {
     pub(crate) tasks: Tasks,
     /// The root of all public URLs.
     pub(crate) base_url: Arc<str>,
+    /// Where large bodies are.
+    pub(crate) blobs: Arc<BlobFolder>,
 }
 
 impl Service {
@@ -50,7 +54,7 @@ impl Service {
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
         let reload_metrics = ReloadMetrics::new(&mut registry);
-        let store = open_store(config, folder)?;
+        let Opened { store, blobs } = open_store(config, folder, &chance)?;
 
         let rejections = Arc::<Rejections>::default();
 
@@ -91,6 +95,7 @@ impl Service {
             tls,
             rejections,
             outside: Arc::new(Caller::new(small, clock.clone())),
+            blobs: Arc::clone(&blobs) as Arc<dyn Blobs>,
         };
         let door = Door::new(parts, door_limits(config));
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
@@ -111,7 +116,7 @@ impl Service {
             board,
             asked,
         };
-        Ok(Self { public, ops, engine, reloader, tasks, base_url })
+        Ok(Self { public, ops, engine, reloader, tasks, base_url, blobs })
     }
 }
 
@@ -147,11 +152,13 @@ async fn begin(engine: &Engine, project: &Project, base_url: &Arc<str>) -> anyho
     Ok(number)
 }
 
-fn open_store(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
+fn open_store(config: &Config, folder: &Path, chance: &Chance) -> anyhow::Result<Opened> {
     let Some(backend) = backends::ALL.iter().find(|backend| backend.name == config.store.backend) else {
         bail!("this build has no store `{}`", config.store.backend);
     };
-    Ok((backend.open)(&Opening { path: config.store.path(folder), access: Access::Serve })?)
+    let (path, blob_bytes) = (config.store.path(folder), config.store.blob_bytes);
+    let opening = Opening { path, access: Access::Serve, blob_bytes, chance: chance.clone() };
+    Ok((backend.open)(&opening)?)
 }
 
 /// What was refused lately and is not too old.

@@ -80,7 +80,7 @@ log: {format: json, level: debug}
 reload: {watch: false}
 retention: {age: 1h, bytes: 1MiB, runs: 5}
 shutdown: {grace: 5s}
-store: {memory: {}}
+store: {memory: {}, blob_bytes: 3MiB}
 ",
         );
         assert!(codes.is_empty(), "{text}");
@@ -97,6 +97,7 @@ store: {memory: {}}
         assert_eq!(config.retention, Keep { age: Duration::from_hours(1), bytes: 1 << 20, runs: 5 });
         assert_eq!(config.shutdown.grace, Duration::from_secs(5));
         assert!(!config.store.is_durable());
+        assert_eq!(config.store.blob_bytes, 3 << 20);
         let (config, ..) = read("store: {sqlite: {path: kept/events.db}, memory: null}");
         assert_eq!(config.store.path("shop".as_ref()), std::path::Path::new("shop/kept/events.db"));
         assert!(config.store.is_durable());
@@ -143,6 +144,7 @@ store: {memory: {}}
             ("store: {memory: {size: 1}}", "yaml.unknown-key"),
             ("store: {sqlite: {file: a}}", "yaml.unknown-key"),
             ("store: {sqlite: {}, memory: {}}", "config.store-twice"),
+            ("store: {blob_bytes: 0B}", "yaml.type"),
             ("- a", "yaml.type"),
         ] {
             assert_eq!(read(yaml).1, [expected], "{yaml}");

@@ -2,7 +2,7 @@
 //! real one.
 
 use hookflow_flow::Flow;
-use hookflow_trigger::{Event, Route, Sample, decode};
+use hookflow_trigger::{Event, Means, Route, Sample, decode};
 use http::Method;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -42,12 +42,14 @@ impl SampleRequest {
         let route = Route { flow: Arc::clone(&flow.id), suffix, params, system: webhook.system.clone() };
         let path = format!("/hook/{}{}", route.flow, route.suffix);
         let mut received = sample.clone().into_received(&webhook.body, path, at, Arc::clone(base_url));
-        if received.body.len() as u64 > webhook.body.limit() {
+        if received.body.len() > webhook.body.limit() {
             return Err(format!("413: the sample's body is larger than {} bytes", webhook.body.limit()));
         }
         let method = received.head.method.clone();
+        // It is in memory.
+        let sent = received.body.held().cloned().unwrap_or_default();
         let signed = match webhook.auth.credentials().first() {
-            Some(credential) => credential.sign(&mut received.head, &received.body, at),
+            Some(credential) => credential.sign(&mut received.head, &sent, at),
             None => Ok(()),
         };
         // The URL as the sender knows it may hold a key in its query; what is shown is that of the event.
@@ -57,7 +59,7 @@ impl SampleRequest {
                     .auth
                     .verify(received, at)
                     .map_err(|refusal| format!("401: {}", refusal.reason()))?;
-                (decode(authenticated, &webhook.body, route, "try"), None)
+                (decode(authenticated, &webhook.body, route, "try", &mut Means::memory()), None)
             }
             Err(why) => {
                 let event = Event::of_sample(sample, &webhook.body, route, "try", at, Arc::clone(base_url));

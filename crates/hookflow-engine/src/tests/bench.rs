@@ -9,7 +9,9 @@ use hookflow_store::{
     Recorded, Retention, RunFilter, RunLine, Settled, Store, StoreError, UnfinishedRun, backends,
 };
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
-use hookflow_trigger::{Auth, BodySpec, Credentials, Event, Params, Route, Sample, SampleBody, decode};
+use hookflow_trigger::{
+    Auth, BodySpec, Credentials, Event, Means, Params, Route, Sample, SampleBody, decode,
+};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -193,8 +195,8 @@ pub(super) fn signed_event(flow: &str, id: &'static str) -> Event {
     sample.headers.insert("webhook-id", id.parse().unwrap());
     let mut received =
         sample.into_received(&spec, format!("/hook/{flow}"), at, "https://hooks.example".into());
-    credentials.get("partner").unwrap().sign(&mut received.head, &received.body, at).unwrap();
-    decode(auth.verify(received, at).unwrap(), &spec, route(flow), "e1").unwrap()
+    credentials.get("partner").unwrap().sign(&mut received.head, received.body.held().unwrap(), at).unwrap();
+    decode(auth.verify(received, at).unwrap(), &spec, route(flow), "e1", &mut Means::memory()).unwrap()
 }
 
 /// The store in memory, spoiled at will.

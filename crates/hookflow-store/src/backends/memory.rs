@@ -6,7 +6,8 @@ mod history;
 mod lanes;
 mod search;
 
-use super::Backend;
+use super::{Backend, Opened};
+use crate::blobs::BlobFolder;
 use crate::{
     Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
     Recorded, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
@@ -16,13 +17,18 @@ pub use history::{FINISHED_BYTES, FINISHED_KEPT};
 use hookflow_flow::{Fact, Place};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "memory",
     summary: "Keeps everything in memory; what was accepted is lost when the process ends.",
-    open: |_| Ok(new()),
+    open: |opening| {
+        // What is kept here goes with the process.
+        let blobs = BlobFolder::of_process(&env::temp_dir(), opening.blob_bytes, opening.chance.clone());
+        Ok(Opened { store: new(), blobs: Arc::new(blobs) })
+    },
 };
 
 pub(super) fn new() -> Arc<dyn Store> {

@@ -11,22 +11,24 @@ mod search;
 mod waiting;
 mod writer;
 
-use super::{Access, Backend, OpenFault, Opening};
+use super::{Access, Backend, OpenFault, Opened, Opening};
+use crate::blobs::BlobFolder;
 use crate::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Retention, RunFilter, Settled, Store, UnfinishedRun,
+    Admitted, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted,
+    Progress, Pruned, Recorded, Retention, RunFilter, Settled, Store, UnfinishedRun,
 };
 use failure::Failure;
 use file::File;
 use hookflow_flow::{Fact, Place};
+use hookflow_trigger::{Blob, Blobs};
 use jiff::Timestamp;
-use ledger::Ledger;
+use ledger::{Forgotten, Ledger};
 use readers::{READERS, Readers};
 use rows::{ProgressRows, RunRow};
 use rusqlite::Connection;
 use search::Found;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
@@ -40,12 +42,17 @@ const FORGOTTEN_AT_ONCE: usize = 1_000;
 pub(super) const BACKEND: Backend = Backend {
     name: "sqlite",
     summary: "Keeps everything in one file on a local disk; what was accepted outlives the process and the machine's power.",
-    open: |opening| Ok(Arc::new(Sqlite::open(opening)?)),
+    open: |opening| {
+        let store = Sqlite::open(opening)?;
+        let blobs = Arc::clone(&store.blobs);
+        Ok(Opened { store: Arc::new(store), blobs })
+    },
 };
 
 /// The threads end when it is dropped, after everything that was handed over.
 struct Sqlite {
     path: PathBuf,
+    blobs: Arc<BlobFolder>,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     threads: Vec<JoinHandle<()>>,
@@ -54,20 +61,26 @@ struct Sqlite {
 impl Sqlite {
     fn open(opening: &Opening) -> Result<Self, OpenFault> {
         let (writer, readers) = (Arc::new(Writer::new()), Arc::new(Readers::new()));
-        let mut store = Self { path: opening.path.clone(), writer, readers, threads: Vec::new() };
-        let file = match opening.access {
+        let (file, connection, blobs) = match opening.access {
             Access::Serve => {
                 let (file, connection) = File::to_serve(&opening.path)?;
-                let (file, writer) = (Arc::new(file), Arc::clone(&store.writer));
-                let its = Arc::clone(&file);
-                store.start("store writer", move || writer.work(&its, connection))?;
-                file
+                let blobs = blobs_to_serve(opening, &connection)?;
+                (file, Some(connection), blobs)
             }
             Access::Read => {
-                store.writer.close();
-                Arc::new(File::to_read(&opening.path)?)
+                let file = File::to_read(&opening.path)?;
+                (file, None, BlobFolder::to_read(beside(&opening.path), opening.chance.clone()))
             }
         };
+        let (path, blobs, file) = (opening.path.clone(), Arc::new(blobs), Arc::new(file));
+        let mut store = Self { path, blobs, writer, readers, threads: Vec::new() };
+        match connection {
+            Some(connection) => {
+                let (file, writer) = (Arc::clone(&file), Arc::clone(&store.writer));
+                store.start("store writer", move || writer.work(&file, connection))?;
+            }
+            None => store.writer.close(),
+        }
         for _ in 0..READERS {
             let (file, readers) = (Arc::clone(&file), Arc::clone(&store.readers));
             store.start("store reader", move || readers.work(&file))?;
@@ -107,12 +120,19 @@ impl Sqlite {
         with_claims: bool,
     ) -> Pending<Pruned> {
         let (sender, answer) = oneshot::channel();
-        let writer = Arc::clone(&self.writer);
+        let (writer, blobs) = (Arc::clone(&self.writer), Arc::clone(&self.blobs));
         let answered = move |outcome| drop(sender.send(outcome));
         self.readers.ask(find, move |found| match found {
             Ok(Found { positions, more }) if !positions.is_empty() => writer.hand(
-                move |ledger| Ok(Pruned { runs: ledger.forget(&positions, with_claims)?, more }),
-                answered,
+                move |ledger| ledger.forget(&positions, with_claims),
+                move |forgotten| {
+                    answered(forgotten.map(|Forgotten { runs, unnamed }| {
+                        for blob in &unnamed {
+                            blobs.remove(blob);
+                        }
+                        Pruned { runs, more }
+                    }));
+                },
             ),
             found => answered(found.map(|_| Pruned::default())),
         });
@@ -152,7 +172,14 @@ impl Store for Sqlite {
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {
         for (run, settled) in batch {
             let (owner, row) = (owner.clone(), RunRow::of(run));
-            self.writer.hand(move |ledger| ledger.admit(&owner, now, &row), settled);
+            let blobs = row.blobs.clone();
+            let told = move |outcome| {
+                if let Ok(Admitted::Kept { .. }) = outcome {
+                    blobs.iter().for_each(Blob::keep);
+                }
+                settled(outcome);
+            };
+            self.writer.hand(move |ledger| ledger.admit(&owner, now, &row), told);
         }
     }
 
@@ -162,8 +189,8 @@ impl Store for Sqlite {
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
-        let run = run.to_owned();
-        self.read(move |connection| reading::load(connection, &run))
+        let (run, blobs) = (run.to_owned(), Arc::clone(&self.blobs) as Arc<dyn Blobs>);
+        self.read(move |connection| reading::load(connection, &run, blobs))
     }
 
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
@@ -212,8 +239,15 @@ impl Store for Sqlite {
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {
-        let (keep, limit) = (*keep, limit.min(FORGOTTEN_AT_ONCE));
-        self.forget(move |connection| search::beyond(connection, &keep, limit), false)
+        let (keep, limit, blobs) = (*keep, limit.min(FORGOTTEN_AT_ONCE), Arc::clone(&self.blobs));
+        let find = move |connection: &Connection| match search::beyond(connection, &keep, limit)? {
+            // What has ended leaves room for what comes.
+            found if found.positions.is_empty() && blobs.taken() > blobs.limit() / 2 => {
+                search::heavy(connection, blobs.limit() / 2, limit)
+            }
+            found => Ok(found),
+        };
+        self.forget(find, false)
     }
 
     fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
@@ -238,6 +272,26 @@ impl Drop for Sqlite {
         self.writer.close();
         writers.into_iter().for_each(join);
     }
+}
+
+/// The folder of the blobs that the events in a file name. It belongs to that file alone, as its log does.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".blobs");
+    name.into()
+}
+
+/// Opens the folder, and removes what no event names: nobody writes to it before the file is open. What was written on its
+/// way to an event when the process ended is such.
+fn blobs_to_serve(opening: &Opening, connection: &Connection) -> Result<BlobFolder, OpenFault> {
+    let root = beside(&opening.path);
+    let fault = |why: String| OpenFault { path: root.clone(), why };
+    let blobs = BlobFolder::open(&root, opening.blob_bytes, opening.chance.clone());
+    let blobs = blobs.map_err(|error| fault(error.to_string()))?;
+    let named = reading::blobs(connection).map_err(|failure| fault(failure.told().to_string()))?;
+    let swept = blobs.sweep(|id| named.contains(id));
+    swept.map_err(|error| fault(error.to_string()))?;
+    Ok(blobs)
 }
 
 /// The last hold on the store may be let go by somebody whom one of its own threads has just told something.

@@ -16,12 +16,12 @@ mod signature;
 mod window;
 
 pub use self::certificate::{Certificate, Fetched};
-use self::material::Material;
+use self::material::{Material, Signed};
 use self::public_key::PublicKey;
 use self::recipe::Recipe;
 pub(crate) use self::senders::is_sns_host;
-use crate::auth_scheme::{AuthScheme, CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier};
-use crate::{Head, Preset, presets};
+use crate::auth_scheme::{AuthScheme, CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier, whole};
+use crate::{Blob, Head, Preset, presets};
 use hookflow_text::{Code, Diagnostics, Fields, Secret};
 use jiff::Timestamp;
 use subtle::{Choice, ConstantTimeEq as _};
@@ -155,6 +155,19 @@ impl Hmac {
         }
         Ok(signed)
     }
+
+    fn judge(&self, material: &Material<'_>, now: Timestamp) -> Result<Option<ReplayId>, Reason> {
+        let recipe = &self.recipe;
+        let received = recipe.signature.received(material)?;
+        let timestamp = recipe.timestamp(material, now)?;
+        recipe.check_body_hash(material)?;
+        let mut signed = None;
+        for url in recipe.urls(material.head) {
+            let here = self.signed(&received, material, timestamp.as_deref(), &url)?;
+            signed = signed.or(here);
+        }
+        recipe.replay_id(material, &signed.ok_or(Reason::Mismatch)?)
+    }
 }
 
 impl Verifier for Hmac {
@@ -170,18 +183,21 @@ impl Verifier for Hmac {
         now: Timestamp,
         _: &Fetched,
     ) -> Result<Option<ReplayId>, Reason> {
-        let recipe = &self.recipe;
-        let body = recipe.signed_body(head, body)?;
-        let material = Material::new(head, &body);
-        let received = recipe.signature.received(&material)?;
-        let timestamp = recipe.timestamp(&material, now)?;
-        recipe.check_body_hash(&material)?;
-        let mut signed = None;
-        for url in recipe.urls(head) {
-            let here = self.signed(&received, &material, timestamp.as_deref(), &url)?;
-            signed = signed.or(here);
+        self.judge(&Material::new(head, Signed::Held(&self.recipe.signed_body(head, body)?)), now)
+    }
+
+    fn verify_spooled(
+        &self,
+        head: &Head,
+        body: &Blob,
+        now: Timestamp,
+        fetched: &Fetched,
+    ) -> Result<Option<ReplayId>, Reason> {
+        // A public key is asked about all of the content at once.
+        if matches!(self.keys, Keys::Public(_)) || self.recipe.signs_decoded() {
+            return self.verify_body(head, &whole(body)?, now, fetched);
         }
-        recipe.replay_id(&material, &signed.ok_or(Reason::Mismatch)?)
+        self.judge(&Material::new(head, Signed::Spooled(body)), now)
     }
 
     fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign> {

@@ -9,8 +9,11 @@ fn decode(format: &str, media_type: &str, body: &[u8]) -> Result<String, DecodeR
     if !media_type.is_empty() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap());
     }
-    let (_, decoded) =
-        BodySpec::of_format(format, 1 << 20).unwrap().decode(&headers, &Bytes::copy_from_slice(body))?;
+    let (_, decoded) = BodySpec::of_format(format, 1 << 20).unwrap().decode(
+        &headers,
+        &body.to_vec().into(),
+        &mut Means::memory(),
+    )?;
     Ok(format!("{}{}", decoded.value, if decoded.files.is_empty() { "" } else { " file" }))
 }
 
@@ -121,12 +124,12 @@ fn wrong_json_says_where() {
 
 #[test]
 fn two_types_and_encodings_are_refused() {
-    let body = Bytes::from_static(b"{}");
+    let body = Body::Held(Bytes::from_static(b"{}"));
     let mut headers = HeaderMap::new();
     headers.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (value, refused) in [("identity", false), ("", false), ("zstd", true), ("identity, compress", true)] {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(value));
-        let result = BodySpec::auto(10).decode(&headers, &body);
+        let result = BodySpec::auto(10).decode(&headers, &body, &mut Means::memory());
         assert_eq!(
             result.err().map(|refusal| refusal.code().0),
             refused.then_some("body.content-encoding"),
@@ -135,7 +138,7 @@ fn two_types_and_encodings_are_refused() {
     }
     headers.remove(CONTENT_ENCODING);
     headers.append(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    let refusal = BodySpec::auto(10).decode(&headers, &body).unwrap_err();
+    let refusal = BodySpec::auto(10).decode(&headers, &body, &mut Means::memory()).unwrap_err();
     assert_eq!(refusal.code().0, "body.media-type");
 }
 
@@ -221,7 +224,7 @@ proptest! {
         if let Some(media_type) = media_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(&media_type).unwrap());
         }
-        if let Ok((_, decoded)) = BodySpec::of_format(format, 100).unwrap().decode(&headers, &Bytes::from(bytes.clone())) {
+        if let Ok((_, decoded)) = BodySpec::of_format(format, 100).unwrap().decode(&headers, &bytes.clone().into(), &mut Means::memory()) {
             prop_assert!(!bytes.is_empty() || decoded.value.is_null());
         }
     }

@@ -14,7 +14,7 @@ pub(super) static FORM: Decoder = Decoder {
     decode,
 };
 
-fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
+fn decode(body: &mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal> {
     let encoding = body.media_type.map_or(Ok(None), MediaType::charset)?.unwrap_or(UTF_8);
     if !encoding.is_ascii_compatible() {
         return Err(DecodeRefusal::MediaType {
@@ -22,7 +22,7 @@ fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
             takes: "forms in UTF-8 and other charsets that contain ASCII".into(),
         });
     }
-    let value = read_form(body.content, encoding).map_err(|fault| {
+    let value = read_form(&body.whole()?, encoding).map_err(|fault| {
         DecodeRefusal::malformed(match fault {
             FormFault::NotText => format!("the form is not {}", encoding.name()),
             FormFault::TooMany => "the form has too many properties".into(),

@@ -17,8 +17,9 @@ pub(super) static JSON: Decoder = Decoder {
     decode,
 };
 
-fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
-    let text = text(body.content, body.media_type)?;
+fn decode(body: &mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal> {
+    let content = body.whole()?;
+    let text = text(&content, body.media_type)?;
     let value = serde_json::from_str(&text).or_else(|error| {
         if error.to_string().starts_with("recursion limit") { deep(&text) } else { Err(malformed(&error)) }
     })?;

@@ -1,15 +1,18 @@
 //! `multipart/form-data`: fields like those of a form, and files.
 //!
-//! The body lies in memory, so a part is a range of it and nothing is copied but the fields. The delimiter counts only
-//! as a whole line: text that merely begins like it is content.
+//! A part is a range of the body, whether that is held or spooled, so nothing is copied but the fields; of a spooled one a
+//! small window is in memory, which moves on. The delimiter counts only as a whole line: text that merely begins like it
+//! is content.
 
 use crate::decoder::{Decoded, Decoder, Encoded, FilePart};
+use crate::encoding::to_hex;
 use crate::media_type::{MediaType, text};
 use crate::properties::Properties;
-use crate::{DecodeRefusal, charset, header_value};
-use bytes::Bytes;
+use crate::{BlobFault, BlobReader, Body, DecodeRefusal, charset, header_value};
 use memchr::memmem::Finder;
 use percent_encoding::percent_decode_str;
+use sha2::{Digest as _, Sha256};
+use std::io::Read as _;
 
 /// How many parts a body may have.
 const MAX_PARTS: usize = 1_000;
@@ -19,6 +22,10 @@ const MAX_PART_HEAD: usize = 8 << 10;
 const MAX_NAME: usize = 1 << 10;
 /// The longest boundary that the standard allows.
 const MAX_BOUNDARY: usize = 70;
+/// How far the line of a boundary may go on behind it: blanks, for padding.
+const MAX_LINE: usize = 256;
+/// How much of a spooled body is read at a time.
+const WINDOW: usize = 64 << 10;
 
 pub(super) static MULTIPART: Decoder = Decoder {
     name: "multipart",
@@ -29,7 +36,7 @@ pub(super) static MULTIPART: Decoder = Decoder {
     decode,
 };
 
-fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
+fn decode(body: &mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal> {
     let boundary =
         body.media_type.and_then(|media_type| media_type.parameter("boundary")).unwrap_or_default();
     if !(1..=MAX_BOUNDARY).contains(&boundary.len()) {
@@ -37,13 +44,30 @@ fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
     }
     let mut properties = Properties::default();
     let mut files = Vec::new();
-    for (count, part) in Parts::of(body.content, boundary)?.enumerate() {
+    let mut walk = Walk::new(body.content, boundary);
+    let mut goes_on = walk.first()?;
+    for count in 0.. {
+        if !goes_on {
+            break;
+        }
         if count >= MAX_PARTS {
             return Err(malformed("it has too many parts"));
         }
-        let Part { name, filename, media_type, content } = Part::read(&part?)?;
-        if filename.is_none() && media_type.as_ref().is_none_or(is_text) {
-            let value = text(&content, media_type.as_ref()).map_err(|refusal| match refusal {
+        let Head { name, filename, media_type } = walk.head()?;
+        let start = walk.window.base;
+        let is_field = filename.is_none() && media_type.as_ref().is_none_or(is_text);
+        // What is in memory is hashed when somebody asks.
+        let mut digest = (!is_field && body.content.spooled().is_some()).then(Sha256::new);
+        let (end, next) = walk.content(|piece| {
+            if let Some(digest) = &mut digest {
+                digest.update(piece);
+            }
+        })?;
+        goes_on = next;
+        let content = body.content.slice(start..end);
+        if is_field {
+            let value = body.means.whole(&content)?;
+            let value = text(&value, media_type.as_ref()).map_err(|refusal| match refusal {
                 // The place in the part would mislead.
                 DecodeRefusal::Malformed { .. } => malformed("a field is not text in its charset"),
                 other => other,
@@ -51,7 +75,8 @@ fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
             properties.add(&name, value.into_owned());
         } else {
             let media_type = media_type.map(|found| found.essence);
-            files.push(FilePart { name, filename, media_type, content });
+            let sha256 = digest.map(|digest| to_hex(&digest.finalize()));
+            files.push(FilePart { name, filename, media_type, content, sha256 });
         }
     }
     Ok(Decoded { value: properties.finish(), files })
@@ -62,53 +87,146 @@ fn is_text(media_type: &MediaType) -> bool {
     media_type.is_text() || media_type.is_json() || media_type.is_xml() || media_type.is_form()
 }
 
-/// What stands between the delimiters, one after the other.
-struct Parts<'b> {
-    body: &'b Bytes,
+/// From delimiter to delimiter, once through the body.
+struct Walk<'b> {
+    window: Window<'b>,
     delimiter: Finder<'static>,
-    /// Where the next part begins; `None` after the last.
-    next: Option<usize>,
 }
 
-impl<'b> Parts<'b> {
-    fn of(body: &'b Bytes, boundary: &str) -> Result<Self, DecodeRefusal> {
+impl<'b> Walk<'b> {
+    fn new(body: &'b Body, boundary: &str) -> Self {
         let delimiter = Finder::new(&format!("\r\n--{boundary}")).into_owned();
-        let mut parts = Self { body, delimiter, next: None };
-        // The first delimiter may be the first line, which no line break precedes.
-        let first =
-            body.strip_prefix(b"--".as_slice()).and_then(|rest| rest.strip_prefix(boundary.as_bytes()));
-        parts.next = match first.and_then(line_end) {
-            Some(LineEnd::Last) => None,
-            Some(LineEnd::Part(length)) => Some(2 + boundary.len() + length),
-            None => parts.seek(0)?.1,
-        };
-        Ok(parts)
+        Self { window: Window::new(body), delimiter }
     }
 
-    /// Where the next delimiter begins, and where the part behind it does.
-    fn seek(&self, from: usize) -> Result<(usize, Option<usize>), DecodeRefusal> {
-        let rest = self.body.get(from..).unwrap_or_default();
-        let found = self.delimiter.find_iter(rest).find_map(|at| {
-            let after = at + self.delimiter.needle().len();
-            let next = match line_end(rest.get(after..)?)? {
-                LineEnd::Last => None,
-                LineEnd::Part(length) => Some(from + after + length),
-            };
-            Some((from + at, next))
+    /// Goes behind the first delimiter; whether a part follows.
+    fn first(&mut self) -> Result<bool, DecodeRefusal> {
+        // It may be the first line, which no line break precedes.
+        let line = self.delimiter.needle().get(2..).unwrap_or_default();
+        self.window.fill(line.len() + MAX_LINE)?;
+        let found = self.window.bytes().strip_prefix(line).and_then(|rest| line_end(rest, self.window.ended));
+        match found {
+            Some(LineEnd::Last) => Ok(false),
+            Some(LineEnd::Part(length)) => {
+                self.window.skip(line.len() + length);
+                Ok(true)
+            }
+            None => Ok(self.content(|_| {})?.1),
+        }
+    }
+
+    /// Shows the content that begins here, and goes behind the delimiter after it. Where that begins, and whether
+    /// another part follows.
+    fn content(&mut self, mut see: impl FnMut(&[u8])) -> Result<(u64, bool), DecodeRefusal> {
+        let length = self.delimiter.needle().len();
+        loop {
+            let bytes = self.window.bytes();
+            let found = self.delimiter.find(bytes);
+            if found.is_none() && self.window.ended {
+                return Err(malformed("it ends before its last boundary"));
+            }
+            // The window may end within a delimiter.
+            let sure = found.unwrap_or_else(|| bytes.len().saturating_sub(length - 1));
+            see(bytes.get(..sure).unwrap_or_default());
+            self.window.skip(sure);
+            self.window.fill(length + MAX_LINE)?;
+            if found.is_none() {
+                continue;
+            }
+            let end = self.window.base;
+            let bytes = self.window.bytes();
+            match line_end(bytes.get(length..).unwrap_or_default(), self.window.ended) {
+                Some(LineEnd::Last) => return Ok((end, false)),
+                Some(LineEnd::Part(more)) => {
+                    self.window.skip(length + more);
+                    return Ok((end, true));
+                }
+                // It only begins like a delimiter.
+                None => {
+                    see(bytes.get(..length).unwrap_or_default());
+                    self.window.skip(length);
+                }
+            }
+        }
+    }
+
+    /// Reads the headers of the part that begins here, and goes behind them.
+    fn head(&mut self) -> Result<Head, DecodeRefusal> {
+        let length = self.delimiter.needle().len();
+        self.window.fill(MAX_PART_HEAD + length + MAX_LINE)?;
+        let bytes = self.window.bytes();
+        let begin = bytes.get(..bytes.len().min(MAX_PART_HEAD)).unwrap_or_default();
+        // A part whose headers reach to the next delimiter has no end of them.
+        let end = memchr::memmem::find(begin, b"\r\n\r\n").filter(|end| {
+            let head = bytes.get(..bytes.len().min(end + 2 + length)).unwrap_or_default();
+            let after = |at: usize| bytes.get(at + length..).unwrap_or_default();
+            !self.delimiter.find_iter(head).any(|at| line_end(after(at), self.window.ended).is_some())
         });
-        found.ok_or_else(|| malformed("it ends before its last boundary"))
+        let end = end.ok_or_else(|| malformed("the headers of a part do not end, or are too long"))?;
+        let head = Head::read(begin.get(..end).unwrap_or_default())?;
+        self.window.skip(end + 4);
+        Ok(head)
     }
 }
 
-impl Iterator for Parts<'_> {
-    type Item = Result<Bytes, DecodeRefusal>;
+/// All of a held body, or a piece of a spooled one, which moves on.
+struct Window<'b> {
+    held: &'b [u8],
+    spooled: Option<Spooled>,
+    /// Where it begins in the body.
+    base: u64,
+    /// Whether it reaches to the body's end.
+    ended: bool,
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let start = self.next.take()?;
-        Some(self.seek(start).map(|(end, next)| {
-            self.next = next;
-            self.body.slice(start..end)
-        }))
+struct Spooled {
+    reader: BlobReader,
+    buffer: Vec<u8>,
+    /// How much of the buffer lies before the window.
+    past: usize,
+}
+
+impl<'b> Window<'b> {
+    fn new(body: &'b Body) -> Self {
+        let (held, spooled) = match body {
+            Body::Held(bytes) => (&**bytes, None),
+            Body::Spooled(blob) => {
+                let reader = blob.reader().into_inner();
+                (&[][..], Some(Spooled { reader, buffer: Vec::new(), past: 0 }))
+            }
+        };
+        Self { held, ended: spooled.is_none(), spooled, base: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.spooled {
+            Some(Spooled { buffer, past, .. }) => buffer.get(*past..).unwrap_or_default(),
+            None => self.held,
+        }
+    }
+
+    /// Moves its beginning.
+    fn skip(&mut self, length: usize) {
+        match &mut self.spooled {
+            Some(spooled) => spooled.past += length,
+            None => self.held = self.held.get(length..).unwrap_or_default(),
+        }
+        self.base += length as u64;
+    }
+
+    /// Reads on until it has at least so many bytes, or reaches to the body's end.
+    fn fill(&mut self, least: usize) -> Result<(), BlobFault> {
+        while !self.ended && self.bytes().len() < least {
+            let Some(Spooled { reader, buffer, past }) = &mut self.spooled else { break };
+            buffer.drain(..*past);
+            *past = 0;
+            let before = buffer.len();
+            buffer.resize(before + WINDOW, 0);
+            let read = reader.read(buffer.get_mut(before..).unwrap_or_default())?;
+            buffer.truncate(before + read);
+            self.ended = read == 0;
+        }
+        Ok(())
     }
 }
 
@@ -120,33 +238,33 @@ enum LineEnd {
     Part(usize),
 }
 
-/// `None` when the line goes on, so that it only began like a delimiter.
-fn line_end(rest: &[u8]) -> Option<LineEnd> {
+/// `None` when the line goes on, so that it only began like a delimiter. `rest` is what follows the boundary, up to the
+/// body's end or further than a line may go on.
+fn line_end(rest: &[u8], ended: bool) -> Option<LineEnd> {
+    let ended = ended && rest.len() <= MAX_LINE;
+    let rest = rest.get(..rest.len().min(MAX_LINE))?;
     let blanks = |text: &[u8]| text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     if let Some(rest) = rest.strip_prefix(b"--") {
-        let ended = matches!(rest.get(blanks(rest)), None | Some(b'\r' | b'\n'));
-        return ended.then_some(LineEnd::Last);
+        return match rest.get(blanks(rest)) {
+            Some(b'\r' | b'\n') => Some(LineEnd::Last),
+            None if ended => Some(LineEnd::Last),
+            _ => None,
+        };
     }
     let length = blanks(rest);
     rest.get(length..)?.starts_with(b"\r\n").then_some(LineEnd::Part(length + 2))
 }
 
-/// One part, read.
-struct Part {
+/// The headers of a part, read.
+struct Head {
     name: String,
     filename: Option<String>,
     media_type: Option<MediaType>,
-    content: Bytes,
 }
 
-impl Part {
-    fn read(part: &Bytes) -> Result<Self, DecodeRefusal> {
-        let begin = part.get(..part.len().min(MAX_PART_HEAD)).unwrap_or_default();
-        let Some(end) = memchr::memmem::find(begin, b"\r\n\r\n") else {
-            return Err(malformed("the headers of a part do not end, or are too long"));
-        };
-        let head = begin.get(..end).and_then(|head| std::str::from_utf8(head).ok());
-        let head = head.ok_or_else(|| malformed("the headers of a part are not UTF-8"))?;
+impl Head {
+    fn read(head: &[u8]) -> Result<Self, DecodeRefusal> {
+        let head = std::str::from_utf8(head).map_err(|_| malformed("the headers of a part are not UTF-8"))?;
         let (mut disposition, mut media_type) = (None, None);
         for line in head.split("\r\n") {
             let Some((name, value)) = line.split_once(':') else {
@@ -169,8 +287,7 @@ impl Part {
             }
         }
         let (name, filename) = names(disposition.unwrap_or_default())?;
-        let media_type = media_type.and_then(MediaType::read);
-        Ok(Self { name, filename, media_type, content: part.slice(end + 4..) })
+        Ok(Self { name, filename, media_type: media_type.and_then(MediaType::read) })
     }
 }
 

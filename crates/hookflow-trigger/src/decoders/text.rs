@@ -12,7 +12,7 @@ pub(super) static TEXT: Decoder = Decoder {
         media_type.is_some_and(|it| it.is_text() || it.is_json() || it.is_xml() || it.is_form())
     },
     decode: |body| {
-        let value = Json::String(text(body.content, body.media_type)?.into_owned());
+        let value = Json::String(text(&body.whole()?, body.media_type)?.into_owned());
         Ok(Decoded { value, files: Vec::new() })
     },
 };

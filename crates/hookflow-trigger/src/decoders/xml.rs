@@ -14,13 +14,14 @@ pub(super) static XML: Decoder = Decoder {
     decode,
 };
 
-fn decode(body: &Encoded<'_>) -> Result<Decoded, DecodeRefusal> {
+fn decode(body: &mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal> {
+    let content = body.whole()?;
     let said = match body.media_type.map_or(Ok(None), MediaType::charset)? {
         Some(encoding) => Some(encoding),
         // What the transport says outranks what the document says of itself.
-        None => charset::of_xml(body.content)?,
+        None => charset::of_xml(&content)?,
     };
-    let text = charset::text(body.content, said)?;
+    let text = charset::text(&content, said)?;
     let value = read_xml(&text, body.xml).map_err(|fault| match fault {
         XmlFault::Malformed { message, line, column } => DecodeRefusal::Malformed {
             message: format!("the body is not XML that is taken: {message}"),

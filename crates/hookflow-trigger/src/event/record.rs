@@ -1,10 +1,12 @@
 //! An event at rest: what is kept so that the same event stands there again after a restart.
 
-use super::{Event, Origin, Proof};
+use super::{Came, Event, Origin, Proof};
+use crate::decoder::{Decoded, FilePart};
 use crate::headers::latin1;
-use crate::{BodySpec, DecodeRefusal, Head, ReplayId, Route};
+use crate::{Blob, Body, BodySpec, DecodeRefusal, Head, Means, ReplayId, Route};
 use bytes::Bytes;
 use hookflow_expr::XmlShape;
+use hookflow_text::Json;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,12 +14,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An event at rest, in two parts, because a store may keep large bodies elsewhere.
+/// An event at rest, in two parts. What it has spooled stays where it is: [`Event::blobs`] names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord {
     /// Everything but the body, as JSON.
     pub head: String,
-    /// The body as it was on the wire.
+    /// The body as it was on the wire; empty when it is a blob.
     pub body: Bytes,
 }
 
@@ -62,6 +64,35 @@ struct Fields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     xml: Option<(String, String, Vec<String>)>,
     limit: u64,
+    /// The body as it was on the wire, when it is a blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wire: Option<BlobAtRest>,
+    /// The body without its content encoding, when it is a blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content: Option<BlobAtRest>,
+    /// What became of such a body when it was files: they are not read again only to be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decoded: Option<DecodedAtRest>,
+}
+
+/// A blob's ID and its bytes.
+type BlobAtRest = (Arc<str>, u64);
+
+#[derive(Serialize, Deserialize)]
+struct DecodedAtRest {
+    value: Json,
+    files: Vec<FileAtRest>,
+}
+
+/// A file in a content that is a blob.
+#[derive(Serialize, Deserialize)]
+struct FileAtRest {
+    name: String,
+    filename: Option<String>,
+    media_type: Option<String>,
+    start: u64,
+    length: u64,
+    sha256: Option<String>,
 }
 
 impl Event {
@@ -92,17 +123,37 @@ impl Event {
                 .filter(|xml| **xml != XmlShape::default())
                 .map(|xml| (xml.attributes.clone(), xml.text.clone(), xml.lists.clone())),
             limit: parts.spec.limit(),
+            wire: parts.wire.spooled().map(blob_at_rest),
+            content: parts.content.spooled().map(blob_at_rest),
+            decoded: self.decoded_at_rest(),
         };
         // Every field has a JSON form; were that to change, reading the record back would say so.
         let head = serde_json::to_string(&fields).unwrap_or_default();
-        EventRecord { head, body: parts.wire.clone() }
+        EventRecord { head, body: parts.wire.held().cloned().unwrap_or_default() }
     }
 
-    /// The event that was kept.
+    fn decoded_at_rest(&self) -> Option<DecodedAtRest> {
+        let parts = &self.0;
+        let files = parts.files.iter().filter_map(|file| {
+            let content = file.content.spooled()?;
+            Some(FileAtRest {
+                name: file.name.clone(),
+                filename: file.filename.clone(),
+                media_type: file.media_type.clone(),
+                start: content.start(),
+                length: content.len(),
+                sha256: file.sha256.clone(),
+            })
+        });
+        let files: Vec<_> = files.collect();
+        (!files.is_empty()).then(|| DecodedAtRest { value: (*parts.value).clone(), files })
+    }
+
+    /// The event that was kept, with the blobs that were kept for it.
     ///
     /// # Errors
     /// When the record was damaged, or written by another version in a way that this one does not know.
-    pub fn from_record(record: EventRecord) -> Result<Self, RecordFault> {
+    pub fn from_record(record: EventRecord, means: &mut Means<'_>) -> Result<Self, RecordFault> {
         let fields: Fields =
             serde_json::from_str(&record.head).map_err(|error| RecordFault::Head(error.to_string()))?;
         let unknown = |what: &str| RecordFault::Head(format!("its {what} is not known"));
@@ -132,6 +183,38 @@ impl Event {
         let replay =
             fields.replay.map(|(id, seconds)| ReplayId { id, remember: Duration::from_secs(seconds) });
         let proof = Proof { origin: fields.origin, credential: fields.credential, replay };
-        Ok(Self::build(fields.id, proof, head, record.body, spec, route)?)
+        let blob = |rest: Option<BlobAtRest>| match (rest, &means.blobs) {
+            (None, _) => Ok(None),
+            (Some((id, len)), Some(blobs)) => Ok(Some(Body::Spooled(Blob::kept(blobs, id, len)))),
+            (Some(_), None) => Err(unknown("blob")),
+        };
+        let wire = blob(fields.wire)?.unwrap_or(Body::Held(record.body));
+        let (content, decoded) = match (blob(fields.content)?, fields.decoded) {
+            (Some(content), Some(decoded)) => {
+                let decoded = decoded.of(&content);
+                (content, decoded)
+            }
+            (Some(content), None) => {
+                let decoded = spec.decode_content(&head.headers, &content, means)?;
+                (content, decoded)
+            }
+            (None, _) => spec.decode(&head.headers, &wire, means)?,
+        };
+        Ok(Self::build(fields.id, proof, head, Came { wire, content, decoded }, spec, route))
     }
+}
+
+impl DecodedAtRest {
+    fn of(self, content: &Body) -> Decoded {
+        let files = self.files.into_iter().map(|file| {
+            let FileAtRest { name, filename, media_type, start, length, sha256 } = file;
+            let content = content.slice(start..start.saturating_add(length));
+            FilePart { name, filename, media_type, content, sha256 }
+        });
+        Decoded { value: self.value, files: files.collect() }
+    }
+}
+
+fn blob_at_rest(blob: &Blob) -> BlobAtRest {
+    (Arc::clone(blob.id()), blob.len())
 }

@@ -1,7 +1,7 @@
 //! Requests that nobody sent: a flow's `sample`, a trial, the call of a `run` step.
 
-use super::{Event, Origin, Proof};
-use crate::{BodySpec, DecodeRefusal, Head, Received, Route, properties};
+use super::{Came, Event, Origin, Proof};
+use crate::{Body, BodySpec, DecodeRefusal, Head, Means, Received, Route, properties};
 use bytes::Bytes;
 use hookflow_expr::write_xml;
 use hookflow_text::Json;
@@ -59,6 +59,7 @@ impl Sample {
         }
         let query = Some(properties::write(&query)).filter(|query| !query.is_empty());
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let body = Body::Held(body);
         Received { head: Head { method, path, query, headers, ip, received_at: at, base_url }, body }
     }
 }
@@ -104,7 +105,9 @@ impl Event {
     ) -> Result<Self, DecodeRefusal> {
         let path = format!("/hook/{}{}", route.flow, route.suffix);
         let Received { head, body } = sample.into_received(&spec, path, at, base_url);
-        Self::build(id, Proof { origin, credential: None, replay: None }, head, body, spec, route)
+        let (content, decoded) = spec.decode(&head.headers, &body, &mut Means::memory())?;
+        let proof = Proof { origin, credential: None, replay: None };
+        Ok(Self::build(id, proof, head, Came { wire: body, content, decoded }, spec, route))
     }
 }
 

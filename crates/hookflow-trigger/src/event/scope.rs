@@ -10,6 +10,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
+/// How much of a spooled body `webhook.raw` may be: it is memory that no queue has counted.
+const LARGEST_RAW: u64 = 10 << 20;
+
 impl Event {
     /// What `webhook` holds.
     pub const NAMES: [&str; 15] = [
@@ -39,7 +42,7 @@ impl Lookup for Event {
             |label: Option<&Arc<str>>| label.map_or(Json::Null, |label| Json::String((**label).to_owned()));
         let value = match name {
             "body" => return Some(Found::Value(Arc::clone(&parts.value))),
-            "raw" => return Some(Found::Value(Arc::clone(parts.raw.get_or_init(|| Arc::new(self.raw()))))),
+            "raw" => return Some(parts.raw.get_or_init(|| self.raw()).clone()),
             "files" => {
                 return Some(Found::Value(Arc::clone(
                     parts.file_list.get_or_init(|| Arc::new(self.files())),
@@ -69,9 +72,21 @@ impl Lookup for Event {
 
 impl Event {
     /// The body as text, without its content encoding: as it is when it is UTF-8 (a byte order mark stays), else in base64.
-    fn raw(&self) -> Json {
+    /// A spooled one is read now, if it is not too large.
+    fn raw(&self) -> Found {
         let body = &self.0.content;
-        Json::String(std::str::from_utf8(body).map_or_else(|_| encoding::to_base64(body), str::to_owned))
+        if body.spooled().is_some_and(|blob| blob.len() > LARGEST_RAW) {
+            let most = LARGEST_RAW >> 20;
+            return Found::Unreadable(
+                format!("`webhook.raw` is larger than {most} MiB: use `webhook.files`").into(),
+            );
+        }
+        match body.whole() {
+            Ok(body) => Found::Value(Arc::new(Json::String(
+                std::str::from_utf8(&body).map_or_else(|_| encoding::to_base64(&body), str::to_owned),
+            ))),
+            Err(fault) => Found::Unreadable(format!("`webhook.raw`: {fault}").into()),
+        }
     }
 
     /// `webhook.headers`, all of them.
@@ -92,7 +107,9 @@ impl Event {
                 "filename": file.filename,
                 "type": file.media_type,
                 "size": file.content.len(),
-                "sha256": encoding::to_hex(&Sha256::digest(&file.content)),
+                "sha256": file.sha256.clone().or_else(|| {
+                    file.content.held().map(|content| encoding::to_hex(&Sha256::digest(content)))
+                }),
             })
         });
         files.collect()

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{Auth, Credentials, Received};
+use crate::body::tests::{Shelf, gather};
+use crate::{Auth, Blobs, Credentials, Received};
 use hookflow_expr::{Found, Lookup};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -28,7 +29,7 @@ fn received(method: Method, query: Option<&str>, headers: &[(&str, &[u8])], body
         received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
         base_url: "https://hooks.example/".into(),
     };
-    Received { head, body: Bytes::copy_from_slice(body) }
+    Received { head, body: Bytes::copy_from_slice(body).into() }
 }
 
 fn route() -> Route {
@@ -51,7 +52,7 @@ fn auth(credential: &str) -> Auth {
 
 fn event(received: Received) -> Result<Event, DecodeRefusal> {
     let authenticated = auth("none").verify(received, Timestamp::UNIX_EPOCH).unwrap();
-    decode(authenticated, &BodySpec::auto(1 << 20), route(), "e1")
+    decode(authenticated, &BodySpec::auto(1 << 20), route(), "e1", &mut Means::memory())
 }
 
 /// What a name stands for, as JSON text; parts are written out.
@@ -65,6 +66,7 @@ fn read(lookup: &dyn Lookup, name: &str) -> Option<String> {
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
         Found::DidNotRun => "did not run".into(),
+        Found::Unreadable(why) => format!("! {why}"),
     })
 }
 
@@ -85,7 +87,7 @@ fn an_expression_sees_the_whole_request_but_the_secret() {
     let query = "page=2&api_key=the+key+of+the+caller&a%5B%5D=x";
     let received = received(Method::POST, Some(query), &headers, b"{\"amount\":10.00}");
     let authenticated = auth("key").verify(received, Timestamp::UNIX_EPOCH).unwrap();
-    let event = decode(authenticated, &BodySpec::auto(100), route(), "e1").unwrap();
+    let event = decode(authenticated, &BodySpec::auto(100), route(), "e1", &mut Means::memory()).unwrap();
     for (name, expected) in [
         ("id", "\"e1\""),
         ("body", "{\"amount\":10.00}"),
@@ -147,10 +149,13 @@ fn a_compressed_body_is_read_and_its_wire_bytes_kept() {
     let compressed = event(received(Method::POST, None, &headers, &body)).unwrap();
     assert_eq!(read(&compressed, "body").as_deref(), Some("{\"a\":10.00}"));
     assert_eq!(read(&compressed, "raw").as_deref(), Some("\"{\\\"a\\\":10.00}\""));
-    assert_eq!(compressed.wire_body(), &body);
+    assert_eq!(compressed.wire_body().held().unwrap(), &body);
     assert_eq!(compressed.body_weight(), body.len() + 11 + hookflow_text::weight(compressed.body()));
-    let again = Event::from_record(compressed.to_record()).unwrap();
-    assert_eq!((again.wire_body(), whole(&again)), (compressed.wire_body(), whole(&compressed)));
+    let again = Event::from_record(compressed.to_record(), &mut Means::memory()).unwrap();
+    assert_eq!(
+        (again.wire_body().held().unwrap(), whole(&again)),
+        (compressed.wire_body().held().unwrap(), whole(&compressed))
+    );
     let plain = event(received(Method::POST, None, &headers[..1], b"[1]")).unwrap();
     assert_eq!(plain.body_weight(), 3 + hookflow_text::weight(plain.body()));
     // A body of small parts takes many times its text.
@@ -161,10 +166,11 @@ fn a_compressed_body_is_read_and_its_wire_bytes_kept() {
         &[b"[0".as_slice(), &b",0".repeat(9_999), b"]"].concat(),
     ))
     .unwrap();
-    assert!(dense.body_weight() > 30 * dense.wire_body().len(), "{}", dense.body_weight());
+    assert!(dense.body_weight() > 30 * dense.wire_body().held().unwrap().len(), "{}", dense.body_weight());
     let authenticated =
         auth("none").verify(received(Method::POST, None, &headers, &body), Timestamp::UNIX_EPOCH).unwrap();
-    let refusal = decode(authenticated, &BodySpec::auto(10), route(), "e1").unwrap_err();
+    let refusal =
+        decode(authenticated, &BodySpec::auto(10), route(), "e1", &mut Means::memory()).unwrap_err();
     assert_eq!(refusal, DecodeRefusal::TooLarge { limit: 10 });
 }
 
@@ -173,7 +179,7 @@ fn numbers_pass_whole() {
     let body = b"{\"id\":123456789012345678901234567890,\"amount\":10.10,\"rate\":0.1000000000000000055511151231257827}";
     let event = event(received(Method::POST, None, &[("content-type", b"application/json")], body)).unwrap();
     assert_eq!(read(&event, "body").unwrap().as_bytes(), body);
-    let again = Event::from_record(event.to_record()).unwrap();
+    let again = Event::from_record(event.to_record(), &mut Means::memory()).unwrap();
     assert_eq!(read(&again, "body").unwrap().as_bytes(), body);
 }
 
@@ -189,7 +195,7 @@ fn parts_of_a_form_are_fields_and_files() {
         "[{\"name\":\"doc\",\"filename\":\"a.pdf\",\"type\":\"application/pdf\",\"size\":5,\
          \"sha256\":\"6624d21d981c6657e39c887f34e01b3db7ab5131937d598e39b589bde09a690e\"}]"
     );
-    assert_eq!(whole(&Event::from_record(event.to_record()).unwrap()), whole(&event));
+    assert_eq!(whole(&Event::from_record(event.to_record(), &mut Means::memory()).unwrap()), whole(&event));
 }
 
 #[test]
@@ -200,9 +206,9 @@ fn a_record_keeps_the_shape_of_xml() {
     let headers = [("content-type", b"text/xml".as_slice())];
     let received = received(Method::POST, None, &headers, b"<a x='1'><b/></a>");
     let authenticated = auth("none").verify(received, Timestamp::UNIX_EPOCH).unwrap();
-    let event = decode(authenticated, &spec, route(), "e1").unwrap();
+    let event = decode(authenticated, &spec, route(), "e1", &mut Means::memory()).unwrap();
     assert_eq!(read(&event, "body").as_deref(), Some("{\"a\":{\"_x\":\"1\",\"b\":[\"\"]}}"));
-    assert_eq!(whole(&Event::from_record(event.to_record()).unwrap()), whole(&event));
+    assert_eq!(whole(&Event::from_record(event.to_record(), &mut Means::memory()).unwrap()), whole(&event));
 }
 
 #[test]
@@ -223,10 +229,13 @@ fn a_damaged_record_is_a_fault() {
     for (from, to) in [("{", "["), ("\"GET\"", "\"G T\""), ("\"auto\"", "\"jsn\""), ("192.0.2.1", "192.0.2")]
     {
         let damaged = EventRecord { head: record.head.replace(from, to), body: Bytes::new() };
-        assert!(matches!(Event::from_record(damaged), Err(RecordFault::Head(_))), "{from}");
+        assert!(
+            matches!(Event::from_record(damaged, &mut Means::memory()), Err(RecordFault::Head(_))),
+            "{from}"
+        );
     }
     let other_body = EventRecord { body: Bytes::from_static(b"x"), ..record };
-    assert!(matches!(Event::from_record(other_body), Err(RecordFault::Body(_))));
+    assert!(matches!(Event::from_record(other_body, &mut Means::memory()), Err(RecordFault::Body(_))));
 }
 
 #[test]
@@ -268,6 +277,97 @@ fn samples_become_the_events_they_describe() {
     assert_eq!((read(&run, "body").as_deref(), run.origin()), (Some("[1,\"x\"]"), Origin::Run));
 }
 
+#[test]
+fn a_spooled_body_gives_the_same_event_and_its_record_too() {
+    let shelf = Shelf::new(1 << 22);
+    let blobs = Arc::clone(&shelf) as Arc<dyn Blobs>;
+    let big = vec![b'x'; 90_000];
+    let form = [
+        b"--b\r\nContent-Disposition: form-data; name=n\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=f; filename=a.bin\r\n\r\n".as_slice(),
+        &big,
+        b"\r\n--b\r\nContent-Disposition: form-data; name=g; filename=b.txt\r\nContent-Type: text/plain\r\n\r\nsmall\r\n--b--",
+    ]
+    .concat();
+    let json = format!("[\"{}\",10.00]", "x".repeat(90_000)).into_bytes();
+    let packed = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let plain: &[(&str, &[u8])] = &[];
+    let gzip: &[(&str, &[u8])] = &[("content-encoding", b"gzip")];
+    for (media_type, more, body, names) in [
+        ("multipart/form-data; boundary=b", plain, form.clone(), 1),
+        ("multipart/form-data; boundary=b", gzip, packed(&form), 1),
+        ("application/json", plain, json.clone(), 1),
+        ("application/json", gzip, packed(&json), 1),
+        ("application/pdf", plain, big.clone(), 1),
+    ] {
+        let headers = [[("content-type", media_type.as_bytes())].as_slice(), more].concat();
+        let in_memory = event(received(Method::POST, None, &headers, &body)).unwrap();
+        let (mut asked, mut room) = (0, true);
+        let mut decode_spooled = |wire: Body, room: bool| {
+            let head = received(Method::POST, None, &headers, b"").head;
+            let authenticated =
+                auth("none").verify(Received { head, body: wire }, Timestamp::UNIX_EPOCH).unwrap();
+            let mut take = |bytes| {
+                asked += bytes;
+                room
+            };
+            decode(
+                authenticated,
+                &BodySpec::auto(1 << 20),
+                route(),
+                "e1",
+                &mut Means::new(Arc::clone(&blobs), &mut take),
+            )
+        };
+        let wire = gather(&shelf, &body, 1_500).unwrap();
+        let spooled = decode_spooled(wire.clone(), room).unwrap();
+        assert_eq!(whole(&spooled), whole(&in_memory), "{media_type}");
+        assert_eq!(spooled.blobs().count(), names, "{media_type}");
+        let is_json = media_type.ends_with("json");
+        let asks = media_type != "application/pdf";
+        assert!(
+            spooled.body_weight() < if is_json { 200_000 } else { 2_000 },
+            "what is spooled takes no memory"
+        );
+        let record = spooled.to_record();
+        assert!(record.head.len() < 3_000, "no content is in the record");
+        let mut plenty = |_| true;
+        let mut means = Means::new(Arc::clone(&blobs), &mut plenty);
+        let again = Event::from_record(record.clone(), &mut means).unwrap();
+        assert_eq!((whole(&again), again.to_record()), (whole(&spooled), record.clone()));
+        assert!(Event::from_record(record, &mut Means::memory()).is_err());
+        room = false;
+        let refused = decode_spooled(wire, room).err().map(|why| why.code().0);
+        assert_eq!(refused, asks.then_some("service.memory"));
+        assert_eq!(asked > 0, asks, "{media_type}");
+        drop((spooled, again));
+    }
+    assert_eq!(shelf.count(), 0, "nobody names a blob any more");
+}
+
+#[test]
+fn a_raw_body_has_a_bound_and_a_disk_that_fails_is_said() {
+    let shelf = Shelf::new(1 << 24);
+    let headers = [("content-type", b"application/pdf".as_slice())];
+    let spooled = |length: usize| {
+        let head = received(Method::POST, None, &headers, b"").head;
+        let body = gather(&shelf, &vec![b'x'; length], 1 << 20).unwrap();
+        event(Received { head, body })
+    };
+    let large = spooled((10 << 20) + 1);
+    let large = large.map(|event| read(&event, "raw")).unwrap_or_default();
+    assert_eq!(large.as_deref(), Some("! `webhook.raw` is larger than 10 MiB: use `webhook.files`"));
+    let event = spooled(70_000).unwrap();
+    shelf.blobs.lock().unwrap().clear();
+    assert_eq!(
+        read(&event, "raw").as_deref(),
+        Some("! `webhook.raw`: a blob cannot be read or written: it is gone")
+    );
+}
+
 proptest! {
     #[test]
     fn a_record_gives_the_same_pdfback(
@@ -282,9 +382,9 @@ proptest! {
         let method = if get { Method::GET } else { Method::POST };
         if let Ok(event) = event(received(method, query.as_deref(), &headers, &body)) {
             let record = event.to_record();
-            let again = Event::from_record(record.clone()).unwrap();
+            let again = Event::from_record(record.clone(), &mut Means::memory()).unwrap();
             prop_assert_eq!(whole(&again), whole(&event));
-            prop_assert_eq!(again.wire_body(), event.wire_body());
+            prop_assert_eq!(again.wire_body().held().unwrap(), event.wire_body().held().unwrap());
             prop_assert_eq!(again.to_record(), record);
         }
     }

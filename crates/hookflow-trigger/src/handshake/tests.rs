@@ -1,6 +1,7 @@
 //! Each sender's question as it comes, and questions that no sender asks.
 
 use super::*;
+use crate::body::tests::{Shelf, gather};
 use crate::{Credentials, Received};
 use hookflow_text::{SecretRef, SecretSource, Source, parse};
 use http::HeaderName;
@@ -56,7 +57,9 @@ fn request(method: Method, query: &str, headers: &[(&str, &str)], body: &str) ->
 /// What the guards would do, in their order: `status body`, `-` for no handshake, `!` for no passage.
 fn ask(auth: &Auth, request: Received) -> String {
     let verdict = match auth.answer_head(&request.head) {
-        Ok(None) if auth.may_ping(&request.head) => auth.answer_ping(&request.head, &request.body),
+        Ok(None) if auth.may_ping(&request.head) => {
+            auth.answer_ping(&request.head, request.body.held().unwrap())
+        }
         other => other,
     };
     let verdict = match verdict {
@@ -340,6 +343,28 @@ fn signed_questions_are_answered() {
         assert_eq!(ask(&auth, request), expected, "{body}");
         assert_eq!(ask(&auth, forged), "!", "{body}");
     }
+}
+
+#[test]
+fn a_spooled_question_is_answered_as_long_as_it_can_be_read_back() {
+    let shelf = Shelf::new(1 << 22);
+    let slack = "type: hmac, preset: slack, secret: {env: k}, handshake: slack";
+    let question = r#"{"type":"url_verification","challenge":"3eZbrw1aBm2r"}"#;
+    let spooled = |padding: usize| {
+        let padded = format!("{question}{}", " ".repeat(padding));
+        let (auth, request) = signed(slack, &[FORM], &padded);
+        let body = gather(&shelf, padded.as_bytes(), 1 << 16).unwrap();
+        assert!(body.spooled().is_some());
+        (auth, Received { body, ..request })
+    };
+    for (padding, expected) in [(100 << 10, "200 3eZbrw1aBm2r"), (1 << 20, "-")] {
+        let (auth, request) = spooled(padding);
+        assert_eq!(ask(&auth, request), expected, "{padding}");
+    }
+    let (auth, request) = spooled(100 << 10);
+    let passed = auth.verify(request, Timestamp::from_second(NOW).unwrap()).unwrap();
+    shelf.blobs.lock().unwrap().clear();
+    assert!(auth.answer_signed(&passed).unwrap_err().fault().is_some(), "it is not the sender's fault");
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
     write!(terminal.out, "{}", greeting(&project, folder, &service, &made))?;
     terminal.out.flush()?;
 
-    let Service { public, ops, engine, reloader, tasks, .. } = service;
+    let Service { public, ops, engine, reloader, tasks, blobs, .. } = service;
     let Signals { hang_up, mut stopping } = signals;
     let grace = project.config.shutdown.grace;
     drop(project);
@@ -69,6 +69,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
         () = ops.serve() => tracing::error!("the ops listener has ended"),
     }
     engine.close().await;
+    blobs.close();
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use hookflow_ingress::{CERTIFICATE_BYTES, fetch_certificate};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::Clock;
 use hookflow_text::Json;
-use hookflow_trigger::{Auth, Certificate, Fetched, HandshakeAnswer, Received, Unauthorized};
+use hookflow_trigger::{Auth, Body, Certificate, Fetched, HandshakeAnswer, Received, Unauthorized};
 use jiff::Timestamp;
 use serde_json::json;
 use std::fs;
@@ -117,7 +117,7 @@ impl Judgement {
     fn of(auth: &Auth, received: &Received, now: Timestamp, fetched: &Fetched) -> Self {
         let Received { head, body } = received;
         let asked = match auth.answer_head(head) {
-            Ok(None) if auth.may_ping(head) => auth.answer_ping(head, body),
+            Ok(None) if auth.may_ping(head) => auth.answer_ping(head, in_file(body)),
             asked => asked,
         };
         let asked = match asked {
@@ -208,11 +208,17 @@ fn altered(auth: &Auth, (received, now, fetched): (&Received, Timestamp, &Fetche
     if fits(moved) {
         return Some(format!("the URL was altered: the signature fits {url}"));
     }
-    let bodies = likely_bodies(&received.body);
-    let found = bodies.into_iter().find(|(_, body)| {
-        *body != *received.body && fits(Received { head: head.clone(), body: body.clone().into() })
-    });
+    let sent = in_file(&received.body);
+    let bodies = likely_bodies(sent);
+    let found = bodies
+        .into_iter()
+        .find(|(_, body)| body != sent && fits(Received { head: head.clone(), body: body.clone().into() }));
     found.map(|(how, _)| format!("the body was altered: the signature fits it {how}"))
+}
+
+/// A recorded body, which is in memory.
+fn in_file(body: &Body) -> &[u8] {
+    body.held().map_or(&[], |bytes| bytes)
 }
 
 fn likely_bodies(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::section::{Section, Setting, not_yet};
+use hookflow_store::blobs::BLOB_BYTES;
 use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,11 @@ pub(crate) static SECTION: Section = Section {
 store:
   sqlite:                          # or `memory: {}`: lost when the process ends
     path: data/hookflow.db         # within the folder, or absolute; on a local disk
+  blob_bytes: 10GiB                # of all bodies above 64 KiB: files beside the database, or of the system's temporary folder
 ",
     settings: &[
         Setting::plain("store", |config| config.store.backend.to_owned()),
+        Setting::plain("store.blob_bytes", |config| format!("{}B", config.store.blob_bytes)),
         Setting::plain("store.sqlite.path", |config| config.store.path.display().to_string()),
     ],
     read,
@@ -24,11 +27,13 @@ store:
 pub(crate) struct Store {
     pub(crate) backend: &'static str,
     path: PathBuf,
+    /// How many bytes all large bodies together may take.
+    pub(crate) blob_bytes: u64,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { backend: "sqlite", path: "data/hookflow.db".into() }
+        Self { backend: "sqlite", path: "data/hookflow.db".into(), blob_bytes: BLOB_BYTES }
     }
 }
 
@@ -67,6 +72,13 @@ fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mu
             config.store.path = path.into();
         }
         fields.finish(diagnostics);
+    }
+    if let Some(node) = fields.take("blob_bytes") {
+        match node.as_size(diagnostics) {
+            Some(0) => drop(node.mistyped::<()>("a size above nothing", diagnostics)),
+            Some(bytes) => config.store.blob_bytes = bytes,
+            None => {}
+        }
     }
     not_yet(&mut fields, "store", "postgres", diagnostics);
     fields.finish(diagnostics);

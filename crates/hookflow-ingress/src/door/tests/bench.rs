@@ -7,15 +7,17 @@ use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
+use hookflow_store::blobs::BlobFolder;
 use hookflow_store::{Store, backends};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
-use hookflow_trigger::Credentials;
+use hookflow_trigger::{Blobs, Credentials};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -95,6 +97,9 @@ queue: {capacity: 1, on_full: 503}
 steps: [{set: {a: 1}}]",
 ];
 
+/// The room for blobs: for one body, and little more.
+pub(super) const BLOBS: u64 = BODY + (64 << 10);
+
 struct Fixed;
 impl SecretSource for Fixed {
     fn resolve(&self, reference: &SecretRef) -> Result<Vec<u8>, String> {
@@ -115,6 +120,9 @@ pub(super) struct Bench {
     pub(super) rejections: Arc<Rejections>,
     /// What is held of bodies at the door.
     pub(super) memory: Arc<Memory>,
+    /// What is spooled.
+    pub(super) blobs: Arc<BlobFolder>,
+    _folder: TempDir,
 }
 
 /// `public.limits.body`.
@@ -186,6 +194,8 @@ async fn open_whole(
     let all: Vec<_> = FLOWS.iter().chain(more).copied().collect();
     engine.install(load(&all, &credentials, BODY), "https://hooks.example").await.unwrap();
     let rejections = Arc::<Rejections>::default();
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Arc::new(BlobFolder::open(folder.path(), BLOBS, chance.clone()).unwrap());
     let parts = DoorParts {
         engine: engine.clone(),
         clock,
@@ -197,11 +207,12 @@ async fn open_whole(
         tls,
         rejections: Arc::clone(&rejections),
         outside,
+        blobs: Arc::clone(&blobs) as Arc<dyn Blobs>,
     };
     let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
     let (addr, memory) = (bound.addr, Arc::clone(&bound.doorway.memory));
     tasks.spawn("door", bound.serve());
-    Bench { addr, tasks, credentials, registry, engine, rejections, memory }
+    Bench { addr, tasks, credentials, registry, engine, rejections, memory, blobs, _folder: folder }
 }
 
 fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<Flow>> {

@@ -110,28 +110,66 @@ async fn begin(bench: &Bench, body: &[u8]) -> TcpStream {
 
 #[tokio::test]
 async fn all_bodies_that_are_being_read_share_one_room() {
-    let bench = open_with(&[ECHO], DoorLimits { memory: 200 << 10, ..limits() }, memory()).await;
-    let long = vec![b'x'; 150 << 10];
+    let bench = open_with(&[ECHO], DoorLimits { memory: 100 << 10, ..limits() }, memory()).await;
+    let long = vec![b'x'; 60 << 10];
     let held = &bench.memory;
     let mut first = begin(&bench, &long).await;
-    until(|| held.taken() >= 150 << 10).await;
+    until(|| held.taken() >= 60 << 10).await;
     let refused = hear(&mut begin(&bench, &long).await).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "service.memory"));
     assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
     assert_eq!(send(&bench, "/hook/bodies", &[("Content-Type", "text/plain")], b"small").await.status, 200);
+    until(|| held.taken() <= 64 << 10).await;
+    let before = held.taken();
     let gone = begin(&bench, &[b'y'; 20]).await;
-    until(|| held.taken() > 150 << 10).await;
+    until(|| held.taken() > before).await;
     drop(gone);
     first.write_all(&[b'x'; 10]).await.unwrap();
     assert_eq!(hear(&mut first).await.status, 200);
     until(|| held.taken() == 0).await;
-    // What is larger than all of the room is read when it is alone.
+    // Of what is spooled no more is held while it comes; to be a value it is there whole, when it is alone or fits.
     let mut alone = begin(&bench, &vec![b'x'; 250 << 10]).await;
+    until(|| held.taken() <= 64 << 10 && bench.blobs.taken() >= 180 << 10).await;
     alone.write_all(&[b'x'; 10]).await.unwrap();
     assert_eq!(hear(&mut alone).await.status, 200);
     until(|| held.taken() == 0).await;
     let series = "hookflow_requests_refused_total{code=\"service.memory\",flow=\"bodies\"}";
     assert_eq!(bench.counted(series).as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_among_the_blobs_is_refused_and_nothing_stays_of_the_refused() {
+    let flow = "flow: parts
+webhook: {auth: inovector, expects: {strict: true, body: {name: string}}}
+queue: {capacity: 1}
+steps: [{set: {a: 1}}]";
+    let bench = open_with(&[ECHO, flow], limits(), memory()).await;
+    let bytes = vec![b'x'; 1 << 20];
+    let typed = [("Content-Type", "application/pdf")];
+    let heard = send(&bench, "/hook/bodies", &typed, &bytes[..180 << 10]).await;
+    assert_eq!((heard.status, &heard.json()["files"][0]["size"]), (200, &json!(180 << 10)), "{heard:?}");
+    assert_eq!(heard.json()["length"], json!(180 << 10));
+    for (path, body, status, code) in [
+        ("/hook/parts", &bytes[..], 503, "store.blobs"),
+        ("/hook/parts", &bytes[..500 << 10], 401, "auth.unauthorized"),
+        ("/hook/bodies", &bytes[..], 413, "body.too-large"),
+    ] {
+        let signed = [("Content-Type", "application/pdf"), ("X-Signature", "aabb")];
+        let heard = send(&bench, path, &signed, body).await;
+        assert_eq!((heard.status, heard.code().as_str()), (status, code), "{path}");
+        until(|| bench.blobs.taken() == 180 << 10).await;
+    }
+    let kept = bench.rejections.latest(Some("parts"), 10);
+    assert!(
+        kept.iter().any(|it| it["reason"] == "all blobs together take at most 1114112 bytes"),
+        "{kept:?}"
+    );
+    // The blob goes with the run that names it.
+    for _ in 0..hookflow_store::backends::FINISHED_KEPT {
+        assert_eq!(send(&bench, "/hook/bodies", &typed, b"small").await.status, 200);
+    }
+    until(|| bench.blobs.taken() == 0).await;
+    assert_eq!(bench.tasks.panics(), 0);
 }
 
 async fn until(holds: impl Fn() -> bool) {
@@ -180,9 +218,9 @@ async fn a_bomb_is_too_large_and_an_unknown_coding_not_taken() {
 #[tokio::test]
 async fn a_large_body_goes_the_same_way() {
     let bench = open().await;
-    let long = "x".repeat(200 << 10);
+    let long = "x".repeat(180 << 10);
     let heard = bench.send(&Request::post("/hook/bodies", &json!([long]).to_string())).await;
-    assert_eq!((heard.status, &heard.json()["length"]), (200, &json!((200 << 10) + 4)));
+    assert_eq!((heard.status, &heard.json()["length"]), (200, &json!((180 << 10) + 4)));
     let heard = bench.send(&Request::post("/hook/bodies", &format!("[\"{long}\"")).signed(&bench)).await;
     assert_eq!((heard.status, heard.code().as_str()), (400, "body.malformed"));
     assert_eq!(bench.tasks.panics(), 0);

@@ -131,6 +131,25 @@ async fn a_certificate_is_fetched_once_and_events_pass_by_it() {
 }
 
 #[tokio::test]
+async fn a_spooled_message_is_judged_again_and_stays_a_question() {
+    let (bench, mut told) = bench().await;
+    // Blanks are signed by nobody, so anybody can make a message of Amazon's longer.
+    let spooled = |kind| {
+        let padded = format!("{}{}", message(kind, "right.pem"), " ".repeat(100 << 10));
+        Request::post("/hook/alarms", &padded).header("Content-Type", "text/plain")
+    };
+    assert_eq!(bench.send(&spooled("Notification")).await.status, 202);
+    assert_eq!(told.recv().await.unwrap(), "GET /right.pem HTTP/1.1");
+    for kind in ["SubscriptionConfirmation", "UnsubscribeConfirmation"] {
+        let heard = bench.send(&spooled(kind)).await;
+        assert_eq!((heard.status, heard.body.as_str(), heard.header("x-run-id")), (200, "", None), "{kind}");
+    }
+    assert_eq!(told.recv().await.unwrap(), "GET /?Action=ConfirmSubscription&Token=2336412f37 HTTP/1.1");
+    assert!(told.try_recv().is_err());
+    assert_eq!(bench.counted("hookflow_events_accepted_total{flow=\"alarms\"}").as_deref(), Some("1"));
+}
+
+#[tokio::test]
 async fn what_cannot_be_fetched_is_asked_for_again_later() {
     let (bench, mut told) = bench().await;
     for certificate in ["none.pem", "moved.pem", "endless.pem"] {

@@ -4,6 +4,7 @@ use super::contents::Row;
 use crate::{NewRun, Retention};
 use hookflow_flow::End;
 use hookflow_text::weight as weight_of;
+use hookflow_trigger::Blob;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,35 +14,60 @@ pub const FINISHED_KEPT: usize = 100;
 /// About how many bytes of finished runs are kept.
 pub const FINISHED_BYTES: u64 = 64 << 20;
 
+/// About how many bytes of blobs finished runs keep: no more than this, nor than a quarter of what all blobs may take, so
+/// that what has ended leaves room for what comes.
+pub const FINISHED_BLOBS: u64 = 1 << 30;
+
 /// What a run takes beside its data.
 const FRAME: u64 = 1_024;
 
 #[derive(Default)]
 pub(super) struct History {
-    finished: VecDeque<(Arc<str>, u64)>,
+    finished: VecDeque<Finished>,
     bytes: u64,
+    blob_bytes: u64,
+    blob_room: u64,
+}
+
+struct Finished {
+    run: Arc<str>,
+    bytes: u64,
+    blob_bytes: u64,
 }
 
 impl History {
     pub(super) fn add(&mut self, id: &Arc<str>, run: &NewRun) {
         let bytes = weight(run);
         self.bytes = self.bytes.saturating_add(bytes);
-        self.finished.push_back((Arc::clone(id), bytes));
+        let blob_bytes = run.event.blobs().map(Blob::len).sum();
+        if let Some(blob) = run.event.blobs().next() {
+            self.blob_room = FINISHED_BLOBS.min(blob.limit() / 4);
+        }
+        self.blob_bytes = self.blob_bytes.saturating_add(blob_bytes);
+        self.finished.push_back(Finished { run: Arc::clone(id), bytes, blob_bytes });
     }
 
     /// The run to forget next, while there are too many.
     pub(super) fn surplus(&mut self) -> Option<Arc<str>> {
-        if self.finished.len() <= FINISHED_KEPT && self.bytes <= FINISHED_BYTES {
+        let fits = self.finished.len() <= FINISHED_KEPT
+            && self.bytes <= FINISHED_BYTES
+            && self.blob_bytes <= self.blob_room;
+        if fits {
             return None;
         }
-        let (id, bytes) = self.finished.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        Some(id)
+        let oldest = self.finished.pop_front()?;
+        self.take_off(&oldest);
+        Some(oldest.run)
+    }
+
+    fn take_off(&mut self, finished: &Finished) {
+        self.bytes = self.bytes.saturating_sub(finished.bytes);
+        self.blob_bytes = self.blob_bytes.saturating_sub(finished.blob_bytes);
     }
 
     /// The oldest run, if it is beyond what is retained.
     pub(super) fn beyond(&self, keep: &Retention, runs: &HashMap<Arc<str>, Row>) -> Option<Arc<str>> {
-        let (oldest, _) = self.finished.front()?;
+        let oldest = &self.finished.front()?.run;
         let ended = runs.get(oldest).and_then(|row| row.run.progress.ended.as_ref());
         let many = u64::try_from(self.finished.len()).unwrap_or(u64::MAX) > keep.runs;
         let old = ended.is_none_or(|ended| ended.at < keep.ended_since);
@@ -49,10 +75,10 @@ impl History {
     }
 
     pub(super) fn remove(&mut self, run: &str) {
-        if let Some(n) = self.finished.iter().position(|(id, _)| **id == *run)
-            && let Some((_, bytes)) = self.finished.remove(n)
+        if let Some(n) = self.finished.iter().position(|it| *it.run == *run)
+            && let Some(finished) = self.finished.remove(n)
         {
-            self.bytes = self.bytes.saturating_sub(bytes);
+            self.take_off(&finished);
         }
     }
 }

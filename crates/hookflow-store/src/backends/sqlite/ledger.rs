@@ -3,12 +3,14 @@
 //! Each operation judges first and then writes, so that a refusal leaves nothing behind.
 
 mod admission;
+mod blobs;
 mod claims;
 mod forgetting;
 mod inbox;
 mod nodes;
 mod recording;
 
+pub(super) use forgetting::Forgotten;
 pub(super) use inbox::CANCEL;
 
 use super::failure::Failure;

@@ -5,9 +5,10 @@ use super::ledger::CANCEL;
 use super::rows::{Parking, claims_of, ended_of, int, moment, reply_of, sent_of, timestamp, uint, value};
 use crate::{Due, FlowCount, Inbound, Journal, NewRun, Progress, StoreError, UnfinishedRun};
 use hookflow_flow::Fact;
-use hookflow_trigger::{Event, EventRecord};
+use hookflow_trigger::{Blobs, Event, EventRecord, Means};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The rows of one statement, each read by a function that may find damage.
@@ -44,7 +45,13 @@ pub(super) fn version(
     one(connection, sql, (flow, version), |row| row.get(0))
 }
 
-pub(super) fn load(connection: &Connection, run: &str) -> Result<Journal, Failure> {
+/// Every blob that an event names.
+pub(super) fn blobs(connection: &Connection) -> Result<HashSet<String>, Failure> {
+    let blobs = rows(connection, "SELECT DISTINCT id FROM blobs", (), |row| Ok(row.get(0)?))?;
+    Ok(blobs.into_iter().collect())
+}
+
+pub(super) fn load(connection: &Connection, run: &str, blobs: Arc<dyn Blobs>) -> Result<Journal, Failure> {
     // All of it as of one moment.
     let transaction = connection.unchecked_transaction()?;
     let sql = "SELECT e.seq, f.flow, e.attempt, e.seed, e.started_at, e.bytes, e.claims, e.lane, e.replays, n.node,
@@ -55,7 +62,10 @@ pub(super) fn load(connection: &Connection, run: &str) -> Result<Journal, Failur
     let mut found = statement.query((run,))?;
     let Some(row) = found.next()? else { return Err(StoreError::UnknownRun.into()) };
     let record = EventRecord { head: row.get(11)?, body: row.get::<_, Vec<u8>>(12)?.into() };
-    let event = Event::from_record(record).map_err(|fault| Failure::damaged(&fault.to_string()))?;
+    // What it takes was counted when it was admitted.
+    let mut room = |_| true;
+    let event = Event::from_record(record, &mut Means::new(blobs, &mut room));
+    let event = event.map_err(|fault| Failure::damaged(&fault.to_string()))?;
     let (seq, lane) = (row.get(0)?, row.get::<_, Option<Arc<str>>>(7)?);
     let run = NewRun {
         run: run.into(),

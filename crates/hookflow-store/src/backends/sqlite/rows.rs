@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::{Claim, Ended, NewRun, Parked, Progress, Sent};
 use hookflow_flow::{End, Reply};
-use hookflow_trigger::EventRecord;
+use hookflow_trigger::{Blob, EventRecord};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -23,6 +23,8 @@ pub(super) struct RunRow {
     pub(super) lane: Option<Arc<str>>,
     pub(super) replays: Option<Arc<str>>,
     pub(super) event: EventRecord,
+    /// What the event names.
+    pub(super) blobs: Vec<Blob>,
     pub(super) progress: ProgressRows,
 }
 
@@ -64,6 +66,7 @@ impl RunRow {
     pub(super) fn of(run: NewRun) -> Self {
         Self {
             event: run.event.to_record(),
+            blobs: run.event.blobs().cloned().collect(),
             progress: ProgressRows::of(&run.progress),
             run: run.run,
             flow: run.flow,

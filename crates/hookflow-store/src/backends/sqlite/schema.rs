@@ -47,6 +47,9 @@ CREATE TABLE claims (
 ) WITHOUT ROWID;
 CREATE INDEX claims_until ON claims (until) WHERE until IS NOT NULL;
 CREATE INDEX claims_without_run ON claims (seq) WHERE run IS NOT NULL;
+", "
+CREATE TABLE blobs (id TEXT, seq INTEGER, bytes INTEGER NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID;
+CREATE INDEX blobs_of_an_event ON blobs (seq);
 "];
 
 /// Brings the file to this version.

@@ -144,6 +144,25 @@ pub(super) fn beyond(connection: &Connection, keep: &Retention, limit: usize) ->
     Ok(Found::of(positions, limit))
 }
 
+/// The oldest of those that have ended and have blobs, as long as all their blobs take more than `room`.
+pub(super) fn heavy(connection: &Connection, room: u64, limit: usize) -> Result<Found, Failure> {
+    let sql = "SELECT b.seq, b.bytes FROM blobs b JOIN ends d ON d.seq = b.seq ORDER BY b.seq";
+    let blobs: Vec<(i64, u64)> = rows(connection, sql, (), |row| Ok((row.get(0)?, uint(row.get(1)?))))?;
+    let mut surplus = blobs.iter().map(|(_, bytes)| bytes).sum::<u64>().saturating_sub(room);
+    let mut positions = Vec::new();
+    for (seq, bytes) in blobs {
+        let is_another = positions.last() != Some(&seq);
+        if is_another && (surplus == 0 || positions.len() > limit) {
+            break;
+        }
+        surplus = surplus.saturating_sub(bytes);
+        if is_another {
+            positions.push(seq);
+        }
+    }
+    Ok(Found::of(positions, limit))
+}
+
 /// How many ended runs, and how many bytes of the file, are too many.
 fn surplus(connection: &Connection, keep: &Retention) -> Result<(u64, u64), Failure> {
     let number =

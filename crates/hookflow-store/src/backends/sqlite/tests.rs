@@ -1,10 +1,13 @@
+mod blobs;
 mod files;
 mod forgetting;
 mod rows_written;
 mod troubles;
 
 use super::*;
-use crate::{Admitted, StoreError, conformance};
+use crate::blobs::BLOB_BYTES;
+use crate::{StoreError, conformance};
+use hookflow_runtime::{Chance, Clock};
 use hookflow_trigger::{BodySpec, Event, Params, Route, Sample};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +20,8 @@ fn event() -> Arc<Event> {
 }
 
 fn open(path: &Path, access: Access) -> Result<Sqlite, OpenFault> {
-    Sqlite::open(&Opening { path: path.into(), access })
+    let chance = Chance::system(Clock::system());
+    Sqlite::open(&Opening { path: path.into(), access, blob_bytes: BLOB_BYTES, chance })
 }
 
 /// A store with a node and a flow.

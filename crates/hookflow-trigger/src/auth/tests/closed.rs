@@ -214,7 +214,7 @@ fn now() -> Timestamp {
 /// As the credential's own sender would send it; nothing when that cannot be done here.
 fn sign(credential: &Credential, note: &str) -> Option<Received> {
     let mut request = unsigned(note);
-    credential.sign(&mut request.head, &request.body, now()).ok()?;
+    credential.sign(&mut request.head, request.body.held().unwrap(), now()).ok()?;
     Some(request)
 }
 
@@ -278,7 +278,7 @@ fn spoilt(right: &Received, written: &Written, pick: usize) -> Vec<(String, Rece
         add("empty", format!("a=1&{}=", proof.split('=').next().unwrap()));
     }
     if written.signs {
-        let body = std::str::from_utf8(&right.body).unwrap();
+        let body = std::str::from_utf8(right.body.held().unwrap()).unwrap();
         let bodies = [
             altered(body, pick).unwrap(),
             String::new(),
@@ -327,7 +327,7 @@ fn forged(credentials: &Credentials) -> Vec<(String, Received)> {
     let mut bad = Vec::new();
     for body in bodies {
         for junk in JUNK {
-            let mut request = Received { body: Bytes::from_static(body.as_bytes()), ..unsigned("") };
+            let mut request = Received { body: Bytes::from_static(body.as_bytes()).into(), ..unsigned("") };
             for name in &names {
                 request.head.headers.insert(name, HeaderValue::from_static(junk));
             }

@@ -98,7 +98,7 @@ impl Content {
         for (index, part) in self.0.iter().enumerate() {
             match part {
                 Part::Literal(text) => digester.update(text.as_bytes()),
-                Part::Body => digester.update(material.body),
+                Part::Body => material.body.each(|piece| digester.update(piece))?,
                 Part::Timestamp => digester.update(filling.timestamp.unwrap_or_default().as_bytes()),
                 Part::Url => digester.update(filling.url.as_bytes()),
                 Part::Method => digester.update(material.head.method.as_str().as_bytes()),

@@ -1,26 +1,57 @@
 //! The parts of a request that a signature may stand in or cover, read when they are asked for.
 
 use crate::auth_scheme::{MAX_READ, Reason, read_json};
+use crate::body::each_piece;
 use crate::headers::{load_name, only_text};
-use crate::{Head, properties};
+use crate::{Blob, Body, Head, properties};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
 use http::header::HeaderName;
+use std::borrow::Cow;
 use std::cell::OnceCell;
+
+/// The body under judgement.
+#[derive(Clone, Copy)]
+pub(super) enum Signed<'r> {
+    Held(&'r [u8]),
+    Spooled(&'r Blob),
+}
+
+impl<'r> Signed<'r> {
+    /// Shows all of it, piece by piece.
+    pub(super) fn each(self, mut see: impl FnMut(&[u8])) -> Result<(), Reason> {
+        match self {
+            Self::Held(bytes) => see(bytes),
+            Self::Spooled(blob) => each_piece(blob.reader(), see)?,
+        }
+        Ok(())
+    }
+
+    /// All of it in memory, when it is small enough to be read before anybody is trusted.
+    fn read(self) -> Result<Cow<'r, [u8]>, Reason> {
+        match self {
+            Self::Held(bytes) if bytes.len() <= MAX_READ => Ok(Cow::Borrowed(bytes)),
+            Self::Spooled(blob) if blob.len() <= MAX_READ as u64 => {
+                Ok(Cow::Owned(Body::Spooled(blob.clone()).whole()?.into()))
+            }
+            _ => Err(Reason::TooLarge),
+        }
+    }
+}
 
 /// A request under judgement.
 pub(super) struct Material<'r> {
     pub(super) head: &'r Head,
-    pub(super) body: &'r [u8],
+    pub(super) body: Signed<'r>,
     json: OnceCell<Result<Json, Reason>>,
 }
 
 impl<'r> Material<'r> {
-    pub(super) fn new(head: &'r Head, body: &'r [u8]) -> Self {
+    pub(super) fn new(head: &'r Head, body: Signed<'r>) -> Self {
         Self { head, body, json: OnceCell::new() }
     }
 
     fn json(&self, path: &str) -> Result<String, Reason> {
-        let root = self.json.get_or_init(|| read_json(self.body)).as_ref().map_err(Clone::clone)?;
+        let root = self.json.get_or_init(|| read_json(&self.body.read()?)).as_ref().map_err(Clone::clone)?;
         match path.split('.').try_fold(root, |value, name| value.get(name)) {
             Some(Json::String(text)) => Ok(text.clone()),
             Some(Json::Number(number)) => Ok(number.to_string()),
@@ -29,9 +60,9 @@ impl<'r> Material<'r> {
     }
 
     fn form(&self, field: &str) -> Result<String, Reason> {
-        self.bounded()?;
+        let body = self.body.read()?;
         let what = || format!("the form's `{field}`");
-        let mut values = properties::pairs(self.body).filter(|(name, _)| **name == *field.as_bytes());
+        let mut values = properties::pairs(&body).filter(|(name, _)| **name == *field.as_bytes());
         let (_, value) = values.next().ok_or_else(|| Reason::Missing(what()))?;
         if values.next().is_some() {
             return Err(Reason::Repeated(what()));
@@ -41,18 +72,14 @@ impl<'r> Material<'r> {
 
     /// Every name with its value, in order, each pair once, and nothing between them.
     pub(super) fn form_sorted(&self) -> Result<Vec<u8>, Reason> {
-        self.bounded()?;
-        let mut pairs: Vec<_> = properties::pairs(self.body).take(properties::MAX_FORM + 1).collect();
+        let body = self.body.read()?;
+        let mut pairs: Vec<_> = properties::pairs(&body).take(properties::MAX_FORM + 1).collect();
         if pairs.len() > properties::MAX_FORM {
             return Err(Reason::TooLarge);
         }
         pairs.sort();
         pairs.dedup();
         Ok(pairs.iter().flat_map(|(name, value)| [&**name, &**value]).flatten().copied().collect())
-    }
-
-    fn bounded(&self) -> Result<(), Reason> {
-        if self.body.len() > MAX_READ { Err(Reason::TooLarge) } else { Ok(()) }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::algorithm::{Algorithm, Encoding, KeyRule};
 use super::content::{Content, Filling};
-use super::material::{Material, Place};
+use super::material::{Material, Place, Signed};
 use super::signature::Signature;
 use super::window::{TimeSource, Window};
 use crate::auth_scheme::{CannotSign, MAX_READ, Reason, ReplayId};
 use crate::headers::{load_name, only_text};
-use crate::{DecodeRefusal, Head, content_encoding, properties};
+use crate::{Body, DecodeRefusal, Head, content_encoding, properties};
 use bytes::Bytes;
 use hookflow_text::{Code, Diagnostics, Fields, Node};
 use http::HeaderValue;
@@ -169,7 +169,7 @@ impl Recipe {
     /// What can be judged before there is a body.
     pub(super) fn check_head(&self, head: &Head) -> Result<(), Reason> {
         if self.signature.in_head() {
-            self.signature.is_there(&Material::new(head, &[]))?;
+            self.signature.is_there(&Material::new(head, Signed::Held(&[])))?;
         }
         for Requirement { header, value, anywhere } in &self.require {
             let found = only_text(&head.headers, header).map_err(|why| Reason::header(&why, header))?;
@@ -189,11 +189,18 @@ impl Recipe {
         if body.len() > MAX_READ {
             return Err(Reason::TooLarge);
         }
-        let decoded = content_encoding::undo(&head.headers, &Bytes::copy_from_slice(body), MAX_READ as u64);
-        decoded.map(|body| Cow::Owned(body.to_vec())).map_err(|why| match why {
+        let body = Body::from(Bytes::copy_from_slice(body));
+        let decoded = content_encoding::undo(&head.headers, &body, MAX_READ as u64, None);
+        let decoded = decoded.and_then(|body| Ok(body.whole()?));
+        decoded.map(|body| Cow::Owned(body.into())).map_err(|why| match why {
             DecodeRefusal::TooLarge { .. } => Reason::TooLarge,
             _ => Reason::Unreadable("the content encoding".into()),
         })
+    }
+
+    /// Whether the body is signed as it is behind its content encoding.
+    pub(super) fn signs_decoded(&self) -> bool {
+        self.decoded
     }
 
     /// The timestamp as sent, when there is one and it is near enough to now.
@@ -221,11 +228,9 @@ impl Recipe {
         }
         let received = std::str::from_utf8(&value).ok().and_then(|text| encoding.decode(text));
         let received = received.ok_or_else(|| Reason::Unreadable(what()))?;
-        if Sha256::digest(material.body).ct_eq(&received).into() {
-            Ok(())
-        } else {
-            Err(Reason::Unexpected(what()))
-        }
+        let mut digest = Sha256::new();
+        material.body.each(|piece| digest.update(piece))?;
+        if digest.finalize().ct_eq(&received).into() { Ok(()) } else { Err(Reason::Unexpected(what())) }
     }
 
     /// The URLs that may have been signed; one, empty, when none is.
@@ -304,7 +309,7 @@ impl Recipe {
             _ => None,
         };
         let digest = self
-            .digest(key, &Material::new(head, body), written.as_deref(), &head.url())
+            .digest(key, &Material::new(head, Signed::Held(body)), written.as_deref(), &head.url())
             .map_err(|reason| CannotSign(reason.to_string()))?;
         self.signature.write(head, &digest, companion)
     }

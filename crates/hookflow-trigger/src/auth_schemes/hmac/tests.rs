@@ -1,5 +1,6 @@
 //! The scheme against published and invented requests, against its own signatures, and against hostile ones.
 
+use crate::body::tests::{Shelf, gather};
 use crate::{Auth, Certificate, Credentials, Fetched, Head, Received, presets};
 use bytes::Bytes;
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
@@ -80,7 +81,7 @@ fn with(headers: &[(&str, &str)]) -> Head {
 
 /// Why a request does not pass, or nothing when it does.
 fn judge(auth: &Auth, head: Head, body: &[u8]) -> String {
-    let received = Received { head, body: Bytes::copy_from_slice(body) };
+    let received = Received { head, body: Bytes::copy_from_slice(body).into() };
     auth.verify(received, Timestamp::from_second(NOW).unwrap())
         .map_or_else(|refused| refused.reason(), |_| String::new())
 }
@@ -498,7 +499,7 @@ fn no_clock_opens_the_window() {
         assert_eq!(judge(&auth, signed.clone(), b"x"), *expected, "{format} {text}");
         // Nor does a clock of ours that is set to nonsense.
         for now in [Timestamp::MIN, Timestamp::MAX] {
-            let received = Received { head: signed.clone(), body: Bytes::from_static(b"x") };
+            let received = Received { head: signed.clone(), body: Bytes::from_static(b"x").into() };
             assert!(auth.verify(received, now).is_err(), "{format} {text}");
         }
     }
@@ -517,13 +518,56 @@ fn a_tolerance_is_a_time() {
 }
 
 #[test]
+fn a_spooled_body_is_judged_piece_by_piece_or_whole_up_to_a_bound() {
+    let shelf = Shelf::new(1 << 26);
+    let now = Timestamp::from_second(NOW).unwrap();
+    let verdict = |auth: &Auth, head: &Head, bytes: &[u8]| {
+        let received = Received { head: head.clone(), body: gather(&shelf, bytes, 1 << 16).unwrap() };
+        auth.verify(received, now).map_or_else(|why| why.word(), |_| "fits")
+    };
+    let mut bytes = vec![b'x'; 11 << 20];
+    for (parameters, word) in [
+        ("preset: github", "fits"),
+        ("preset: stripe", "fits"),
+        ("header: a\ncontent: '{url}'\nbody_hash: {query: h}", "fits"),
+        // Who needs all of it at once takes it to a bound.
+        ("header: a\nbody: content_decoded", "too-large"),
+        ("preset: contentful", "too-large"),
+    ] {
+        let (auth, credentials, _) = load(parameters, &[HEX]);
+        let auth = auth.unwrap();
+        let sign = |bytes: &[u8]| {
+            let mut head = with(&[]);
+            credentials.get("it").unwrap().sign(&mut head, bytes, now).unwrap();
+            head
+        };
+        let head = sign(&bytes);
+        assert_eq!(verdict(&auth, &head, &bytes), word, "{parameters}");
+        bytes[6 << 20] ^= 1;
+        if word == "fits" {
+            let wrong = verdict(&auth, &head, &bytes);
+            assert!(matches!(wrong, "mismatch" | "unexpected"), "{parameters}: {wrong}");
+        }
+        let less = &bytes[..100_000];
+        assert_eq!(verdict(&auth, &sign(less), less), "fits", "{parameters}");
+    }
+    let (auth, credentials, _) = load("preset: github", &[HEX]);
+    let mut head = with(&[]);
+    credentials.get("it").unwrap().sign(&mut head, &bytes, now).unwrap();
+    let body = gather(&shelf, &bytes, 1 << 20).unwrap();
+    shelf.blobs.lock().unwrap().clear();
+    let refused = auth.unwrap().verify(Received { head, body }, now).unwrap_err();
+    assert!(refused.fault().is_some(), "a disk that fails is not the sender's fault");
+}
+
+#[test]
 fn a_signed_id_comes_out_and_cannot_hide_a_separator() {
     let (auth, credentials, _) = load("preset: standard-webhooks", &[HEX]);
     let (auth, credential) = (auth.unwrap(), credentials.get("it").unwrap());
     let now = Timestamp::from_second(NOW).unwrap();
     let mut signed = with(&[("webhook-id", "msg_1")]);
     credential.sign(&mut signed, b"{}", now).unwrap();
-    let passed = auth.verify(Received { head: signed, body: Bytes::from_static(b"{}") }, now).unwrap();
+    let passed = auth.verify(Received { head: signed, body: Bytes::from_static(b"{}").into() }, now).unwrap();
     let replay = passed.replay.unwrap();
     assert_eq!((replay.id.as_str(), replay.remember.as_secs()), ("msg_1", 600));
     assert!(passed.head.headers.contains_key("webhook-signature"));

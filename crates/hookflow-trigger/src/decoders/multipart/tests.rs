@@ -1,19 +1,35 @@
 use super::*;
-use crate::BodySpec;
+use crate::body::tests::Shelf;
+use crate::{BodySpec, Means};
+use bytes::Bytes;
 use hookflow_text::Json;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use proptest::prelude::*;
 
-/// The fields, and each file as `name|filename|type|content`.
+/// The fields, and each file as `name|filename|type|content`; the same whether the body is held or spooled.
 fn decode_with(boundary: &str, body: &[u8]) -> Result<(String, Vec<String>), DecodeRefusal> {
+    let held = decode_body(boundary, &Body::from(body.to_vec()));
+    for step in [1 << 20, 1_000, 13] {
+        if body.len() / step < 2_000 {
+            let spooled = decode_body(boundary, &Shelf::spooled(body, step));
+            assert_eq!(spooled, held, "{step} {:?}", String::from_utf8_lossy(body));
+        }
+    }
+    held
+}
+
+fn decode_body(boundary: &str, body: &Body) -> Result<(String, Vec<String>), DecodeRefusal> {
     let mut headers = HeaderMap::new();
     let value = format!("multipart/form-data; boundary={boundary}");
     headers.insert(CONTENT_TYPE, HeaderValue::from_str(&value).unwrap());
-    let (_, decoded) = BodySpec::auto(1 << 24).decode(&headers, &Bytes::copy_from_slice(body))?;
+    let (_, decoded) = BodySpec::auto(1 << 24).decode(&headers, body, &mut Means::memory())?;
     let files = decoded.files.iter().map(|file| {
         let (filename, media_type) = (file.filename.as_deref(), file.media_type.as_deref());
-        let content = String::from_utf8_lossy(&file.content);
+        let content = file.content.whole().unwrap();
+        assert_eq!(file.sha256.is_some(), body.held().is_none());
+        assert!(file.sha256.as_ref().is_none_or(|sum| *sum == to_hex(&Sha256::digest(&content))));
+        let content = String::from_utf8_lossy(&content);
         format!("{}|{}|{}|{content}", file.name, filename.unwrap_or("-"), media_type.unwrap_or("-"))
     });
     Ok((decoded.value.to_string(), files.collect()))
@@ -81,6 +97,14 @@ fn only_a_whole_line_is_a_boundary() {
         ("b", format!("--b\r\n{part}1\n--b\n\r\n--b--"), "1\n--b\n"),
         ("b", format!("--b\r\n{part}1\r\n--bc\r\n2\r\n--b--c\r\n--b--"), "1\r\n--bc\r\n2\r\n--b--c"),
         ("b", format!("x--b--\r\n--b\r\n{part}1\r\n--b--"), "1"),
+        ("b", format!("--b\r\n{part}--bc\r\n--b--"), "--bc"),
+        ("b", format!("--b{}\r\n{part}1\r\n--b--{}", " ".repeat(200), "\t".repeat(254)), "1"),
+        (
+            "b",
+            format!("--b\r\n{part}1\r\n--b{}\r\n--b--", " ".repeat(300)),
+            &format!("1\r\n--b{}", " ".repeat(300)),
+        ),
+        ("b", format!("--b\r\n{part}{}\r\n--b--", "\r\n--".repeat(30_000)), &"\r\n--".repeat(30_000)),
         ("b", format!("--bc\r\n--b\r\n{part}\r\n--b--"), ""),
         ("\"a b:c\"", format!("--a b:c\r\n{part}1\r\n--a b:c--"), "1"),
         ("----WebKit", format!("------WebKit\r\n{part}--\r\n------WebKit--"), "--"),
@@ -164,8 +188,8 @@ proptest! {
         text.extend_from_slice(b"--b0undary--\r\n");
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("multipart/form-data; boundary=b0undary"));
-        let (_, decoded) = BodySpec::auto(1 << 20).decode(&headers, &Bytes::from(text)).unwrap();
-        let files: Vec<_> = decoded.files.iter().map(|file| file.content.to_vec()).collect();
+        let (_, decoded) = BodySpec::auto(1 << 20).decode(&headers, &Bytes::from(text).into(), &mut Means::memory()).unwrap();
+        let files: Vec<_> = decoded.files.iter().map(|file| file.content.whole().unwrap().to_vec()).collect();
         prop_assert_eq!(files, contents);
         prop_assert_eq!(decoded.value, Json::Object(serde_json::Map::new()));
     }

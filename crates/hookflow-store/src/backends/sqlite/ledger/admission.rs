@@ -31,10 +31,12 @@ impl Ledger {
         if let Some(duplicate) = self.taken(&run.claims, moment(now))? {
             return Ok(Admitted::Duplicate(duplicate));
         }
+        self.has_blobs(run)?;
         let flow = self.flow(&run.flow)?.ok_or(StoreError::UnknownVersion)?;
         let version = self.version(flow, &run.progress.version)?.ok_or(StoreError::UnknownVersion)?;
         let seq = self.next();
         self.insert_event(run, (seq, flow, version, node))?;
+        self.insert_blobs(seq, run)?;
         self.take(seq, run)?;
         self.insert_journal(seq, 0, &run.progress)?;
         if let Some(reply) = &run.progress.reply {

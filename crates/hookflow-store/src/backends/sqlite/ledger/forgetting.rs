@@ -4,12 +4,25 @@ use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::claims_of;
 
+/// What was forgotten.
+#[derive(Default)]
+pub(in super::super) struct Forgotten {
+    /// How many runs.
+    pub(in super::super) runs: u64,
+    /// The blobs that nobody names any more. They can be removed once this is committed.
+    pub(in super::super) unnamed: Vec<String>,
+}
+
 impl Ledger {
-    /// Forgets runs, with their claims or without. Returns how many there were.
-    pub(in super::super) fn forget(&mut self, positions: &[i64], with_claims: bool) -> Result<u64, Failure> {
+    /// Forgets runs, with their claims or without.
+    pub(in super::super) fn forget(
+        &mut self,
+        positions: &[i64],
+        with_claims: bool,
+    ) -> Result<Forgotten, Failure> {
         // What is forgotten may have been the last; its position is not given to another.
         self.run("UPDATE counters SET last = ?1", (self.last,))?;
-        let mut forgotten = 0;
+        let mut forgotten = Forgotten::default();
         for seq in positions {
             let event = "SELECT run, claims FROM events WHERE seq = ?1";
             let event = self
@@ -32,7 +45,8 @@ impl Ledger {
             if !has_claims {
                 self.run("DELETE FROM replies WHERE seq = ?1", (seq,))?;
             }
-            forgotten += 1;
+            forgotten.unnamed.extend(self.release_blobs(*seq)?);
+            forgotten.runs += 1;
         }
         Ok(forgotten)
     }

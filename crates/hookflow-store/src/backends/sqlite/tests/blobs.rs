@@ -1,0 +1,170 @@
+//! Blobs: there as long as a run names them, whatever happens in between.
+
+use super::*;
+use crate::{Ended, Retention};
+use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
+use hookflow_trigger::{Auth, Body, Credentials, Gathering, Head, Received, decode};
+use hookflow_trigger::{Blobs, Means};
+use http::{HeaderMap, Method};
+use std::fs;
+
+struct NoSecrets;
+
+impl SecretSource for NoSecrets {
+    fn resolve(&self, _: &SecretRef) -> Result<Vec<u8>, String> {
+        Err("there are none".into())
+    }
+}
+
+/// An event whose body is a new blob, of one byte so many times.
+fn spooled(blobs: &Arc<BlobFolder>, byte: u8, times: usize) -> Arc<Event> {
+    let blobs = Arc::clone(blobs) as Arc<dyn Blobs>;
+    let mut body = Gathering::new(Some(Arc::clone(&blobs)));
+    body.add(vec![byte; times].into()).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/pdf".parse().unwrap());
+    let head = Head {
+        method: Method::POST,
+        path: "/hook/shop".into(),
+        query: None,
+        headers,
+        ip: "192.0.2.1".parse().unwrap(),
+        received_at: Timestamp::UNIX_EPOCH,
+        base_url: "https://hooks.example/".into(),
+    };
+    let mut diagnostics = Diagnostics::default();
+    let mut yaml = |text: &str| parse(&Source::new("a.yaml", text), &mut diagnostics).unwrap();
+    let (none, auth) = (yaml("{}"), yaml("none"));
+    let credentials = Credentials::load(&none, &NoSecrets, &mut diagnostics);
+    let auth = Auth::load(&auth, &credentials, &mut diagnostics).unwrap();
+    let received = Received { head, body: body.finish().unwrap() };
+    let authenticated = auth.verify(received, Timestamp::UNIX_EPOCH).unwrap();
+    let route = Route { flow: "shop".into(), suffix: String::new(), params: Params::default(), system: None };
+    let mut room = |_| true;
+    let means = &mut Means::new(blobs, &mut room);
+    Arc::new(decode(authenticated, &BodySpec::auto(1 << 20), route, "e1", means).unwrap())
+}
+
+impl Bench {
+    /// Admits a run of this event that has ended.
+    async fn admit_event(&self, run: &str, event: Arc<Event>) -> Result<Admitted, StoreError> {
+        let end = Arc::new(hookflow_flow::End::Succeeded(serde_json::Value::Null));
+        let ended = Some(Ended { end, at: Timestamp::UNIX_EPOCH });
+        let progress = Progress { ended, ..nothing() };
+        let (attempt, seed, started_at, bytes) = (1, [0; 16], Timestamp::UNIX_EPOCH, 10);
+        let (run, flow, claims, order, replays) = (run.into(), "shop".into(), Vec::new(), None, None);
+        self.admit_run(NewRun {
+            run,
+            flow,
+            attempt,
+            seed,
+            started_at,
+            event,
+            bytes,
+            claims,
+            order,
+            replays,
+            progress,
+        })
+        .await
+    }
+
+    async fn content(&self, run: &str) -> Result<Vec<u8>, StoreError> {
+        let journal = self.store.load(run).await?;
+        let blob = journal.run.event.blobs().next().unwrap().clone();
+        Ok(Body::Spooled(blob).whole().unwrap().to_vec())
+    }
+
+    /// Forgets all but so many runs.
+    async fn keep(&self, runs: u64) {
+        let keep = Retention { ended_since: Timestamp::MIN, bytes: u64::MAX, runs };
+        self.store.prune(&keep, 100).await.unwrap();
+    }
+
+    async fn until_taken(&self, bytes: u64) {
+        let removed = async {
+            while self.store.blobs.taken() != bytes {
+                tokio::task::yield_now().await;
+            }
+        };
+        Clock::system().timeout(std::time::Duration::from_secs(10), removed).await.unwrap();
+    }
+}
+
+fn with_room(folder: &tempfile::TempDir, blob_bytes: u64) -> Sqlite {
+    let (path, chance) = (folder.path().join("data/hookflow.db"), Chance::system(Clock::system()));
+    Sqlite::open(&Opening { path, access: Access::Serve, blob_bytes, chance }).unwrap()
+}
+
+#[tokio::test]
+async fn a_blob_goes_with_the_last_run_that_names_it() {
+    let bench = Bench::new().await;
+    let bytes = vec![7; 100_000];
+    let event = spooled(&bench.store.blobs, 7, 100_000);
+    bench.admit_event("first", event).await.unwrap();
+    assert_eq!(bench.content("first").await.unwrap(), bytes, "although nobody holds the event");
+    let loaded = bench.store.load("first").await.unwrap().run.event;
+    bench.admit_event("replay", Arc::clone(&loaded)).await.unwrap();
+    bench.keep(1).await;
+    assert_eq!(bench.content("first").await, Err(StoreError::UnknownRun));
+    assert_eq!(bench.content("replay").await.unwrap(), bytes);
+    bench.keep(0).await;
+    bench.until_taken(0).await;
+    let late = bench.admit_event("late", loaded).await;
+    assert_eq!(late, Err(StoreError::UnknownRun), "what it replays has been forgotten");
+}
+
+#[tokio::test]
+async fn a_row_that_is_refused_leaves_no_blob() {
+    let bench = Bench::new().await;
+    let stale = Owner { epoch: bench.owner.epoch + 1, ..bench.owner.clone() };
+    let bench = Bench { owner: stale, ..bench };
+    let event = spooled(&bench.store.blobs, 7, 100_000);
+    assert_eq!(bench.store.blobs.taken(), 100_000);
+    assert_eq!(bench.admit_event("a", event).await, Err(StoreError::Stale));
+    bench.until_taken(0).await;
+}
+
+#[tokio::test]
+async fn a_start_removes_what_no_event_names_and_a_reader_does_not() {
+    let bench = Bench::new().await;
+    bench.admit_event("a", spooled(&bench.store.blobs, 1, 100_000)).await.unwrap();
+    let orphan = spooled(&bench.store.blobs, 2, 70_000);
+    let reader = open(&bench.path(), Access::Read).unwrap();
+    let reader = Bench { store: reader, owner: bench.owner.clone(), folder: tempfile::tempdir().unwrap() };
+    assert_eq!(reader.content("a").await.unwrap(), vec![1; 100_000]);
+    orphan.blobs().for_each(Blob::keep);
+    assert_eq!(bench.store.blobs.taken(), 170_000);
+    let (folder, owner) = (bench.folder, bench.owner);
+    drop((bench.store, orphan, reader));
+    let store = open(&folder.path().join("data/hookflow.db"), Access::Serve).unwrap();
+    let bench = Bench { store, owner, folder };
+    assert_eq!(bench.store.blobs.taken(), 100_000);
+    assert_eq!(bench.content("a").await.unwrap(), vec![1; 100_000]);
+    // What cannot be had any more is said, and nothing else is touched by it.
+    let blobs = bench.folder.path().join("data/hookflow.db.blobs");
+    fs::remove_dir_all(&blobs).unwrap();
+    let journal = bench.store.load("a").await.unwrap();
+    let blob = journal.run.event.blobs().next().unwrap().clone();
+    assert!(Body::Spooled(blob).whole().is_err());
+}
+
+#[tokio::test]
+async fn what_has_ended_leaves_room_for_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_room(&folder, 400_000);
+    let owner = store.register(&"node".into()).await.unwrap().owner;
+    store.keep_version(&"shop".into(), &"v1".into(), &"flow: shop".into()).await.unwrap();
+    let bench = Bench { store, owner, folder };
+    bench.admit("small", nothing()).await.unwrap();
+    for run in ["a", "b", "c"] {
+        bench.admit_event(run, spooled(&bench.store.blobs, 1, 100_000)).await.unwrap();
+    }
+    bench.keep(u64::MAX).await;
+    bench.until_taken(200_000).await;
+    assert_eq!(bench.content("a").await, Err(StoreError::UnknownRun));
+    assert_eq!(bench.content("b").await.unwrap().len(), 100_000);
+    bench.keep(u64::MAX).await;
+    assert_eq!(bench.store.blobs.taken(), 200_000);
+    assert_eq!(bench.unfinished().await, ["small"]);
+}
