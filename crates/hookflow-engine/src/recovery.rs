@@ -125,10 +125,7 @@ impl Inner {
         suspects.extend(due.runs.into_iter().map(|row| Suspect { row, counts: false }));
         let runs = suspects.iter().map(|suspect| Arc::clone(&suspect.row.run)).collect();
         let crashes = store.suspect(&self.owner, runs).await?;
-        tracing::warn!(
-            runs = suspects.len(),
-            "the service did not end in order; these runs may have been in flight"
-        );
+        tracing::warn!(suspects = suspects.len(), "the former life of the service did not end in order");
         let alone = self.trials.alone.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(run) = &alone {
             self.set_aside(run).await?;
