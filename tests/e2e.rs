@@ -31,6 +31,7 @@ mod e2e {
     mod shipped;
     mod signed;
     mod target;
+    mod transactions;
     mod verbs;
     mod wire;
 }

@@ -29,6 +29,8 @@ impl Heard {
 pub(super) enum Play {
     /// Answers at once with this status and this JSON.
     Answer(u16, &'static str),
+    /// Answers at once with this status and this `Retry-After`.
+    Later(u16, &'static str),
     /// Answers 200 once it is released.
     Hang,
 }
@@ -126,17 +128,18 @@ impl State {
             let play = (self.script)(&heard);
             self.told().heard.push(heard);
             self.changed.notify_all();
-            let (status, body) = match play {
-                Play::Answer(status, body) => (status, body),
+            let (status, more, body) = match play {
+                Play::Answer(status, body) => (status, String::new(), body),
+                Play::Later(status, when) => (status, format!("Retry-After: {when}\r\n"), "{}"),
                 Play::Hang => {
                     drop(self.changed.wait_while(self.told(), |told| !told.released).unwrap());
-                    (200, r#"{"late":true}"#)
+                    (200, String::new(), r#"{"late":true}"#)
                 }
             };
             let length = body.len();
             write!(
                 stream,
-                "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+                "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n{body}"
             )
             .ok()?;
         }

@@ -14,6 +14,7 @@ mod xml;
 
 use crate::function::Function;
 
+pub use chance::uuid;
 pub(crate) use empty::is_empty;
 
 static FUNCTIONS: &[Function] = &[

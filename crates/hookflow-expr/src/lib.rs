@@ -39,7 +39,7 @@ pub use eval_error::EvalError;
 pub use evaluation::{Env, MAX_OUTPUT};
 pub use expression::Expression;
 pub use function::Function;
-pub use functions::functions;
+pub use functions::{functions, uuid};
 pub use known::{Known, Unknown};
 pub use lookup::{Found, Lookup};
 pub use path::Path;

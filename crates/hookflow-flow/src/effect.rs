@@ -86,6 +86,8 @@ pub struct HttpCall {
     pub ok: StatusSet,
     /// What is kept of the answer under a name of its own.
     pub capture: Arc<[(String, Path)]>,
+    /// Whether it carries an ID by which the other side knows it again.
+    pub transactional: bool,
 }
 
 /// How an answer's body becomes a value.
@@ -103,7 +105,7 @@ pub enum ResponseFormat {
 impl HttpCall {
     /// Whether the other side is not harmed when it is sent twice.
     pub fn is_repeatable(&self) -> bool {
-        self.method.is_safe()
+        self.transactional || self.method.is_safe()
     }
 
     /// The outcome of an answer: its body read, its captures taken. Pure, so that the fact holds all of it.

@@ -17,6 +17,7 @@ mod fault;
 mod flow;
 mod lowering;
 mod place;
+mod place_code;
 mod plan;
 #[cfg(test)]
 mod proof;

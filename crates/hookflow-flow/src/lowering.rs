@@ -7,10 +7,11 @@ mod paths;
 
 use modifiers::MODIFIERS;
 use names::Names;
-pub(crate) use names::{AtTheDoor, Fields as ResultFields, RUN};
+pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN};
 
 use crate::flow::hex;
 use crate::plan::{Branch, Instruction, Over, Pc};
+use crate::retry::Retry;
 use crate::{Plan, StepInfo, StepKind, StepNumber, Surroundings, step_kinds};
 use hookflow_expr::{Escape, Expression, Template, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Span, nearest};
@@ -106,6 +107,8 @@ pub(crate) struct StepNode<'n> {
     pub fields: Fields<'n>,
     /// What its result holds, when that is known while loading.
     pub result: ResultFields,
+    /// When it is tried again, unless the flow says.
+    pub retry: Option<Retry>,
 }
 
 impl Lowering<'_> {
@@ -168,7 +171,7 @@ impl Lowering<'_> {
         if let Some(id) = &id {
             self.by_id.insert(Arc::clone(id), number);
         }
-        let step = StepNode { number, value, fields, result: ResultFields::Unknown };
+        let step = StepNode { number, value, fields, result: ResultFields::Unknown, retry: None };
         self.modified(kind, step, path, id);
         Some(())
     }
@@ -273,6 +276,13 @@ impl Lowering<'_> {
         self.names.leave_turn(mark);
         self.depth -= 1;
         out
+    }
+
+    /// Reads a call, and says whether it holds its transactional ID, which is in scope there.
+    pub fn call<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, bool) {
+        self.names.enter_call();
+        let out = read(self);
+        (out, self.names.leave_call())
     }
 
     /// Lowers branches side by side: none sees another's steps, and what follows sees all of them.

@@ -22,11 +22,26 @@ pub(crate) struct Retry {
     tries: u32,
     statuses: StatusSet,
     kinds: Vec<FaultKind>,
-    /// The pause before the second try, and the longest.
-    backoff: (Duration, Duration),
+    pauses: Pauses,
     /// Counted from the first try, no try begins later than this.
     within: Duration,
 }
+
+/// How long the pauses between tries are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pauses {
+    /// They double, from the first to the longest.
+    Doubling(Duration, Duration),
+    /// Each takes its part of what is left of the window.
+    Spread,
+}
+
+/// Of what is left of the window, the part that passes before the second try, the third and the fourth. Each pause is
+/// about twice the former one, and the last longer than a minute, so a limit per minute is survived; an eighth of the
+/// window is left over at the end.
+const SPREAD: [(u32, u32); 3] = [(1, 8), (2, 7), (4, 5)];
+/// The least such pause, however little is left.
+const LEAST: Duration = Duration::from_secs(1);
 
 impl Default for Retry {
     fn default() -> Self {
@@ -34,7 +49,7 @@ impl Default for Retry {
             tries: 3,
             statuses: StatusSet::of(&[(500, 599), (429, 429)]),
             kinds: vec![FaultKind::Timeout, FaultKind::Connect],
-            backoff: (Duration::from_millis(500), Duration::from_secs(30)),
+            pauses: Pauses::Doubling(Duration::from_millis(500), Duration::from_secs(30)),
             within: Duration::from_mins(6),
         }
     }
@@ -58,6 +73,12 @@ pub(crate) struct Failed<'f> {
 }
 
 impl Retry {
+    /// When a call is tried again that carries a transactional ID: three more times within six minutes, after an answer
+    /// that says that it was not its fault.
+    pub fn of_a_transaction() -> Self {
+        Self { tries: 4, kinds: Vec::new(), pauses: Pauses::Spread, ..Self::default() }
+    }
+
     /// Reads `retry: {tries: 3, on: [5xx, 429, timeout, connect], backoff: 500ms..30s, within: 6m}`.
     pub fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut fields = Fields::of(node, "a `retry`", diagnostics)?;
@@ -74,7 +95,8 @@ impl Retry {
             (retry.statuses, retry.kinds) = on?;
         }
         if let Some(backoff) = backoff {
-            retry.backoff = backoff?;
+            let (first, longest) = backoff?;
+            retry.pauses = Pauses::Doubling(first, longest);
         }
         if let Some(within) = within {
             retry.within = within?.min(LONGEST);
@@ -95,16 +117,27 @@ impl Retry {
         let last = since.checked_add(self.within).ok()?;
         let fits = |due: &Timestamp| *due <= last && deadline.is_none_or(|deadline| *due < deadline);
         let after = |pause: Duration| at.checked_add(pause).ok().filter(fits);
-        let asked_for = retry_after.and_then(after);
-        asked_for.or_else(|| after(self.pause(*attempt, chance)))
+        // Who asks for no time has not said when it will be better.
+        let asked_for = retry_after.filter(|wait| !wait.is_zero()).and_then(after);
+        let left = deadline.map_or(last, |deadline| deadline.min(last)).duration_since(*at);
+        let pause = || self.pause(*attempt, Duration::try_from(left).unwrap_or_default(), chance);
+        asked_for.or_else(|| after(pause()))
     }
 
-    /// Doubles with every try, and is somewhere between a half and the whole of that: the same place of a run always
-    /// pauses alike, and no two runs do.
-    fn pause(&self, attempt: u32, chance: &[u8; 32]) -> Duration {
-        let (first, longest) = self.backoff;
-        let doubled = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX).max(1);
-        let whole = first.saturating_mul(doubled).min(longest);
+    /// Somewhere between a half and the whole of what the pause may be: the same place of a run always pauses alike, and
+    /// no two runs do.
+    fn pause(&self, attempt: u32, left: Duration, chance: &[u8; 32]) -> Duration {
+        let before = attempt.saturating_sub(1);
+        let whole = match self.pauses {
+            Pauses::Doubling(first, longest) => {
+                let doubled = 1_u32.checked_shl(before).unwrap_or(u32::MAX).max(1);
+                first.saturating_mul(doubled).min(longest)
+            }
+            Pauses::Spread => {
+                let part = usize::try_from(before).ok().and_then(|before| SPREAD.get(before));
+                part.map_or(left, |(part, of)| left / *of * *part).max(2 * LEAST)
+            }
+        };
         let hash = Sha256::new_with_prefix(chance).chain_update(attempt.to_be_bytes()).finalize();
         let drawn = hash.iter().take(2).fold(0_u32, |drawn, byte| drawn << 8 | u32::from(*byte));
         whole / 2 + (whole / 2).saturating_mul(drawn) / 0xffff

@@ -307,6 +307,7 @@ impl Run {
             Arc::clone(&self.plan),
             Arc::clone(&self.start),
             Arc::clone(&self.results),
+            step,
             turns,
             error,
         );

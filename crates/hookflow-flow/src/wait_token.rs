@@ -1,8 +1,9 @@
 //! The token in the URL of a `wait` step: which run and which place, and a code that nobody can make who does not
 //! know the run's seed.
 
+use crate::place_code::place_code;
 use crate::{Place, StepNumber};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
@@ -81,16 +82,7 @@ fn is_place(text: &str) -> bool {
 }
 
 fn mac(run: &str, seed: &[u8; 16], place: &Place) -> Hmac<Sha256> {
-    // The seed also gives the run's chance, which a flow may show; it cannot be found from the derived key.
-    let key = keyed(seed).chain_update(PURPOSE).finalize().into_bytes();
-    keyed(&key).chain_update(run).chain_update([0]).chain_update(place.to_string())
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // A key that is shorter than the block is filled up with zeros (RFC 2104).
-    let mut block = [0_u8; 64];
-    block.iter_mut().zip(key).for_each(|(slot, byte)| *slot = *byte);
-    Hmac::<Sha256>::new(&block.into())
+    place_code(PURPOSE, run, seed, place)
 }
 
 /// The code is not shown.

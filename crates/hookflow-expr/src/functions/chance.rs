@@ -39,7 +39,8 @@ fn random(arguments: &Arguments<'_>) -> Result<Value, Failure> {
     }
 }
 
-fn uuid(mut bytes: [u8; 32]) -> String {
+/// A UUID (version 4) of bytes by chance.
+pub fn uuid(mut bytes: [u8; 32]) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let mut out = String::with_capacity(36);

@@ -34,14 +34,15 @@ impl Lowering<'_> {
             let branch = Branch::Unless(test, 0);
             self.emit(Instruction::Branch { step: step.number, branch })
         });
-        let scope = (on_error.is_some() || timeout.is_some() || retry.is_some())
-            .then(|| self.emit(Instruction::Enter(Scope { timeout, retry, ..Scope::default() })));
+        // Whether it is tried again by itself is not known before it has been read.
+        let scope = (on_error.is_some() || timeout.is_some() || kind.asks == Asking::Again)
+            .then(|| self.emit(Instruction::Enter(Scope { timeout, ..Scope::default() })));
         let number = step.number;
         // The path of nested steps begins with the step's own.
         let before = std::mem::replace(&mut self.names.path, path.to_owned());
         let lowered = (kind.lower)(self, &mut step);
         self.names.path = before;
-        let StepNode { fields, result, .. } = step;
+        let StepNode { fields, result, retry: its_own, .. } = step;
         // A verb that gave up has not asked for all of its keys, so nothing can be said about the others.
         if lowered.is_some() {
             fields.finish(self.diagnostics);
@@ -51,6 +52,7 @@ impl Lowering<'_> {
             self.names.show(id, result);
         }
         if let Some(scope) = scope {
+            self.aim_scope(scope, |scope| scope.retry = retry.or(its_own).map(Arc::new));
             self.emit(Instruction::Leave);
             if let Some(node) = on_error {
                 self.on_error(number, scope, node, path);
@@ -119,9 +121,9 @@ impl Lowering<'_> {
         self.means_nothing("timeout", kind, key, why)
     }
 
-    fn retry(&mut self, kind: &StepKind, key: &Node, node: &Node) -> Option<Arc<Retry>> {
+    fn retry(&mut self, kind: &StepKind, key: &Node, node: &Node) -> Option<Retry> {
         if kind.asks == Asking::Again {
-            return Retry::load(node, self.diagnostics).map(Arc::new);
+            return Retry::load(node, self.diagnostics);
         }
         self.means_nothing("retry", kind, key, "there is no try of it that could be made again")
     }

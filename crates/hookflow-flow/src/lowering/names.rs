@@ -4,6 +4,7 @@ use crate::step_kind::Asking;
 use crate::step_kinds;
 use hookflow_expr::{Known, Unknown};
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, Severity, Span, nearest};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use std::sync::Arc;
 const WEBHOOK: &[&str] = &hookflow_trigger::Event::NAMES;
 /// What `run` holds.
 pub(crate) const RUN: &[&str] = &["id", "flow", "version", "attempt", "started_at"];
+/// What `WebhookRequest` holds.
+pub(crate) const CALL: &[&str] = &["TransactionalId"];
 /// What `error` holds.
 const ERROR: &[&str] = &["kind", "code", "step", "status", "message", "attempts", "cause"];
 /// What `loop` holds.
@@ -39,6 +42,8 @@ pub(crate) struct Names {
     visible: Vec<(Arc<str>, Fields)>,
     items: Vec<Arc<str>>,
     handlers: usize,
+    /// Within a call: whether it has read what it is known by.
+    call: Cell<Option<bool>>,
     /// The path of the step that is being lowered.
     pub path: String,
 }
@@ -52,6 +57,7 @@ impl Names {
             visible: Vec::new(),
             items: Vec::new(),
             handlers: 0,
+            call: Cell::new(None),
             path: String::new(),
         }
     }
@@ -78,6 +84,16 @@ impl Names {
 
     pub fn leave_handler(&mut self) {
         self.handlers -= 1;
+    }
+
+    /// Within a call, `WebhookRequest` is in scope.
+    pub fn enter_call(&mut self) {
+        self.call.set(Some(false));
+    }
+
+    /// After a call: whether it has read any of that.
+    pub fn leave_call(&mut self) -> bool {
+        self.call.take() == Some(true)
     }
 
     /// Within a loop, its item and `loop` are in scope.
@@ -162,6 +178,15 @@ impl Known for Names {
             "wait_url" => self.wait(rest),
             "loop" if !self.items.is_empty() => one_of("loop", LOOP, rest),
             "error" if self.handlers > 0 => one_of("error", ERROR, rest),
+            "WebhookRequest" if self.call.get().is_some() => {
+                self.call.set(Some(true));
+                one_of("WebhookRequest", CALL, rest)
+            }
+            "WebhookRequest" => Err(unknown(
+                Code("expr.unknown-name"),
+                "`WebhookRequest` is in scope only within a call".into(),
+                Some("it stands in the `url`, `query`, `headers` or body of an `http` step".into()),
+            )),
             "loop" => {
                 Err(unknown(Code("expr.unknown-name"), "`loop` is in scope only within a `for`".into(), None))
             }

@@ -295,3 +295,22 @@ fn the_parameters_of_the_path_are_known() {
     refuses(&with_path("'/o/{id}'", "idd"), "expr.unknown-name", "did you mean `webhook.params.id`?");
     refuses(&with_path("/o", "id"), "expr.unknown-name", "`path: /{id}`");
 }
+
+#[test]
+fn a_transactional_id_is_in_scope_within_a_call_and_nowhere_else() {
+    let id = "${ WebhookRequest.TransactionalId }";
+    for steps in [
+        format!("  - set: {{a: '{id}'}}\n"),
+        format!("  - {{http: {{url: 'https://x.example'}}, when: '{id}'}}\n"),
+        format!("  - {{http: {{url: 'https://x.example/?{id}'}}, on_error: [{{log: '{id}'}}]}}\n"),
+        format!("  - {{http: {{url: 'https://x.example/?{id}'}}}}\n  - log: '{id}'\n"),
+        format!("  - run: other\n    with: {{id: '{id}'}}\n"),
+    ] {
+        refuses(&with(&steps), "expr.unknown-name", "`WebhookRequest` is in scope only within a call");
+    }
+    refuses(
+        &with("  - http: {url: 'https://x.example/?${ WebhookRequest.TransactionId }'}\n"),
+        "expr.unknown-name",
+        "did you mean `WebhookRequest.TransactionalId`?",
+    );
+}

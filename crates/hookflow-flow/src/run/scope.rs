@@ -1,8 +1,10 @@
-//! What an expression of a run sees: `webhook`, `steps`, `run`, `error`, `loop`, and the items of the loops around it.
+//! What an expression of a run sees: `webhook`, `steps`, `run`, `error`, `loop`, the items of the loops around it, and what
+//! a call is known by.
 
 use super::Start;
 use super::fiber::Turn;
-use crate::lowering::RUN;
+use crate::lowering::{CALL, RUN};
+use crate::place_code::transactional_id;
 use crate::{Place, Plan, StepNumber, WaitToken};
 use hookflow_expr::{Found, Lookup};
 use hookflow_text::Json;
@@ -22,8 +24,20 @@ struct Inner {
     plan: Arc<Plan>,
     start: Arc<Start>,
     results: Arc<Results>,
+    /// Where the expression stands.
+    step: StepNumber,
     turns: Arc<[Turn]>,
     error: Option<Arc<Json>>,
+}
+
+impl Inner {
+    /// A step in the turn that stands here.
+    fn place(&self, step: StepNumber) -> Option<Place> {
+        let depth = self.plan.step(step)?.depth;
+        let turns = self.turns.iter().take(depth);
+        let turns = turns.map(|turn| u32::try_from(turn.index).unwrap_or(u32::MAX)).collect();
+        Some(Place { step, turns })
+    }
 }
 
 impl View {
@@ -31,10 +45,11 @@ impl View {
         plan: Arc<Plan>,
         start: Arc<Start>,
         results: Arc<Results>,
+        step: StepNumber,
         turns: Arc<[Turn]>,
         error: Option<Arc<Json>>,
     ) -> Self {
-        Self(Arc::new(Inner { plan, start, results, turns, error }))
+        Self(Arc::new(Inner { plan, start, results, step, turns, error }))
     }
 }
 
@@ -45,6 +60,7 @@ impl Lookup for View {
             "webhook" => Some(Found::Part(Arc::clone(&inner.start.event) as Arc<dyn Lookup>)),
             "steps" => Some(Found::Part(Arc::new(Steps(Arc::clone(inner))))),
             "run" => Some(Found::Part(Arc::new(RunPart(Arc::clone(inner))))),
+            "WebhookRequest" => Some(Found::Part(Arc::new(CallPart(Arc::clone(inner))))),
             "wait_url" => Some(Found::Part(Arc::new(WaitUrls(Arc::clone(inner))))),
             "error" => inner.error.clone().map(Found::Value),
             "loop" => {
@@ -77,15 +93,7 @@ struct Steps(Arc<Inner>);
 impl Lookup for Steps {
     fn get(&self, name: &str) -> Option<Found> {
         let step = *self.0.plan.by_id.get(name)?;
-        let depth = self.0.plan.step(step)?.depth;
-        let turns = self
-            .0
-            .turns
-            .iter()
-            .take(depth)
-            .map(|turn| u32::try_from(turn.index).unwrap_or(u32::MAX))
-            .collect();
-        let result = self.0.results.get(&Place { step, turns });
+        let result = self.0.results.get(&self.0.place(step)?);
         Some(result.map_or(Found::DidNotRun, |value| Found::Value(Arc::clone(value))))
     }
 
@@ -100,16 +108,15 @@ struct WaitUrls(Arc<Inner>);
 
 impl Lookup for WaitUrls {
     fn get(&self, name: &str) -> Option<Found> {
-        let Inner { plan, start, turns, .. } = &*self.0;
+        let Inner { plan, start, .. } = &*self.0;
         let step = *plan.by_id.get(name)?;
         let depth = plan.waiting(step).and(plan.step(step))?.depth;
-        let turns: Vec<_> =
-            turns.iter().take(depth).map(|turn| u32::try_from(turn.index).unwrap_or(u32::MAX)).collect();
+        let place = self.0.place(step)?;
         // In which of its turns the step will be is not known outside of its loop.
-        if turns.len() < depth {
+        if place.turns.len() < depth {
             return None;
         }
-        let token = WaitToken::mint(&start.run, &start.seed, &Place { step, turns });
+        let token = WaitToken::mint(&start.run, &start.seed, &place);
         let base_url = &start.event.head().base_url;
         let url = format!("{}/resume/{token}", base_url.trim_end_matches('/'));
         Some(Found::Value(Arc::new(Json::String(url))))
@@ -121,6 +128,25 @@ impl Lookup for WaitUrls {
             .filter(|(_, step)| self.0.plan.waiting(**step).is_some())
             .map(|(id, _)| Arc::clone(id))
             .collect()
+    }
+}
+
+/// What a call says of itself.
+#[derive(Debug)]
+struct CallPart(Arc<Inner>);
+
+impl Lookup for CallPart {
+    fn get(&self, name: &str) -> Option<Found> {
+        let Inner { start, step, .. } = &*self.0;
+        let id = match name {
+            "TransactionalId" => transactional_id(&start.run, &start.seed, &self.0.place(*step)?),
+            _ => return None,
+        };
+        Some(Found::Value(Arc::new(Json::String(id))))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        CALL.iter().map(|name| Arc::from(*name)).collect()
     }
 }
 

@@ -51,6 +51,40 @@ fn a_failed_call_fails_the_run_with_its_fault() {
     assert_eq!(rehearsal.answer, Answer::Failed(fault.clone()));
 }
 
+/// How often a call is sent that is answered so.
+fn sent(call: &str, status: u16) -> (usize, bool) {
+    let rehearsal = run_with(&format!("  - {call}\n"), &mut |_, call| answer(call, status, "{}"));
+    let calls = rehearsal.calls.len();
+    let same = |(_, call): &(_, HttpCall)| call.url == rehearsal.calls[0].1.url;
+    assert!(rehearsal.calls.iter().all(same), "{:?}", rehearsal.calls);
+    (calls, rehearsal.calls[0].1.transactional)
+}
+
+#[test]
+fn a_call_is_sent_once_unless_it_holds_its_transactional_id() {
+    let id = "${WebhookRequest.TransactionalId}";
+    let plain = "http: {method: POST, url: 'https://x.example/'}";
+    assert_eq!(sent(plain, 503), (1, false));
+    for parts in [
+        format!("url: 'https://x.example/{id}'"),
+        format!("url: 'https://x.example/', query: {{t: '{id}'}}"),
+        format!("url: 'https://x.example/', headers: {{X-T: 'a {id}'}}"),
+        format!("url: 'https://x.example/', json: {{a: [{{b: '{id}'}}]}}"),
+        format!("url: 'https://x.example/', text: '@{{if true}}{id}@{{end if}}'"),
+        format!("url: 'https://x.example/', form: {{t: '{id}'}}"),
+    ] {
+        let call = format!("http: {{method: POST, {parts}}}");
+        assert_eq!(sent(&call, 503), (4, true), "{call}");
+        assert_eq!(sent(&call, 404), (1, true), "{call}");
+        assert_eq!(sent(&call, 200), (1, true), "{call}");
+        assert_eq!(sent(&format!("{{{call}, retry: {{tries: 2}}}}"), 503), (2, true), "{call}");
+        assert_eq!(sent(&format!("{{{call}, retry: {{on: [404]}}}}"), 503), (1, true), "{call}");
+        assert_eq!(sent(&format!("{{{call}, timeout: 5s, on_error: continue}}"), 429), (4, true), "{call}");
+    }
+    let good = format!("http: {{url: 'https://x.example/{id}', ok: [2xx, 503]}}");
+    assert_eq!(sent(&good, 503), (1, true), "an answer that is good ends it");
+}
+
 #[test]
 fn on_error_continue_keeps_what_there_is() {
     let steps = "  - id: a\n    on_error: continue\n    http: {url: 'https://x.example/', capture: {id: data.id}}\n  - respond: {json: {ok: '${ steps.a.ok }', status: '${ steps.a.status }', kind: '${ steps.a.error.kind }', id: '${ steps.a.id }', body: '${ steps.a.body.why }'}}\n";

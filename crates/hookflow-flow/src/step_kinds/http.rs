@@ -5,6 +5,7 @@ mod url;
 use super::respond::{header_name, text_escape};
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
+use crate::retry::Retry;
 use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -24,7 +25,7 @@ const METHODS: &[&str] = &["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", 
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "http",
-    summary: "Calls another service. An answer outside `ok`, or none, fails the step.",
+    summary: "Calls another service. An answer outside `ok`, or none, fails the step. A call that holds `${WebhookRequest.TransactionalId}` may be repeated.",
     result: "`{ok, status, headers, body, attempts}` and the captures; after a failure that the flow goes on from, `ok` is false and `error` says why",
     companions: &[
         Companion { key: "method", about: "GET, or POST when there is a body" },
@@ -77,6 +78,8 @@ struct Http {
     response: ResponseFormat,
     ok: StatusSet,
     capture: Arc<[(String, Path)]>,
+    /// Whether its URL, a header or its body holds the transactional ID.
+    transactional: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +91,20 @@ enum Body {
 }
 
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
-    let mut fields = Fields::of(step.value, "an `http` step", cx.diagnostics)?;
+    let (request, transactional) = cx.call(|cx| read(cx, step.value));
+    let request = Http { transactional, ..request? };
+    if transactional {
+        step.retry = Some(Retry::of_a_transaction());
+    }
+    let captures = request.capture.iter().map(|(name, _)| name.clone());
+    let names = RESULT.iter().map(|name| (*name).to_owned()).chain(captures);
+    step.result = ResultFields::Known(names.collect());
+    cx.emit(Instruction::Ask { step: step.number, request: Arc::new(request) });
+    Some(())
+}
+
+fn read(cx: &mut Lowering<'_>, node: &Node) -> Option<Http> {
+    let mut fields = Fields::of(node, "an `http` step", cx.diagnostics)?;
     let url = fields.require("url", cx.diagnostics).and_then(|node| UrlTemplate::compile(cx, node));
     let method = fields.take("method").map(|node| node.one_of(METHODS, cx.diagnostics));
     let query = texts(cx, fields.take("query"), Escape::None);
@@ -132,11 +148,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         None => Method::POST,
         Some(word) => Method::from_bytes(word?.as_bytes()).ok()?,
     };
-    let capture = capture?;
-    let names =
-        RESULT.iter().map(|name| (*name).to_owned()).chain(capture.iter().map(|(name, _)| name.clone()));
-    step.result = ResultFields::Known(names.collect());
-    let request = Http {
+    Some(Http {
         method,
         url: url?,
         query: query?,
@@ -144,10 +156,9 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         body,
         response: response?,
         ok: ok?,
-        capture,
-    };
-    cx.emit(Instruction::Ask { step: step.number, request: Arc::new(request) });
-    Some(())
+        capture: capture?,
+        transactional: false,
+    })
 }
 
 fn texts(cx: &mut Lowering<'_>, node: Option<&Node>, escape: Escape) -> Option<Vec<(String, Text)>> {
@@ -242,6 +253,7 @@ impl Asks for Http {
             response: self.response,
             ok: self.ok.clone(),
             capture: Arc::clone(&self.capture),
+            transactional: self.transactional,
         };
         Ok(Effect::Call(ask, Box::new(call)))
     }

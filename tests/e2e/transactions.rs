@@ -1,0 +1,137 @@
+//! Calls by their transactional ID: the same for every try of one step of one run, also after a crash, and what that makes safe.
+
+use super::service::{Folder, Service, until};
+use super::target::{Heard, Play, Target};
+use super::wire::Request;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const ID: &str = "${ WebhookRequest.TransactionalId }";
+
+/// The flow `book`, with these steps; `URL` stands for the target, `ID` for the transactional ID.
+fn folder(target: &Target, more: &str, steps: &str) -> Folder {
+    let steps = steps.replace("URL", &target.url("")).replace("ID", ID);
+    let flow = format!("webhook: {{auth: none}}\n{more}\nsteps:\n{steps}");
+    Folder::new().config("outbound: {allow: [127.0.0.0/8]}").flow("book", &flow)
+}
+
+/// Has the flow run, and says which run it is.
+fn book(service: &Service) -> String {
+    let answer = service.send(&Request::json("/hook/book", r#"{"items": [1, 2]}"#));
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.header("x-run-id").unwrap().to_owned()
+}
+
+fn kill(service: Service) {
+    service.signal("KILL");
+    service.end();
+}
+
+fn ids(heard: &[Heard]) -> BTreeSet<&str> {
+    heard.iter().map(|heard| heard.header("x-transaction").unwrap()).collect()
+}
+
+const ONE_CALL: &str = "  - {id: a, http: {method: POST, url: 'URL/a', headers: {X-Transaction: 'ID'}}}";
+
+#[test]
+fn an_id_is_the_same_wherever_it_stands_in_a_call_and_new_in_every_other() {
+    let target = Target::start(|_| Play::Answer(200, "{}"));
+    let steps = "
+  - for: item
+    in: webhook.body.items
+    do:
+      - http:
+          url: URL/${WebhookRequest.TransactionalId}?t=ID
+          headers: {X-Transaction: 'ID'}
+          text: '{\"id\": \"ID\", \"n\": ${ item }}'
+  - http: {url: 'URL/last', query: {t: 'ID'}, headers: {X-Transaction: 'ID-b'}, json: {id: 'ID'}}";
+    let folder = folder(&target, "", steps);
+    let service = Service::start(&folder);
+    book(&service);
+    book(&service);
+    let heard = target.heard(6);
+    for heard in &heard {
+        let id = heard.header("x-transaction").unwrap().trim_end_matches("-b");
+        let parts: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+        assert_eq!(heard.value()["id"], id, "{heard:?}");
+        let (path, query) = heard.target.split_once('?').unwrap();
+        assert_eq!(query, format!("t={id}"));
+        assert!(path == "/last" || path == format!("/{id}"), "{path}");
+    }
+    assert_eq!(ids(&heard).len(), 6, "{heard:?}");
+    service.stop_sound();
+}
+
+#[test]
+fn after_a_kill_a_call_arrives_again_with_its_id_and_without_one_not() {
+    let target = script(|heard, nth| match (heard.target.as_str(), nth) {
+        ("/a", 2) => Play::Answer(200, "{}"),
+        _ => Play::Hang,
+    });
+    let steps = format!("{ONE_CALL}\n  - {{id: b, http: {{method: POST, url: 'URL/b'}}}}");
+    let folder = folder(&target, "", &steps);
+    let service = Service::start(&folder);
+    let run = book(&service);
+    target.heard(1);
+    kill(service);
+    // The second try is answered, so the call without an ID leaves, and the node dies again.
+    let service = Service::start(&folder);
+    target.heard(3);
+    kill(service);
+    let service = Service::start(&folder);
+    until_kept(&service, &run, "\"kind\":\"interrupted\"");
+    let heard = target.heard(3);
+    assert_eq!(heard.iter().map(|heard| heard.target.as_str()).collect::<Vec<_>>(), ["/a", "/a", "/b"]);
+    assert_eq!(heard[0].header("x-transaction"), heard[1].header("x-transaction"), "{heard:?}");
+    service.stop_sound();
+}
+
+#[test]
+fn tries_are_counted_over_every_life() {
+    let target = script(|_, nth| match nth {
+        1 => Play::Later(503, "2"),
+        2 => Play::Hang,
+        _ => Play::Later(429, "1"),
+    });
+    let folder = folder(&target, "", ONE_CALL);
+    let service = Service::start(&folder);
+    let run = book(&service);
+    // The second try is due in the next life, and repeated in the one after that.
+    target.heard(1);
+    until_kept(&service, &run, "\"status\":503");
+    kill(service);
+    let service = Service::start(&folder);
+    target.heard(2);
+    kill(service);
+    let service = Service::start(&folder);
+    until_kept(&service, &run, "\"attempts\":4");
+    let heard = target.heard(5);
+    assert_eq!((heard.len(), ids(&heard).len()), (5, 1), "four tries, one of them twice: {heard:?}");
+    service.stop_sound();
+}
+
+#[test]
+fn a_try_that_waits_holds_no_worker() {
+    let target = script(|_, nth| Play::Answer(if nth == 1 { 503 } else { 200 }, "{}"));
+    let folder = folder(&target, "queue: {workers: 1}", ONE_CALL);
+    let service = Service::start(&folder);
+    let run = book(&service);
+    until_kept(&service, &run, "\"status\":503");
+    book(&service);
+    service.until_metric("hookflow_runs_total{flow=\"book\",outcome=\"succeeded\"}", 1);
+    service.until_metric("hookflow_runs_in_flight", 0);
+    assert_eq!(target.count(), 2);
+    service.stop_sound();
+}
+
+/// A target that knows which request it is, from 1.
+fn script(play: impl Fn(&Heard, usize) -> Play + Send + Sync + 'static) -> Target {
+    let count = AtomicUsize::new(0);
+    Target::start(move |heard| play(heard, count.fetch_add(1, Ordering::SeqCst) + 1))
+}
+
+/// Waits until the store holds so much of a run.
+fn until_kept(service: &Service, run: &str, what: &str) {
+    until(what, || service.ops(&format!("/api/runs/{run}")).text().contains(what).then_some(()));
+}
