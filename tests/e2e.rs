@@ -22,6 +22,7 @@ mod e2e {
     mod limits;
     mod operators;
     mod orders;
+    mod pausing;
     mod protocols;
     mod refused_starts;
     mod reload_storm;

@@ -4,7 +4,7 @@ use crate::HistoryFault;
 use crate::problem::{problem, problem_with};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use hookflow_engine::{CancelRefusal, Full, ReplayRefusal};
+use hookflow_engine::{CancelRefusal, Full, PauseRefusal, ReplayRefusal};
 use hookflow_store::StoreError;
 use hookflow_text::{Code, Json};
 use serde_json::json;
@@ -59,6 +59,16 @@ pub(crate) fn not_cancelled(refusal: &CancelRefusal) -> Response {
             problem(StatusCode::CONFLICT, Code("run.has-ended"), "The run has ended already")
         }
         CancelRefusal::Store(error) => store_refused(error),
+    }
+}
+
+/// Why a flow is neither paused nor goes on.
+pub(crate) fn not_paused(refusal: &PauseRefusal) -> Response {
+    match refusal {
+        PauseRefusal::UnknownFlow => {
+            problem(StatusCode::NOT_FOUND, Code("flow.unknown"), "No such flow is in force")
+        }
+        PauseRefusal::Store(error) => store_refused(error),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod api_erase;
 mod api_flows;
+mod api_flows_flow_pause;
+mod api_flows_flow_resume;
 mod api_generation;
 mod api_rejected;
 mod api_reload;
@@ -21,6 +23,8 @@ use crate::Endpoint;
 pub const ENDPOINTS: &[Endpoint] = &[
     api_erase::API_ERASE,
     api_flows::API_FLOWS,
+    api_flows_flow_pause::API_FLOW_PAUSE,
+    api_flows_flow_resume::API_FLOW_RESUME,
     api_generation::API_GENERATION,
     api_rejected::API_REJECTED,
     api_reload::API_RELOAD,

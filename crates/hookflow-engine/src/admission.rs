@@ -4,7 +4,6 @@ use crate::engine::Inner;
 use crate::queue::{Caller, Item, QueuePlace, Work};
 use crate::ticket::{Accepted, Ticket};
 use crate::{Conclusion, Duplicate, Engine, LiveFlow};
-use hookflow_flow::Enabled;
 use hookflow_store::{Admitted, StoreError};
 use hookflow_trigger::Event;
 use std::sync::Arc;
@@ -54,19 +53,22 @@ impl Engine {
                 Ok(Err(_)) | Err(_) => Admission::Refused(AdmitRefusal::StoreUnavailable),
             };
         }
-        if live.flow.enabled == Enabled::Paused {
-            return Admission::Refused(AdmitRefusal::Paused);
-        }
         let (sender, conclusion) = oneshot::channel();
         let caller = Some(Caller { flow: Arc::clone(&live.flow), sender });
         let ticket =
             Ticket::new(Arc::clone(engine), Arc::clone(&accepted), Arc::clone(&live.queue), conclusion);
         if accepted.order.is_some() {
+            if live.is_paused() {
+                return Admission::Refused(AdmitRefusal::Paused);
+            }
             // It may have to wait for others, so it is kept before it begins. The ticket hears of it.
             drop(engine.keep_and_queue(live, accepted, place, caller));
         } else {
+            let item = Item { work: Work::Fresh(accepted), caller, place };
+            if live.queue.push(engine, item).is_err() {
+                return Admission::Refused(AdmitRefusal::Paused);
+            }
             live.queue.series().accepted.inc();
-            live.queue.push(engine, Item { work: Work::Fresh(accepted), caller, place });
         }
         Admission::Waiting(ticket)
     }

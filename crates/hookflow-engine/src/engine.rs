@@ -2,6 +2,7 @@
 
 use crate::due::Changes;
 use crate::inbox::Hands;
+use crate::pausing::Pauses;
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
 use crate::recovery::Trials;
 use crate::versions::{VersionFault, Versions};
@@ -72,7 +73,10 @@ pub(crate) struct Inner {
     pub versions: Versions,
     generation: ArcSwap<Generation>,
     queues: Mutex<HashMap<Arc<str>, Arc<FlowQueue>>>,
-    installing: tokio::sync::Mutex<()>,
+    /// The flows that operators have paused.
+    pub pauses: Pauses,
+    /// Held by whoever changes what is in force.
+    pub installing: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -81,6 +85,7 @@ impl Engine {
         let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits } = parts;
         let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
         let life = store.register(&node).await?;
+        let pauses = Pauses::kept(&*store).await?;
         let engine = Arc::new(Inner {
             trials: Trials::new(&life),
             owner: life.owner,
@@ -95,6 +100,7 @@ impl Engine {
             versions: Versions::new(Arc::clone(&store), tasks.clone()),
             generation: ArcSwap::from_pointee(nothing),
             queues: Mutex::default(),
+            pauses,
             installing: tokio::sync::Mutex::new(()),
             store,
             caller,
@@ -205,10 +211,16 @@ impl Inner {
         self.queues().get(flow).cloned()
     }
 
-    fn queue(&self, queues: &mut HashMap<Arc<str>, Arc<FlowQueue>>, flow: &Arc<Flow>) -> Arc<FlowQueue> {
+    fn queue(
+        self: &Arc<Self>,
+        queues: &mut HashMap<Arc<str>, Arc<FlowQueue>>,
+        flow: &Arc<Flow>,
+    ) -> Arc<FlowQueue> {
         let queue = queues.entry(Arc::clone(&flow.id)).or_insert_with(|| {
             let (overall, metrics) = (Arc::clone(&self.overall), Arc::clone(&self.metrics));
-            Arc::new(FlowQueue::new(Arc::clone(flow), overall, metrics, self.clock.clone()))
+            let queue = Arc::new(FlowQueue::new(Arc::clone(flow), overall, metrics, self.clock.clone()));
+            queue.hold(self, self.pauses.since(&flow.id));
+            queue
         });
         Arc::clone(queue)
     }

@@ -33,6 +33,7 @@ pub struct Metrics {
     without_key: Family<Label, Counter>,
     queue_items: Family<Label, Gauge>,
     queue_bytes: Family<Label, Gauge>,
+    paused: Family<Label, Gauge>,
     runs: Family<Outcome, Counter>,
     durations: Family<Label, Histogram, fn() -> Histogram>,
     pub(crate) in_flight: Gauge,
@@ -52,6 +53,7 @@ pub(crate) struct Series {
     refused: Mutex<Vec<(Code, Counter)>>,
     queue_items: Gauge,
     queue_bytes: Gauge,
+    pub paused: Gauge,
     pub succeeded: Counter,
     pub failed: Counter,
     pub duration: Histogram,
@@ -67,6 +69,7 @@ impl Metrics {
             without_key: Family::default(),
             queue_items: Family::default(),
             queue_bytes: Family::default(),
+            paused: Family::default(),
             runs: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             in_flight: Gauge::default(),
@@ -89,6 +92,8 @@ impl Metrics {
         registry.register("hookflow_events_without_key", help, m.without_key.clone());
         registry.register("hookflow_queue_items", "Events that have not started", m.queue_items.clone());
         registry.register("hookflow_queue_bytes", "Bytes of events not started", m.queue_bytes.clone());
+        let help = "Whether the flow is paused, by its file or an operator";
+        registry.register("hookflow_flow_paused", help, m.paused.clone());
         registry.register("hookflow_runs", "Runs that have ended, by outcome", m.runs.clone());
         registry.register("hookflow_run_seconds", "How long runs took", m.durations.clone());
         registry.register("hookflow_runs_in_flight", "Runs under way", m.in_flight.clone());
@@ -144,6 +149,7 @@ impl Metrics {
             refused: Mutex::default(),
             queue_items: self.queue_items.get_or_create_owned(&label),
             queue_bytes: self.queue_bytes.get_or_create_owned(&label),
+            paused: self.paused.get_or_create_owned(&label),
             succeeded: ended("succeeded"),
             failed: ended("failed"),
             duration: self.durations.get_or_create_owned(&label),
@@ -161,6 +167,7 @@ impl Metrics {
         self.without_key.remove(&label);
         self.queue_items.remove(&label);
         self.queue_bytes.remove(&label);
+        self.paused.remove(&label);
         self.durations.remove(&label);
         for outcome in ["succeeded", "failed"] {
             self.runs.remove(&outcome_label(&series.flow, outcome));

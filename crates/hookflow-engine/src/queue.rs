@@ -4,6 +4,7 @@
 //! cannot fail. The list itself grows with the load, so a flow that nobody calls costs next to nothing.
 
 mod drain_rate;
+mod pause;
 mod place;
 mod window;
 
@@ -13,7 +14,7 @@ use crate::metrics::Series;
 use crate::ticket::{Accepted, Conclusion};
 use crate::worker::Worker;
 use drain_rate::DrainRate;
-use hookflow_flow::{Enabled, Flow, Queue};
+use hookflow_flow::{Flow, Queue};
 use hookflow_runtime::Clock;
 use hookflow_store::Progress;
 use hookflow_text::Code;
@@ -44,6 +45,10 @@ pub(crate) struct FlowQueue {
 struct State {
     /// The flow in force; events start on it, whatever was in force when they came.
     serving: Arc<Flow>,
+    /// Since when an operator has paused the flow.
+    held: Option<Arc<str>>,
+    /// Whether the flow counts as paused.
+    counted_paused: bool,
     waiting: VecDeque<Item>,
     window: Window,
     /// The stored runs that wait here or are in a worker's hand.
@@ -122,6 +127,8 @@ impl FlowQueue {
         let id = Arc::clone(&flow.id);
         let state = State {
             serving: flow,
+            held: None,
+            counted_paused: false,
             waiting: VecDeque::new(),
             window: Window::default(),
             in_hand: HashSet::new(),
@@ -177,19 +184,24 @@ impl FlowQueue {
         Ok(QueuePlace { queue: Arc::clone(self), bytes, started: false })
     }
 
-    /// Puts an event behind the others. After the end it is let go: its caller hears `Gone`, and the store has it if
-    /// anybody was told so.
-    pub(crate) fn push(self: &Arc<Self>, engine: &Arc<Inner>, item: Item) {
+    /// Puts an event behind the others that only memory has, and gives it back when the flow is paused. After the end it
+    /// is let go: its caller hears `Gone`.
+    pub(crate) fn push(self: &Arc<Self>, engine: &Arc<Inner>, item: Item) -> Result<(), Item> {
         let mut state = self.lock();
         if state.closed {
             // Its place takes the lock when it is dropped.
             drop(state);
-            return drop(item);
+            drop(item);
+            return Ok(());
+        }
+        if state.is_paused() {
+            return Err(item);
         }
         state.waiting.push_back(item);
         let rouse = state.rouse();
         drop(state);
         self.act(engine, rouse);
+        Ok(())
     }
 
     /// The next event, for a worker. `was_idle`: it found nothing the last time. `stays`: it would wait if there is
@@ -202,7 +214,7 @@ impl FlowQueue {
         if state.wants_more() {
             self.load(engine, &mut state);
         }
-        let has_work = state.serving.enabled != Enabled::Paused && !state.waiting.is_empty();
+        let has_work = !state.is_paused() && !state.waiting.is_empty();
         if state.workers > state.serving.queue.workers || (!has_work && !stays) {
             state.workers -= 1;
             return Taken::Leave;
@@ -255,25 +267,6 @@ impl FlowQueue {
         self.lock().workers -= 1;
     }
 
-    /// A flow is in force. When it is paused, callers who wait are let go, for nothing was promised to them; what was
-    /// promised is held.
-    pub(crate) fn serve(self: &Arc<Self>, engine: &Arc<Inner>, flow: &Arc<Flow>) {
-        let mut state = self.lock();
-        state.serving = Arc::clone(flow);
-        let (mut let_go, mut callers) = (VecDeque::new(), HashMap::new());
-        if flow.enabled == Enabled::Paused {
-            let waiting = std::mem::take(&mut state.waiting);
-            (state.waiting, let_go) = waiting.into_iter().partition(Item::is_promised);
-            callers = std::mem::take(&mut state.callers);
-        } else if state.wants_more() {
-            self.load(engine, &mut state);
-        }
-        let rouse = state.rouse();
-        drop(state);
-        drop((let_go, callers));
-        self.act(engine, rouse);
-    }
-
     /// Nothing starts any more; callers who wait are let go. Returns how many events did not start.
     pub(crate) fn close(&self) -> usize {
         let mut state = self.lock();
@@ -294,6 +287,9 @@ impl FlowQueue {
     /// Takes the flow out of what is counted.
     pub(crate) fn forget_series(&self) {
         if let Some(series) = self.series.get() {
+            if std::mem::take(&mut self.lock().counted_paused) {
+                series.paused.dec();
+            }
             self.metrics.forget(series);
         }
     }
@@ -327,7 +323,7 @@ impl FlowQueue {
 impl State {
     /// Who is to see to what waits. A new worker is counted here.
     fn rouse(&mut self) -> Rouse {
-        if self.waiting.is_empty() || self.serving.enabled == Enabled::Paused {
+        if self.waiting.is_empty() || self.is_paused() {
             Rouse::Nobody
         } else if self.idle > 0 {
             Rouse::Idle

@@ -70,6 +70,8 @@ impl Engine {
         for Suspect { row, counts } in suspects {
             // In hand before the queues load what waits: nobody else is to begin with it.
             if let Some(queue) = engine.queue_of_stored(&row.flow).await?
+                // Nothing of a flow that is paused starts.
+                && !queue.is_paused()
                 && let Some(item) = queue.stored_item(engine, &row, counts)
             {
                 tried.push((row, queue, item));
@@ -115,6 +117,9 @@ impl Inner {
         let (store, node) = (&self.store, &self.owner.node);
         let mut suspects = Vec::new();
         for count in store.counts(node).await? {
+            if self.pauses.since(&count.flow).is_some() {
+                continue; // The pause stood when the node died, so nothing of it had started.
+            }
             let workers = self.queue_if_there(&count.flow).map(|queue| queue.serving().queue.workers);
             // As many as could be under way, and as many that may have waited for a place of their order key.
             let limit = workers.unwrap_or(DUE_SUSPECTS).min(DUE_SUSPECTS);

@@ -5,6 +5,7 @@ mod bench;
 mod ending;
 mod load;
 mod parking;
+mod pausing;
 mod recovering;
 mod replaying;
 mod retention;

@@ -3,6 +3,7 @@
 mod looking;
 mod reopening;
 mod scheduling;
+mod states;
 
 pub use reopening::what_is_kept_is_there_again;
 
@@ -46,6 +47,7 @@ pub async fn every_backend_passes(
     a_claim_stands_while_its_run_is_unfinished(&Bench::on(open(), &event).await?).await?;
     a_claim_is_kept_with_the_reply_for_its_window(&Bench::on(open(), &event).await?).await?;
     a_claim_is_released_by_a_bad_end(&Bench::on(open(), &event).await?).await?;
+    states::passes(&open, &event).await?;
     scheduling::passes(&open, &event).await?;
     looking::passes(&open, &event).await
 }

@@ -9,6 +9,7 @@ use crate::{
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,6 +43,12 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// A kept document.
     fn version(&self, flow: &str, version: &str) -> Pending<Option<Arc<str>>>;
+
+    /// Keeps what an operator has set, such as a pause; `None` forgets it. It belongs to all nodes.
+    fn set_state(&self, key: &str, value: Option<&str>) -> Pending<()>;
+
+    /// What operators have set under keys that begin so, by key.
+    fn states(&self, prefix: &str) -> Pending<BTreeMap<Arc<str>, Arc<str>>>;
 
     /// Admits events, each with its claims, and what has already happened of each, up to its end. A row is refused
     /// alone, never with its batch. A run of the same owner that is already there is not admitted again: what is new is

@@ -4,8 +4,10 @@ mod check;
 mod completions;
 mod credential;
 mod init;
+mod pause;
 mod plan;
 mod rejected;
+mod resume;
 mod runs;
 mod serve;
 mod sign;
@@ -25,8 +27,10 @@ static ALL: &[&Command] = &[
     &completions::COMMAND,
     &credential::COMMAND,
     &init::COMMAND,
+    &pause::COMMAND,
     &plan::COMMAND,
     &rejected::COMMAND,
+    &resume::COMMAND,
     &runs::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,

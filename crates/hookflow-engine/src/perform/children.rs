@@ -129,7 +129,7 @@ impl Parent<'_> {
             is_kept(kept)?;
             return Ok(detached(&run));
         }
-        if live.flow.enabled == Enabled::Paused {
+        if live.is_paused() {
             return Err((FaultKind::Refused, format!("the flow `{}` is paused", child.flow)));
         }
         accepted.hold(live.queue.take_in_hand(self.engine, &run));

@@ -14,6 +14,7 @@ use hookflow_trigger::{
 };
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -282,6 +283,14 @@ impl Store for Tampered {
 
     fn version(&self, flow: &str, version: &str) -> Pending<Option<Arc<str>>> {
         self.inner.version(flow, version)
+    }
+
+    fn set_state(&self, key: &str, value: Option<&str>) -> Pending<()> {
+        if self.is_away() { Pending::now(Err(away())) } else { self.inner.set_state(key, value) }
+    }
+
+    fn states(&self, prefix: &str) -> Pending<BTreeMap<Arc<str>, Arc<str>>> {
+        self.inner.states(prefix)
     }
 
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {

@@ -64,6 +64,21 @@ impl Store for Memory {
         Pending::now(Ok(self.lock().document(flow, version)))
     }
 
+    fn set_state(&self, key: &str, value: Option<&str>) -> Pending<()> {
+        let states = &mut self.lock().states;
+        match value {
+            Some(value) => drop(states.insert(key.into(), value.into())),
+            None => drop(states.remove(key)),
+        }
+        Pending::now(Ok(()))
+    }
+
+    fn states(&self, prefix: &str) -> Pending<BTreeMap<Arc<str>, Arc<str>>> {
+        let contents = self.lock();
+        let all = contents.states.iter().filter(|(key, _)| key.starts_with(prefix));
+        Pending::now(Ok(all.map(|(key, value)| (Arc::clone(key), Arc::clone(value))).collect()))
+    }
+
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {
         let mut contents = self.lock();
         for (run, settled) in batch {

@@ -27,6 +27,7 @@ use readers::{READERS, Readers};
 use rows::{ProgressRows, RunRow};
 use rusqlite::Connection;
 use search::Found;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,6 +168,16 @@ impl Store for Sqlite {
     fn version(&self, flow: &str, version: &str) -> Pending<Option<Arc<str>>> {
         let (flow, version) = (flow.to_owned(), version.to_owned());
         self.read(move |connection| reading::version(connection, &flow, &version))
+    }
+
+    fn set_state(&self, key: &str, value: Option<&str>) -> Pending<()> {
+        let (key, value) = (key.to_owned(), value.map(str::to_owned));
+        self.write(move |ledger| ledger.set_state(&key, value.as_deref()))
+    }
+
+    fn states(&self, prefix: &str) -> Pending<BTreeMap<Arc<str>, Arc<str>>> {
+        let prefix = prefix.to_owned();
+        self.read(move |connection| reading::states(connection, &prefix))
     }
 
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {

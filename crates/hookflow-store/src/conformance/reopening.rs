@@ -31,6 +31,7 @@ pub async fn what_is_kept_is_there_again(
     let ready: Vec<_> = ready.iter().map(|row| &*row.run).collect();
     assert_eq!(ready, ["a", "b"], "one is behind, one is parked");
     assert_eq!(bench.store.due("node-1", at(90), 10).await?.runs.len(), 1);
+    assert_eq!(bench.store.states("").await?.get("paused/shop").map(|since| &**since), Some("now"));
     assert_eq!(bench.store.version("shop", "v2").await?.as_deref(), Some("flow v2"));
     let journal = bench.store.load("a").await?;
     let NewRun { run, attempt, bytes, order, claims: held, progress, .. } = &journal.run;
@@ -75,5 +76,6 @@ async fn fill(bench: Bench) -> Result<Owner, StoreError> {
     let parked = Parked { until: Some(at(90)), heard: 0 };
     bench.record("d", Progress { parked: Some(parked), ..nothing() }).await?;
     bench.store.alone(&bench.owner, Some(&"a".into())).await?;
+    bench.store.set_state("paused/shop", Some("now")).await?;
     Ok(bench.owner)
 }

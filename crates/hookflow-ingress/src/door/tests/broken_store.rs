@@ -6,6 +6,7 @@ use hookflow_store::{
     Recorded, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// As the store behind it, but that it takes no event and finds no run.
@@ -31,6 +32,14 @@ impl Store for Broken {
 
     fn version(&self, flow: &str, version: &str) -> Pending<Option<Arc<str>>> {
         self.0.version(flow, version)
+    }
+
+    fn set_state(&self, key: &str, value: Option<&str>) -> Pending<()> {
+        self.0.set_state(key, value)
+    }
+
+    fn states(&self, prefix: &str) -> Pending<BTreeMap<Arc<str>, Arc<str>>> {
+        self.0.states(prefix)
     }
 
     fn admit(&self, _: &Owner, _: Timestamp, batch: Vec<(NewRun, Settled)>) {

@@ -23,6 +23,8 @@ pub(super) struct Contents {
     /// All kept runs, by position.
     pub(super) order: BTreeMap<u64, Arc<str>>,
     flows: HashMap<Arc<str>, Versions>,
+    /// What operators have set.
+    pub(super) states: BTreeMap<Arc<str>, Arc<str>>,
     claims: Claims,
     lanes: Lanes,
     history: History,

@@ -8,7 +8,7 @@ use hookflow_flow::Fact;
 use hookflow_trigger::{Blobs, Event, EventRecord, Means};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// The rows of one statement, each read by a function that may find damage.
@@ -43,6 +43,13 @@ pub(super) fn version(
 ) -> Result<Option<Arc<str>>, Failure> {
     let sql = "SELECT v.document FROM versions v JOIN flows f ON f.id = v.flow WHERE f.flow = ?1 AND v.version = ?2";
     one(connection, sql, (flow, version), |row| row.get(0))
+}
+
+/// What operators have set under keys that begin so. There is little of it.
+pub(super) fn states(connection: &Connection, prefix: &str) -> Result<BTreeMap<Arc<str>, Arc<str>>, Failure> {
+    let sql = "SELECT key, value FROM states WHERE substr(key, 1, length(?1)) = ?1";
+    let all = rows(connection, sql, (prefix,), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(all.into_iter().collect())
 }
 
 /// Every blob that an event names.

@@ -50,6 +50,8 @@ CREATE INDEX claims_without_run ON claims (seq) WHERE run IS NOT NULL;
 ", "
 CREATE TABLE blobs (id TEXT, seq INTEGER, bytes INTEGER NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID;
 CREATE INDEX blobs_of_an_event ON blobs (seq);
+", "
+CREATE TABLE states (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 "];
 
 /// Brings the file to this version.

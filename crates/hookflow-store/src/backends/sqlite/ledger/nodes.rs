@@ -1,4 +1,4 @@
-//! Nodes with their lives, and the versions of flows.
+//! Nodes with their lives, the versions of flows, and what operators have set.
 
 use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
@@ -69,6 +69,16 @@ impl Ledger {
             (id, &**version, &**document),
         )?;
         self.forget_versions(id)
+    }
+
+    pub(in super::super) fn set_state(&mut self, key: &str, value: Option<&str>) -> Result<(), Failure> {
+        match value {
+            Some(value) => {
+                let set = "INSERT INTO states VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+                self.run(set, (key, value)).map(drop)
+            }
+            None => self.run("DELETE FROM states WHERE key = ?1", (key,)).map(drop),
+        }
     }
 
     /// Forgets the versions of a flow that are neither among the latest nor a kept run's.
