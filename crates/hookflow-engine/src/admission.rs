@@ -2,8 +2,10 @@
 
 use crate::engine::Inner;
 use crate::queue::{Caller, Item, QueuePlace, Work};
+use crate::relaxed::Owed;
 use crate::ticket::{Accepted, Ticket};
 use crate::{Conclusion, Duplicate, Engine, LiveFlow};
+use hookflow_flow::Durability;
 use hookflow_store::{Admitted, StoreError};
 use hookflow_trigger::Event;
 use std::sync::Arc;
@@ -44,8 +46,17 @@ impl Engine {
             return Admission::Refused(AdmitRefusal::ShuttingDown);
         }
         let accepted = engine.accept(live, event, &place);
+        if let Some(relaxed) = &accepted.relaxed
+            && let Err(first) = relaxed.claim(&accepted.event, &accepted.run, accepted.started_at)
+        {
+            return engine.repeated(live, accepted, first);
+        }
         if !live.flow.plan.is_sync() {
             let run = Arc::clone(&accepted.run);
+            let place = match engine.queue_in_memory(live, &accepted, place) {
+                Ok(()) => return Admission::Queued { run },
+                Err(place) => place,
+            };
             let outcome = engine.keep_and_queue(live, accepted, place, None);
             return match outcome.await {
                 Ok(Ok(Admitted::Kept { .. })) => Admission::Queued { run },
@@ -86,6 +97,7 @@ impl Inner {
         });
         let order =
             live.flow.order.as_ref().and_then(|order| order.key(&event, self.clock.now())).map(Into::into);
+        let is_relaxed = live.flow.durability == Durability::Relaxed;
         let mut accepted = Accepted::new(
             self.chance.uuid_v7().to_string().into(),
             self.chance.bytes(),
@@ -96,7 +108,46 @@ impl Inner {
         );
         accepted.dedupe = dedupe;
         accepted.order = order;
+        accepted.relaxed = is_relaxed.then(|| Arc::clone(live.queue.relaxed()));
         Arc::new(accepted)
+    }
+
+    /// Promises an event of a relaxed flow that nobody waits for, without the store. Gives its place back when it has to be
+    /// kept first: in any other flow, when it has an order or is held, and when others before it are in the store only.
+    fn queue_in_memory(
+        self: &Arc<Self>,
+        live: &LiveFlow,
+        accepted: &Arc<Accepted>,
+        place: QueuePlace,
+    ) -> Result<(), QueuePlace> {
+        if accepted.relaxed.is_none() || accepted.order.is_some() {
+            return Err(place);
+        }
+        let owed = Owed::new(self, &live.queue, Arc::clone(accepted));
+        let item = Item { work: Work::Owed(owed), caller: None, place };
+        match live.queue.push(self, item) {
+            Ok(()) => {
+                live.queue.series().accepted.inc();
+                Ok(())
+            }
+            Err(Item { work, place, .. }) => {
+                // Nothing is owed until it is kept.
+                accepted.begin_keeping();
+                drop(work);
+                Err(place)
+            }
+        }
+    }
+
+    /// What whoever repeats an event of a relaxed flow hears.
+    fn repeated(self: &Arc<Self>, live: &LiveFlow, accepted: Arc<Accepted>, first: Duplicate) -> Admission {
+        if !live.flow.plan.is_sync() {
+            return Admission::Duplicate(first);
+        }
+        let (sender, conclusion) = oneshot::channel();
+        // The receiver is there.
+        drop(sender.send(Conclusion::Duplicate(first)));
+        Admission::Waiting(Ticket::new(Arc::clone(self), accepted, Arc::clone(&live.queue), conclusion))
     }
 
     /// The store's side moves the event into the queue, so it does not matter whether anybody still waits for the answer.

@@ -16,8 +16,12 @@ use hookflow_trigger::Credentials;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
+
+/// How long workers that were dropped may take to be gone.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Takes events in and carries their runs to their ends. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -156,6 +160,17 @@ impl Engine {
     /// has not ended. To be called last.
     pub async fn close(&self) {
         let engine = &self.0;
+        if engine.tasks.hard().is_set() {
+            // Workers that were dropped have written what is owed once they are gone.
+            let mut workers = engine.workers.subscribe();
+            let gone = workers.wait_for(|workers| *workers == 0);
+            if engine.clock.timeout(CLOSING, gone).await.is_err() {
+                tracing::error!(
+                    "a worker does not end; what relaxed flows have accepted may be lost with it"
+                );
+            }
+        }
+        engine.let_go();
         if let Err(error) = engine.store.retire(&engine.owner).await {
             tracing::error!(%error, "the store does not take the end of the service");
         }
@@ -205,6 +220,19 @@ impl Inner {
         let stored = self.plan_of(flow, version).await?;
         tracing::warn!(flow = &**flow, "the flow is gone; its events run on the version that they came to");
         Ok(self.queue(&mut self.queues(), &stored))
+    }
+
+    pub(crate) fn all_queues(&self) -> Vec<Arc<FlowQueue>> {
+        self.queues().values().cloned().collect()
+    }
+
+    /// Nobody waits any longer, and nothing that is queued starts.
+    fn let_go(&self) {
+        self.letting_go.send_replace(true);
+        let left: usize = self.all_queues().iter().map(|queue| queue.close()).sum();
+        if left > 0 {
+            tracing::warn!(events = left, "queued events do not start any more");
+        }
     }
 
     pub(crate) fn queue_if_there(&self, flow: &str) -> Option<Arc<FlowQueue>> {
@@ -268,12 +296,7 @@ struct LetGo(Arc<Inner>);
 
 impl Drop for LetGo {
     fn drop(&mut self) {
-        self.0.letting_go.send_replace(true);
-        let queues: Vec<_> = self.0.queues().values().cloned().collect();
-        let left: usize = queues.iter().map(|queue| queue.close()).sum();
-        if left > 0 {
-            tracing::warn!(events = left, "queued events do not start any more");
-        }
+        self.0.let_go();
     }
 }
 

@@ -3,8 +3,10 @@
 //! The store is asked again and again, for the run may be at work anywhere; there is no list of who waits for what.
 
 use crate::engine::Inner;
+use crate::ticket::Accepted;
 use crate::{Conclusion, Duplicate};
 use hookflow_flow::End;
+use hookflow_store::StoreError;
 use std::time::Duration;
 
 /// How soon the store is asked again at first, and how often at least. Each time the pause doubles.
@@ -12,10 +14,17 @@ const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::fr
 
 impl Inner {
     /// Waits for a run's answer or its end. Its caller sets the time.
-    pub(crate) async fn answer_of(&self, run: &str) -> Conclusion {
+    /// `repeated` is the event that repeats the run's.
+    pub(crate) async fn answer_of(&self, run: &str, repeated: &Accepted) -> Conclusion {
         let (mut pause, longest) = ASK_AGAIN;
         let mut letting_go = self.letting_go();
         loop {
+            // What a relaxed flow has not written is known in memory only.
+            let first = repeated.relaxed.as_ref();
+            let first = first.and_then(|relaxed| relaxed.first(&repeated.event, self.clock.now()));
+            if let Some(first) = first.clone().filter(|first| first.ended) {
+                return Conclusion::Duplicate(first);
+            }
             match self.store.load(run).await {
                 Ok(journal) => {
                     let progress = journal.run.progress;
@@ -29,6 +38,7 @@ impl Inner {
                         }
                     }
                 }
+                Err(StoreError::UnknownRun) if first.is_some() => {}
                 Err(error) => {
                     tracing::warn!(run, %error, "a repeated event cannot be told what became of the first");
                     return Conclusion::Gone;

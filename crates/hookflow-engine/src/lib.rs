@@ -15,6 +15,7 @@ mod pausing;
 mod perform;
 mod queue;
 mod recovery;
+mod relaxed;
 mod replay;
 mod resuming;
 mod retention;

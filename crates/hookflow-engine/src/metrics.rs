@@ -34,6 +34,7 @@ pub struct Metrics {
     queue_items: Family<Label, Gauge>,
     queue_bytes: Family<Label, Gauge>,
     paused: Family<Label, Gauge>,
+    not_written: Family<Label, Counter>,
     runs: Family<Outcome, Counter>,
     durations: Family<Label, Histogram, fn() -> Histogram>,
     pub(crate) in_flight: Gauge,
@@ -54,6 +55,7 @@ pub(crate) struct Series {
     queue_items: Gauge,
     queue_bytes: Gauge,
     pub paused: Gauge,
+    pub not_written: Counter,
     pub succeeded: Counter,
     pub failed: Counter,
     pub duration: Histogram,
@@ -70,6 +72,7 @@ impl Metrics {
             queue_items: Family::default(),
             queue_bytes: Family::default(),
             paused: Family::default(),
+            not_written: Family::default(),
             runs: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             in_flight: Gauge::default(),
@@ -94,6 +97,8 @@ impl Metrics {
         registry.register("hookflow_queue_bytes", "Bytes of events not started", m.queue_bytes.clone());
         let help = "Whether the flow is paused, by its file or an operator";
         registry.register("hookflow_flow_paused", help, m.paused.clone());
+        let help = "Runs of relaxed flows that succeeded and were not written";
+        registry.register("hookflow_runs_not_written", help, m.not_written.clone());
         registry.register("hookflow_runs", "Runs that have ended, by outcome", m.runs.clone());
         registry.register("hookflow_run_seconds", "How long runs took", m.durations.clone());
         registry.register("hookflow_runs_in_flight", "Runs under way", m.in_flight.clone());
@@ -150,6 +155,7 @@ impl Metrics {
             queue_items: self.queue_items.get_or_create_owned(&label),
             queue_bytes: self.queue_bytes.get_or_create_owned(&label),
             paused: self.paused.get_or_create_owned(&label),
+            not_written: self.not_written.get_or_create_owned(&label),
             succeeded: ended("succeeded"),
             failed: ended("failed"),
             duration: self.durations.get_or_create_owned(&label),
@@ -168,6 +174,7 @@ impl Metrics {
         self.queue_items.remove(&label);
         self.queue_bytes.remove(&label);
         self.paused.remove(&label);
+        self.not_written.remove(&label);
         self.durations.remove(&label);
         for outcome in ["succeeded", "failed"] {
             self.runs.remove(&outcome_label(&series.flow, outcome));

@@ -11,6 +11,7 @@ mod window;
 use crate::Metrics;
 use crate::engine::Inner;
 use crate::metrics::Series;
+use crate::relaxed::{Owed, Relaxed};
 use crate::ticket::{Accepted, Conclusion};
 use crate::worker::Worker;
 use drain_rate::DrainRate;
@@ -39,6 +40,7 @@ pub(crate) struct FlowQueue {
     overall: Arc<Overall>,
     metrics: Arc<Metrics>,
     series: OnceLock<Series>,
+    relaxed: OnceLock<Arc<Relaxed>>,
     clock: Clock,
 }
 
@@ -81,6 +83,8 @@ pub(crate) struct Item {
 pub(crate) enum Work {
     /// An event as it came.
     Fresh(Arc<Accepted>),
+    /// The same, promised and in memory only.
+    Owed(Owed),
     /// A run that lies in the store.
     Stored(InHand),
 }
@@ -140,8 +144,8 @@ impl FlowQueue {
             drain: DrainRate::new(clock.monotonic()),
             closed: false,
         };
-        let (work, series) = (Notify::new(), OnceLock::new());
-        Self { flow: id, state: Mutex::new(state), work, overall, metrics, series, clock }
+        let (work, series, relaxed) = (Notify::new(), OnceLock::new(), OnceLock::new());
+        Self { flow: id, state: Mutex::new(state), work, overall, metrics, series, relaxed, clock }
     }
 
     /// The flow's ID.
@@ -152,6 +156,17 @@ impl FlowQueue {
     /// What is counted of the flow, made when it is first used.
     pub(crate) fn series(&self) -> &Series {
         self.series.get_or_init(|| self.metrics.series(&self.flow))
+    }
+
+    /// What is remembered of a relaxed flow, made when it is first used.
+    pub(crate) fn relaxed(&self) -> &Arc<Relaxed> {
+        let new = || Arc::new(Relaxed::new(Arc::clone(&self.flow), Arc::clone(&self.overall)));
+        self.relaxed.get_or_init(new)
+    }
+
+    /// The same, if it was used.
+    pub(crate) fn relaxed_if_any(&self) -> Option<&Arc<Relaxed>> {
+        self.relaxed.get()
     }
 
     /// An event is not as the webhook expects.
@@ -184,17 +199,19 @@ impl FlowQueue {
         Ok(QueuePlace { queue: Arc::clone(self), bytes, started: false })
     }
 
-    /// Puts an event behind the others that only memory has, and gives it back when the flow is paused. After the end it
-    /// is let go: its caller hears `Gone`.
+    /// Puts an event that is in memory only behind the others. Gives it back when the flow is paused, or when nobody waits
+    /// for it and it has to be kept first: others before it are in the store only, or nothing starts any more. Then who
+    /// waits is let go, and hears `Gone`.
     pub(crate) fn push(self: &Arc<Self>, engine: &Arc<Inner>, item: Item) -> Result<(), Item> {
         let mut state = self.lock();
-        if state.closed {
+        let has_caller = item.caller.is_some();
+        if state.closed && has_caller {
             // Its place takes the lock when it is dropped.
             drop(state);
             drop(item);
             return Ok(());
         }
-        if state.is_paused() {
+        if state.is_paused() || (!has_caller && (state.closed || !state.window.is_at_hand())) {
             return Err(item);
         }
         state.waiting.push_back(item);
@@ -347,7 +364,7 @@ impl Item {
     fn is_promised(&self) -> bool {
         match &self.work {
             Work::Fresh(accepted) => self.caller.is_none() || accepted.is_kept(),
-            Work::Stored(_) => true,
+            Work::Owed(_) | Work::Stored(_) => true,
         }
     }
 }

@@ -7,6 +7,7 @@ mod load;
 mod parking;
 mod pausing;
 mod recovering;
+mod relaxed;
 mod replaying;
 mod retention;
 mod swapping;

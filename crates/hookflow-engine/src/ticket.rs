@@ -4,12 +4,13 @@
 use crate::Duplicate;
 use crate::engine::Inner;
 use crate::queue::{FlowQueue, InHand};
+use crate::relaxed::Relaxed;
 use hookflow_flow::{Fault, Reply};
 use hookflow_store::{Admitted, Claim, Journal, NewRun, Progress, StoreError};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -68,7 +69,7 @@ impl Ticket {
         if !self.joined {
             return Conclusion::Gone;
         }
-        let conclusion = self.engine.answer_of(&self.run).await;
+        let conclusion = self.engine.answer_of(&self.run, &self.accepted).await;
         self.joined = false;
         conclusion
     }
@@ -81,7 +82,7 @@ impl Ticket {
     /// Makes sure that the run is kept, so that its ID may be told to a caller who will not wait longer. `false`: it
     /// is not, and the caller must be told to come again.
     pub async fn persist(&mut self) -> bool {
-        if self.joined || self.accepted.is_kept() {
+        if self.joined || self.accepted.is_kept() || !self.accepted.begin_keeping() {
             return true;
         }
         let (sender, answer) = oneshot::channel();
@@ -115,6 +116,12 @@ impl fmt::Debug for Ticket {
     }
 }
 
+/// Where an accepted event is: in memory, handed to the store, kept there, or ended without it.
+const IN_MEMORY: u8 = 0;
+const KEEPING: u8 = 1;
+const KEPT: u8 = 2;
+const ENDED: u8 = 3;
+
 /// A run that has ended meanwhile is kept as well.
 fn is_there(outcome: &Result<Admitted, StoreError>) -> bool {
     matches!(outcome, Ok(Admitted::Kept { .. }) | Err(StoreError::Ended))
@@ -136,7 +143,9 @@ pub(crate) struct Accepted {
     pub order: Option<Arc<str>>,
     /// The run whose event it runs again.
     pub replays: Option<Arc<str>>,
-    kept: AtomicBool,
+    /// What is remembered of its flow, when that is relaxed.
+    pub relaxed: Option<Arc<Relaxed>>,
+    place: AtomicU8,
     in_hand: Mutex<Option<InHand>>,
 }
 
@@ -164,7 +173,8 @@ impl Accepted {
             dedupe: None,
             order: None,
             replays: None,
-            kept: AtomicBool::new(false),
+            relaxed: None,
+            place: AtomicU8::new(IN_MEMORY),
             in_hand: Mutex::default(),
         }
     }
@@ -173,18 +183,36 @@ impl Accepted {
     pub(crate) fn of(journal: &Journal) -> Self {
         let NewRun { run, flow, attempt, seed, started_at, event, bytes, .. } = &journal.run;
         let (run, flow) = (Arc::clone(run), Arc::clone(flow));
-        let accepted = Self::new(run, *seed, *started_at, Arc::clone(event), *bytes, flow);
+        let mut accepted = Self::new(run, *seed, *started_at, Arc::clone(event), *bytes, flow);
         accepted.set_kept();
-        Self { attempt: *attempt, ..accepted }
+        accepted.attempt = *attempt;
+        accepted
     }
 
     /// Whether it is in the store.
     pub(crate) fn is_kept(&self) -> bool {
-        self.kept.load(Ordering::Acquire)
+        self.place.load(Ordering::Acquire) == KEPT
     }
 
     pub(crate) fn set_kept(&self) {
-        self.kept.store(true, Ordering::Release);
+        self.place.store(KEPT, Ordering::Release);
+    }
+
+    /// Whether it has neither ended nor was it handed to the store by others than its worker.
+    pub(crate) fn is_in_memory_only(&self) -> bool {
+        self.place.load(Ordering::Acquire) == IN_MEMORY
+    }
+
+    /// It is handed to the store, so its end has to be, too. `false`: it has ended without the store.
+    pub(crate) fn begin_keeping(&self) -> bool {
+        let handed = |place| (place == IN_MEMORY).then_some(KEEPING);
+        let before = self.place.fetch_update(Ordering::AcqRel, Ordering::Acquire, handed);
+        before != Err(ENDED)
+    }
+
+    /// It ends without the store. `false`: it was handed over, and so must its end be.
+    pub(crate) fn end_in_memory(&self) -> bool {
+        self.place.compare_exchange(IN_MEMORY, ENDED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Nobody takes it up from the store until [`Self::release`].
@@ -201,6 +229,9 @@ impl Accepted {
     /// The sender's own ID of the request and the flow's dedupe key, which are not the same even when they look alike.
     /// Another sender may use the same one, and another flow may hear of it too.
     fn claims(&self) -> Vec<Claim> {
+        if self.relaxed.is_some() {
+            return Vec::new();
+        }
         let sender = self.event.credential().map_or("", |name| name);
         let scope = |what: &str| format!("{}/{sender}{what}", self.flow).into();
         let replay = self.event.replay().filter(|_| self.replays.is_none()).map(|replay| Claim {
@@ -229,6 +260,16 @@ impl Accepted {
             order: self.order.clone(),
             replays: self.replays.clone(),
             progress,
+        }
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(relaxed) = &self.relaxed
+            && !self.is_kept()
+        {
+            relaxed.release(&self.event, &self.run);
         }
     }
 }

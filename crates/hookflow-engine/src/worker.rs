@@ -83,21 +83,22 @@ pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat
         Err(_) => heartbeat.wait(engine.in_flight.acquire()).await,
     };
     let Ok(_in_flight) = in_flight else { return }; // It is never closed.
-    match work {
-        Work::Fresh(accepted) => {
-            // Its bytes are in memory until it ends.
-            let _memory = queue.started(place);
-            let _under_way = UnderWay::begin(engine);
-            let program = Program::serving(&queue.begins_on(caller.as_ref()));
-            drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(None).await);
-        }
+    let (accepted, owed) = match work {
+        Work::Fresh(accepted) => (accepted, None),
+        Work::Owed(owed) => (Arc::clone(&owed.accepted), Some(owed)),
         Work::Stored(in_hand) => {
             if let Err(error) = stored(engine, queue, heartbeat, &in_hand, (caller, place)).await {
                 let (run, flow) = (&*in_hand.run, queue.flow());
                 tracing::error!(run, flow, %error, "a stored run cannot be taken up; it stays where it is");
             }
+            return;
         }
-    }
+    };
+    // Its bytes are in memory until it ends.
+    let _memory = queue.started(place);
+    let _under_way = UnderWay::begin(engine);
+    let program = Program::serving(&queue.begins_on(caller.as_ref()));
+    drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).owing(owed).carry(None).await);
 }
 
 /// A run that lies in the store.

@@ -2,6 +2,7 @@
 
 mod ack;
 mod dedupe;
+mod durability;
 mod event_key;
 mod expects;
 mod order;
@@ -12,6 +13,7 @@ mod webhook;
 pub use ack::Ack;
 pub(crate) use ack::{add_content_type, fixed_reply};
 pub use dedupe::Dedupe;
+pub use durability::Durability;
 use event_key::EventKey;
 pub use expects::{Expects, Mismatch};
 pub use order::Order;
@@ -36,6 +38,8 @@ pub struct Flow {
     pub title: Option<String>,
     /// Whether it takes events.
     pub enabled: Enabled,
+    /// Whether its events are written before anything else.
+    pub durability: Durability,
     /// How the outside world starts it.
     pub webhook: Option<Webhook>,
     /// Its queue.
@@ -112,6 +116,9 @@ impl Flow {
         let title = fields.take("title").and_then(|node| node.as_str(diagnostics)).map(str::to_owned);
         let enabled =
             fields.take("enabled").and_then(|node| read_enabled(node, diagnostics)).unwrap_or_default();
+        let durability_node = fields.take("durability");
+        let durability =
+            durability_node.and_then(|node| Durability::load(node, diagnostics)).unwrap_or_default();
         let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
         let webhook =
             fields.take("webhook").and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
@@ -129,6 +136,9 @@ impl Flow {
         let flow = Arc::clone(&id);
         let document = Document { flow, hash, steps, on_error, params };
         let plan = lowering::lower(document, surroundings, diagnostics);
+        if let Some(node) = durability_node {
+            durability.check(&node.span, webhook.as_ref(), &plan, diagnostics);
+        }
         if let Some(ack) = webhook.as_ref().and_then(|webhook| webhook.ack.as_ref())
             && plan.sync
         {
@@ -145,6 +155,7 @@ impl Flow {
             id,
             title,
             enabled,
+            durability,
             webhook,
             order: Order::of(order_by, &queue, &plan),
             queue,

@@ -36,8 +36,8 @@ pub use effect::{
 pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
 pub use flow::{
-    Ack, Dedupe, Enabled, Expects, Flow, Mismatch, OnTimeout, Queue, Sample, SampleRefused, Surroundings,
-    Webhook,
+    Ack, Dedupe, Durability, Enabled, Expects, Flow, Mismatch, OnTimeout, Queue, Sample, SampleRefused,
+    Surroundings, Webhook,
 };
 pub use place::{Place, StepNumber};
 pub use plan::{Plan, StepInfo};

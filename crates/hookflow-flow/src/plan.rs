@@ -154,6 +154,14 @@ impl Plan {
         self.requests().filter_map(|(step, request)| Some((request.runs()?, &self.step(step)?.span)))
     }
 
+    /// Where its steps wait for a call.
+    pub(crate) fn wait_steps(&self) -> impl Iterator<Item = &Span> {
+        self.requests().filter_map(|(step, request)| {
+            request.waiting()?;
+            Some(&self.step(step)?.span)
+        })
+    }
+
     fn requests(&self) -> impl Iterator<Item = (StepNumber, &Arc<dyn Asks>)> {
         self.code.iter().filter_map(|instruction| match instruction {
             Instruction::Ask { step, request } => Some((*step, request)),

@@ -3,7 +3,7 @@
 use super::FlowQueue;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A place in a flow's queue. Dropping it gives it back.
 pub struct QueuePlace {
@@ -17,7 +17,12 @@ pub struct QueuePlace {
 pub(crate) struct Overall {
     limit: u64,
     bytes: AtomicU64,
+    /// Runs of relaxed flows that are remembered.
+    listed: AtomicUsize,
 }
+
+/// How many runs of all relaxed flows are remembered, but for the latest of each flow.
+const LISTED: usize = 200_000;
 
 impl QueuePlace {
     /// What it counts against the queue's bytes.
@@ -53,7 +58,18 @@ impl fmt::Debug for QueuePlace {
 
 impl Overall {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, bytes: AtomicU64::new(0) }
+        Self { limit, bytes: AtomicU64::new(0), listed: AtomicUsize::new(0) }
+    }
+
+    /// Counts one more run that is remembered; `false` when it has to take the place of another. `first`: there is none
+    /// of its flow.
+    pub(crate) fn list_one_more(&self, first: bool) -> bool {
+        let more = |listed: usize| (first || listed < LISTED).then_some(listed + 1);
+        self.listed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(crate) fn list_fewer(&self, runs: usize) {
+        self.listed.fetch_sub(runs, Ordering::Relaxed);
     }
 
     pub(super) fn take(&self, bytes: u64) -> bool {

@@ -26,6 +26,13 @@ pub(super) struct Window {
     loading: bool,
 }
 
+impl Window {
+    /// Whether no event is in the store only.
+    pub(super) fn is_at_hand(self) -> bool {
+        self.loaded_to >= self.last
+    }
+}
+
 /// A stored run that waits for a worker or is in its hand: nobody else takes it up meanwhile.
 pub(crate) struct InHand {
     pub run: Arc<str>,
@@ -61,7 +68,7 @@ impl FlowQueue {
             drop(state);
             return drop(item);
         }
-        let at_hand = state.window.loaded_to >= state.window.last && state.waiting.len() < WINDOW;
+        let at_hand = state.window.is_at_hand() && state.waiting.len() < WINDOW;
         let mut left = None;
         if !behind {
             state.window.last = turn;
@@ -89,7 +96,7 @@ impl FlowQueue {
     /// A run that a worker has in its hand was kept under this turn; called in the order of the commits.
     pub(crate) fn kept_in_hand(&self, turn: u64) {
         let mut state = self.lock();
-        if state.window.loaded_to >= state.window.last {
+        if state.window.is_at_hand() {
             state.window.loaded_to = turn;
         }
         state.window.last = turn;

@@ -12,8 +12,9 @@ use crate::inbox::Listening;
 use crate::perform::children::{Family, Parent};
 use crate::perform::{Calls, Masked, perform};
 use crate::queue::{self, FlowQueue};
+use crate::relaxed::Owed;
 use crate::ticket::Accepted;
-use hookflow_flow::{End, Fact, Fault, FaultKind, Flow, Plan, Reply};
+use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Flow, Plan, Reply};
 use hookflow_runtime::Heartbeat;
 use hookflow_store::{Journal, Parked, Sent, StoreError};
 use hookflow_text::Code;
@@ -53,6 +54,10 @@ pub(crate) struct Hand<'e> {
     caller: Caller,
     /// Where it stands among the runs that run each other.
     family: Family,
+    /// Set when its event was promised and may be in memory only.
+    owed: Option<Owed>,
+    /// Something has left the node that no outcome is asked for.
+    has_told: bool,
     /// Set when another run waits for it: then it answers nobody.
     child: Option<Child>,
     began: Instant,
@@ -124,6 +129,8 @@ impl<'e> Hand<'e> {
             accepted,
             caller,
             family: Family::default(),
+            owed: None,
+            has_told: false,
             child: None,
             reply: None,
             reply_is_written: false,
@@ -135,6 +142,12 @@ impl<'e> Hand<'e> {
             cancelled: false,
             listening: None,
         }
+    }
+
+    /// With an event that was promised.
+    pub(crate) fn owing(mut self, owed: Option<Owed>) -> Self {
+        self.owed = owed;
+        self
     }
 
     /// A run that another waits for, within its worker and until its deadline.
@@ -194,6 +207,7 @@ impl<'e> Hand<'e> {
                     continue;
                 }
                 self.leaving.extend(leaves_once(&effect));
+                self.has_told |= matches!(effect, Effect::Emit(_));
                 let reply = if self.child.is_some() { &mut nobody } else { &mut self.reply };
                 perform(&parent, effect, &mut calls, reply);
             }

@@ -1,6 +1,6 @@
 //! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
 
-use super::{Flow, Order, Queue, Surroundings, read_enabled};
+use super::{Durability, Flow, Order, Queue, Surroundings, read_enabled};
 use crate::lowering::{self, Document};
 use hookflow_text::{Diagnostics, Fields, Source, parse};
 use hookflow_trigger::{Credentials, PathPattern};
@@ -50,6 +50,7 @@ impl Flow {
                 id: Arc::clone(id),
                 title: None,
                 enabled: enabled.unwrap_or_default(),
+                durability: Durability::Full,
                 webhook: None,
                 order: Order::of(order_by, &queue, &plan),
                 queue,

@@ -223,6 +223,13 @@ fn a_flows_own_keys_are_checked() {
     refuses("flow: a\nwebhook: {}\n", "auth.not-written", "`auth: none`");
     refuses("flow: Shop\nwebhook: {auth: none}\n", "flow.id", "cannot be a flow ID");
     refuses("flow: a\nwebhook: {auth: none}\nenabled: maybe\n", "yaml.type", "`paused`");
+    refuses("flow: a\nwebhook: {auth: none}\ndurability: none\n", "yaml.type", "`relaxed`");
+    let relaxed = |webhook: &str, steps: &str| {
+        format!("flow: a\ndurability: relaxed\nwebhook: {{auth: none{webhook}}}\nsteps: [{steps}]\n")
+    };
+    refuses(&relaxed(", dedupe: {key: '${ webhook.id }'}", ""), "flow.relaxed", "`dedupe`");
+    refuses(&relaxed("", "{wait: {auth: none}}"), "flow.relaxed", "it waits here");
+    flow(&relaxed("", "{sleep: 1h}"));
     refuses("flow: a\nwebhook: {auth: none}\nqueue: {workers: 0}\n", "yaml.type", "from 1 to");
     refuses("flow: a\nwebhook: {auth: none, timeout: 16m}\n", "webhook.timeout", "15 minutes");
     refuses("flow: a\nwebhook: {auth: none, on_timeout: 200}\n", "yaml.type", "`504` or `202`");

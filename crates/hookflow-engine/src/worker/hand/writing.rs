@@ -4,6 +4,7 @@ use super::{Hand, Lost, Program, conclusion, let_go, tell};
 use crate::Conclusion;
 use hookflow_flow::{End, Reply};
 use hookflow_store::{Admitted, Ended, Parked, Progress, Recorded, StoreError, UnfinishedRun};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -42,8 +43,29 @@ impl Hand<'_> {
         }
     }
 
-    /// Keeps the event of a run that was carried so far in memory only.
+    /// Keeps the event of a run that was carried so far in memory only. When it was promised, this goes on while the store
+    /// is away.
     async fn admit(&mut self, progress: Progress) -> Result<(), Lost> {
+        let mut pause = REWRITE.0;
+        while self.owed.is_some() {
+            match self.try_to_admit(progress.clone()).await {
+                Err(Lost::Refused(StoreError::Unavailable(why))) => {
+                    self.wait_for_store(&why, &mut pause).await;
+                }
+                settled => return settled,
+            }
+        }
+        self.try_to_admit(progress).await
+    }
+
+    async fn wait_for_store(&mut self, why: &str, pause: &mut Duration) {
+        self.caller = None;
+        tracing::error!(run = &*self.accepted.run, why, "a run waits for the store");
+        self.heartbeat.wait(self.engine.clock.sleep(*pause)).await;
+        *pause = (*pause * 2).min(REWRITE.1);
+    }
+
+    async fn try_to_admit(&mut self, progress: Progress) -> Result<(), Lost> {
         let (sender, answer) = oneshot::channel();
         let new_run = self.accepted.new_run(progress);
         self.accepted.hold(self.queue.take_in_hand(self.engine, &self.accepted.run));
@@ -72,7 +94,7 @@ impl Hand<'_> {
     /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; who waits for it
     /// is told at once.
     async fn record(&mut self, progress: Progress) -> Result<Recorded, Lost> {
-        let (mut pause, longest) = REWRITE;
+        let mut pause = REWRITE.0;
         loop {
             let written = self.engine.store.record(&self.engine.owner, &self.accepted.run, progress.clone());
             let mut written = self.heartbeat.wait(written).await;
@@ -87,12 +109,7 @@ impl Hand<'_> {
             }
             match written {
                 Ok(recorded) => return Ok(recorded),
-                Err(StoreError::Unavailable(why)) => {
-                    self.caller = None;
-                    tracing::error!(run = &*self.accepted.run, why, "a run waits for the store");
-                    self.heartbeat.wait(self.engine.clock.sleep(pause)).await;
-                    pause = (pause * 2).min(longest);
-                }
+                Err(StoreError::Unavailable(why)) => self.wait_for_store(&why, &mut pause).await,
                 Err(error) => return Err(Lost::Refused(error)),
             }
         }
@@ -115,9 +132,23 @@ impl Hand<'_> {
     /// Writes the end, then tells the caller.
     pub(super) async fn conclude(mut self, end: Arc<End>) -> Option<Arc<End>> {
         self.count(&end);
+        let now = self.now();
+        if let Some(relaxed) = self.queue.relaxed_if_any() {
+            relaxed.ended((&self.accepted.event, &self.accepted.run), &end, self.reply.as_ref(), now);
+        }
+        if self.ends_in_memory(&end, now) {
+            tell(&mut self.caller, conclusion(self.reply.take(), &end));
+            return None;
+        }
         let reply = self.reply.clone().filter(|_| !self.reply_is_written);
         let mut progress = self.progress(reply);
-        progress.ended = Some(Ended { end: Arc::clone(&end), at: self.now() });
+        progress.ended = Some(Ended { end: Arc::clone(&end), at: now });
+        if !self.accepted.is_kept() && self.owed.is_some() {
+            if let Err(lost) = self.admit(progress).await {
+                self.lose(&lost);
+            }
+            return None;
+        }
         if !self.accepted.is_kept() {
             self.admit_ended(progress, end);
             return None;
@@ -133,6 +164,18 @@ impl Hand<'_> {
                 None
             }
         }
+    }
+
+    /// Whether nothing has to be written of a run that ends: it is a relaxed flow's, ended well, and nothing of it has left
+    /// the node. Then it is remembered.
+    fn ends_in_memory(&self, end: &End, now: Timestamp) -> bool {
+        let Some(relaxed) = &self.accepted.relaxed else { return false };
+        let ends = matches!(end, End::Succeeded(_)) && !self.has_told && self.accepted.end_in_memory();
+        if ends {
+            relaxed.ran(&self.accepted, &self.program.plan.version, now);
+            self.queue.series().not_written.inc();
+        }
+        ends
     }
 
     fn next_of_its_key(&self, promoted: Option<UnfinishedRun>) {
