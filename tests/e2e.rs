@@ -25,6 +25,7 @@ mod e2e {
     mod pausing;
     mod protocols;
     mod refused_starts;
+    mod relaxed;
     mod reload_storm;
     mod reloads;
     mod resumes;

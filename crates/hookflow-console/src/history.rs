@@ -3,16 +3,18 @@
 //! Only outcomes are kept. The values between them are computed again on the version that the run was on; when that
 //! cannot be had, the rest is shown and it is said why.
 
+mod merged;
 mod run_json;
 mod shown;
 
 use crate::asked::{Asked, word};
-use hookflow_engine::{VersionFault, Versions};
+use hookflow_engine::{Engine, VersionFault, Versions};
 use hookflow_flow::{End, Start, retrace};
 use hookflow_runtime::Tasks;
 use hookflow_store::{Ended, Erasure, Journal, Page, Pruned, RunFilter, RunLine, Store, StoreError};
 use hookflow_text::Json;
 use jiff::Timestamp;
+use merged::{Cursor, merge};
 use run_json::{RunJson, mask};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -56,16 +58,32 @@ impl History {
     /// # Errors
     /// When a field is not known or cannot be read, or the store does not answer.
     pub async fn runs(&self, query: BTreeMap<String, String>, now: Timestamp) -> Result<Json, HistoryFault> {
+        self.runs_beside(None, query, now).await
+    }
+
+    /// The same with the runs that an engine has in memory only.
+    pub(crate) async fn runs_beside(
+        &self,
+        engine: Option<&Engine>,
+        query: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<Json, HistoryFault> {
         let mut asked = Asked::query(query);
         let filter = asked.filter(now)?;
-        let before = asked.read("before", "a cursor")?;
+        let cursor: Cursor = asked.read("before", "a cursor")?.unwrap_or_default();
         let limit = asked.read("limit", "a number")?.unwrap_or(USUAL).min(MOST);
         asked.finish()?;
-        let Page { runs, next } = self.store.find(&filter, before, limit).await?;
-        Ok(json!({
-            "items": runs.iter().map(line).collect::<Vec<_>>(),
-            "next": next.map(|next| next.to_string()),
-        }))
+        let page = self.store.find(&filter, cursor.kept, limit).await?;
+        let in_memory = match engine.cloned() {
+            Some(engine) => {
+                let (below, most) = (cursor.below.clone(), limit.saturating_add(1));
+                let look = move || engine.relaxed_runs(&filter, below.as_ref(), most);
+                self.tasks.blocking("history", look).await
+            }
+            None => Vec::new(),
+        };
+        let (items, next) = merge(page, in_memory, cursor, limit);
+        Ok(json!({"items": items, "next": next.map(|next| next.to_string())}))
     }
 
     /// A page as the store gives it.
@@ -130,7 +148,20 @@ impl History {
     }
 }
 
-/// A run in a list.
+/// What is known of a run that is in memory only: that it ended well.
+pub(crate) fn in_memory_only(engine: &Engine, run: &str) -> Option<Json> {
+    let filter = RunFilter { search: Some(run.to_owned()), ..RunFilter::default() };
+    let found = engine.relaxed_runs(&filter, None, MOST).into_iter().find(|line| *line.run == *run)?;
+    let mut shown = line(&found);
+    if let Json::Object(shown) = &mut shown {
+        let why = "its flow has `durability: relaxed`, and nothing of a run that succeeds is written";
+        shown.insert("not_computed".into(), why.into());
+        shown.insert("steps".into(), json!([]));
+    }
+    Some(shown)
+}
+
+/// A run in a list. One without a position is in memory only.
 pub(crate) fn line(line: &RunLine) -> Json {
     json!({
         "run": &*line.run,
@@ -141,6 +172,7 @@ pub(crate) fn line(line: &RunLine) -> Json {
         "ended_at": line.ended.as_ref().map(|ended| ended.at.to_string()),
         "version": &*line.version,
         "replays": line.replays.as_deref(),
+        "durability": if line.position == 0 { "relaxed" } else { "full" },
         "error": line.ended.as_ref().and_then(error),
     })
 }

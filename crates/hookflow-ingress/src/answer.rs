@@ -5,7 +5,7 @@ use crate::refusal::{PATIENCE, Refusal};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use bytes::Bytes;
 use hookflow_engine::{Conclusion, Duplicate, LiveFlow, WaitPoint};
-use hookflow_flow::{Fault, FaultKind, OnTimeout, Reply};
+use hookflow_flow::{Durability, Fault, FaultKind, OnTimeout, Reply};
 use hookflow_text::Code;
 use hookflow_trigger::HandshakeAnswer;
 use http::header::{self, HeaderName, HeaderValue};
@@ -14,11 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const X_RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
+/// Says that an accepted event need not be on disk, for its flow is relaxed.
+const X_DURABILITY: HeaderName = HeaderName::from_static("x-hookflow-durability");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// What belongs to the connection or to us, so that no flow sets it.
-const OURS: [HeaderName; 6] = [
+const OURS: [HeaderName; 7] = [
     X_REQUEST_ID,
     X_RUN_ID,
+    X_DURABILITY,
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
@@ -71,6 +74,14 @@ pub(crate) fn respond(outcome: Outcome, request_id: &RequestId) -> Answer {
             let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, Code("flow-timeout"), title);
             no(&problem.run(&run), Some(&run), request_id)
         }
+    }
+}
+
+/// Says in the answer to an event that was accepted when its flow promises less than others.
+pub(crate) fn mark_durability(response: &mut Response<Bytes>, flow: Option<&LiveFlow>) {
+    let is_relaxed = flow.is_some_and(|live| live.flow.durability == Durability::Relaxed);
+    if is_relaxed && response.headers().contains_key(X_RUN_ID) {
+        response.headers_mut().insert(X_DURABILITY, HeaderValue::from_static("relaxed"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last word.
 
-use crate::answer::{Answer, Outcome, respond};
+use crate::answer::{Answer, Outcome, mark_durability, respond};
 use crate::door::Doorway;
 use crate::guards::{self, Knock};
 use crate::receive::{Arriving, drain};
@@ -157,8 +157,9 @@ fn conclude(doorway: &Doorway, outcome: Outcome, request_id: &RequestId, asked: 
     let (refused, reason) = (refusal.is_some(), refusal.and_then(Refusal::reason));
     // Where nothing else says what was asked for. Elsewhere a path may hold what only its sender should know.
     let misled = matches!(refusal, Some(Refusal::UnknownRoute | Refusal::Method(_)));
-    let Answer { response, code } = respond(outcome, request_id);
+    let Answer { mut response, code } = respond(outcome, request_id);
     let Asked { ip, flow, sketch, received } = asked;
+    mark_durability(&mut response, flow.as_deref());
     let (request, status) = (request_id.as_str(), response.status());
     let flow_id = flow.as_ref().map(|live| &*live.flow.id);
     let Some(code) = code else {

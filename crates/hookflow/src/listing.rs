@@ -1,7 +1,7 @@
 //! The public URLs of a folder's flows: what `serve` prints when it starts and `hookflow urls` at any time.
 
 use crate::project::{LoadedFlow, Project};
-use hookflow_flow::Enabled;
+use hookflow_flow::{Durability, Enabled};
 use hookflow_text::Json;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -76,6 +76,8 @@ pub(crate) fn versions(project: &Project, base_url: &str) -> Vec<Json> {
         };
         if let Json::Object(item) = &mut item {
             item.insert("version".into(), json!(&*flow.plan.version));
+            let durability = if flow.durability == Durability::Relaxed { "relaxed" } else { "full" };
+            item.insert("durability".into(), durability.into());
         }
         item
     };
@@ -120,14 +122,30 @@ pub(crate) fn table(lines: &[Line]) -> String {
     text
 }
 
+/// A line that says which flows promise less than others.
+pub(crate) fn relaxed(project: &Project) -> Option<String> {
+    let flows = project.flows.iter().map(|loaded| &loaded.flow);
+    let relaxed = flows.filter(|flow| flow.durability == Durability::Relaxed);
+    let mut names: Vec<_> = relaxed.map(|flow| &*flow.id).collect();
+    names.sort_unstable();
+    let what = "durability: relaxed (events are in memory only, unless their runs fail or call out)";
+    (!names.is_empty()).then(|| format!("{what}: {}", named(&names)))
+}
+
+/// The first few names, and how many there are more.
+fn named(names: &[&str]) -> String {
+    const NAMED: usize = 10;
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// A line that stands out when anyone may call some of the flows.
 pub(crate) fn open_doors(lines: &[Line]) -> Option<String> {
-    const NAMED: usize = 10;
     let open: Vec<_> = lines.iter().filter(|line| line.is_open()).map(|line| line.flow.as_str()).collect();
-    let more = open.len().saturating_sub(NAMED);
-    let names = open.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!open.is_empty()).then(|| format!("!! OPEN TO ANYONE (auth: none): {names}{more}"))
+    (!open.is_empty()).then(|| format!("!! OPEN TO ANYONE (auth: none): {}", named(&open)))
 }
 
 #[cfg(test)]

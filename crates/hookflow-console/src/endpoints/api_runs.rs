@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 pub(crate) const API_RUNS: Endpoint = Endpoint {
     path: "/api/runs",
-    summary: "The runs that are kept, newest first; `?flow=`, `?status=`, `?since=`, `?until=` and `?search=` narrow the \
+    summary: "The runs that are kept or, of relaxed flows, remembered, newest first; `?flow=`, `?status=`, `?since=`, `?until=` and `?search=` narrow the \
               list, `?limit=` and `?before=` page through it.",
     routes: || get(runs),
 };
 
 async fn runs(State(desk): State<Arc<Desk>>, Query(query): Query<BTreeMap<String, String>>) -> Response {
-    match desk.history.runs(query, desk.clock.now()).await {
+    match desk.history.runs_beside(desk.engine.get(), query, desk.clock.now()).await {
         Ok(page) => json(StatusCode::OK, &page),
         Err(fault) => fault_of_history(&fault),
     }

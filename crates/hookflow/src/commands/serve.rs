@@ -93,6 +93,9 @@ fn greeting(project: &Project, folder: &Path, service: &Service, made: &[&Path])
     if let Some(warning) = listing::open_doors(&lines) {
         text.push_str(&format!("{warning}\n"));
     }
+    if let Some(relaxed) = listing::relaxed(project) {
+        text.push_str(&format!("{relaxed}\n"));
+    }
     text.push_str(&format!("ops: http://{} (/healthz /readyz /metrics /version)\n", service.ops.addr));
     for path in made {
         text.push_str(&format!("made a random secret: {}\n", path.display()));

@@ -70,12 +70,19 @@ fn row(item: &Json) -> [String; 7] {
     [
         seconds(&word("started_at")),
         word("flow"),
-        word("status"),
+        status(item),
         item.get("attempt").map_or_else(|| "-".into(), Json::to_string),
         took(item.get("started_at"), item.get("ended_at")),
         word("run"),
         error.map(|error| short(&fault(error))).unwrap_or_default(),
     ]
+}
+
+/// With a mark when the run is in memory only.
+pub(super) fn status(item: &Json) -> String {
+    let word = |key: &str| item.get(key).and_then(Json::as_str);
+    let mark = if word("durability") == Some("relaxed") { " (relaxed)" } else { "" };
+    format!("{}{mark}", word("status").unwrap_or("-"))
 }
 
 /// A fault in one line.
@@ -124,13 +131,13 @@ mod tests {
                 "started_at": "2026-11-20T12:00:00.25Z", "ended_at": "2026-11-20T12:00:01.5Z",
                 "error": {"code": "step.fail", "step": "order", "message": "none\nleft"}}),
             json!({"run": "r-0", "flow": "a-flow", "status": "running", "attempt": 2,
-                "started_at": "2026-11-20T11:00:00Z", "ended_at": null, "error": null}),
+                "started_at": "2026-11-20T11:00:00Z", "ended_at": null, "error": null, "durability": "relaxed"}),
         ];
         assert_eq!(
             table(&items, Some("7")),
-            "CAME                  FLOW    STATUS   ATTEMPT  TOOK  RUN  ERROR\n\
-             2026-11-20T12:00:00Z  shop    failed   1        1.2s  r-1  step.fail at `order`: none left\n\
-             2026-11-20T11:00:00Z  a-flow  running  2        -     r-0\n\
+            "CAME                  FLOW    STATUS             ATTEMPT  TOOK  RUN  ERROR\n\
+             2026-11-20T12:00:00Z  shop    failed             1        1.2s  r-1  step.fail at `order`: none left\n\
+             2026-11-20T11:00:00Z  a-flow  running (relaxed)  2        -     r-0\n\
              There may be more: `--before 7`\n"
         );
         assert!(table(&[], None).starts_with("No run"));

@@ -1,6 +1,6 @@
 //! `hookflow runs show`.
 
-use super::list::{fault, took};
+use super::list::{fault, status, took};
 use super::{config, history, refused, text};
 use crate::command::{Format, Verdict, format};
 use crate::terminal::Terminal;
@@ -29,7 +29,7 @@ pub(super) fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Resu
 fn page(shown: &Json) -> String {
     let at = |path: &str| shown.pointer(path).filter(|value| !value.is_null());
     let word = |path: &str| at(path).map_or_else(|| "-".to_owned(), plain);
-    let mut out = format!("{} of {}: {}", word("/run"), word("/flow"), word("/status"));
+    let mut out = format!("{} of {}: {}", word("/run"), word("/flow"), status(shown));
     if at("/attempt").is_some_and(|attempt| *attempt != 1) {
         out.push_str(&format!(", attempt {}", word("/attempt")));
     }
