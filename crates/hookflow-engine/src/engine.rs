@@ -205,7 +205,7 @@ impl Inner {
     }
 
     pub(crate) fn keep_version(&self, flow: &Flow) -> Pending<()> {
-        self.store.keep_version(&flow.id, &flow.plan.version, &flow.span.source.text)
+        self.store.keep_version(&flow.id, &flow.plan.version, &flow.document)
     }
 
     /// The queue of a flow that has runs in the store. A flow that is no more is served as it was when `version` was.

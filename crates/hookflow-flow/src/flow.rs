@@ -48,6 +48,8 @@ pub struct Flow {
     pub order: Option<Order>,
     /// What a run does.
     pub plan: Arc<Plan>,
+    /// What is to be kept of it so that it can be compiled again: its text, and that of the files that its steps name.
+    pub document: Arc<str>,
     /// Where its ID, or else its document, stands.
     pub span: Span,
 }
@@ -159,6 +161,7 @@ impl Flow {
             webhook,
             order: Order::of(order_by, &queue, &plan),
             queue,
+            document: stored::document(&span.source.text, &plan.files),
             plan: Arc::new(plan),
             span,
         })

@@ -16,7 +16,7 @@ use crate::{Plan, StepInfo, StepKind, StepNumber, Surroundings, step_kinds};
 use hookflow_expr::{Escape, Expression, Template, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Span, nearest};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How many steps a flow may hold.
@@ -49,6 +49,7 @@ pub(crate) fn lower(
         diagnostics,
         surroundings,
         hash,
+        files: BTreeMap::new(),
         code: Vec::new(),
         steps: Vec::new(),
         by_id: HashMap::new(),
@@ -60,7 +61,7 @@ pub(crate) fn lower(
     lowering.main(steps);
     let main_end = lowering.code.len();
     let on_error = on_error.map(|node| lowering.flow_on_error(node));
-    let Lowering { mut code, mut steps, by_id, hash, .. } = lowering;
+    let Lowering { mut code, mut steps, by_id, hash, files, .. } = lowering;
     // A plan lives as long as its flow.
     code.shrink_to_fit();
     steps.shrink_to_fit();
@@ -78,7 +79,7 @@ pub(crate) fn lower(
             .help("such a caller gets 200 with the run's ID; add a `respond` to every path to say more");
     }
     let version = hex(&hash.finalize()).into();
-    Plan { flow, version, code, on_error, steps, by_id, sync }
+    Plan { flow, version, code, on_error, steps, by_id, sync, files }
 }
 
 /// What is known while steps are being lowered.
@@ -87,6 +88,8 @@ pub(crate) struct Lowering<'d> {
     pub surroundings: &'d Surroundings<'d>,
     /// What it is compiled from, the files that steps name too.
     pub hash: Sha256,
+    /// What stands in those files.
+    pub files: BTreeMap<String, String>,
     code: Vec<Instruction>,
     steps: Vec<StepInfo>,
     by_id: HashMap<Arc<str>, StepNumber>,

@@ -5,7 +5,7 @@ use crate::step_kind::{Asks, Makes, Tells};
 use crate::{Fault, FaultKind, StepNumber, Waiting};
 use hookflow_expr::{Env, EvalError, Expression, Template, Text};
 use hookflow_text::{Code, Span};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Plan {
     pub(crate) steps: Vec<StepInfo>,
     pub(crate) by_id: HashMap<Arc<str>, StepNumber>,
     pub(crate) sync: bool,
+    /// What stands in the files that steps name.
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 /// What is known of a step besides its code.

@@ -40,7 +40,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn serving(flow: &Flow) -> Self {
-        Self { plan: Arc::clone(&flow.plan), document: Arc::clone(&flow.span.source.text) }
+        Self { plan: Arc::clone(&flow.plan), document: Arc::clone(&flow.document) }
     }
 }
 

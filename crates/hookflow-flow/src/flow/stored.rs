@@ -4,13 +4,33 @@ use super::{Durability, Flow, Order, Queue, Surroundings, read_enabled};
 use crate::lowering::{self, Document};
 use hookflow_text::{Diagnostics, Fields, Source, parse};
 use hookflow_trigger::{Credentials, PathPattern};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What is kept of a flow whose steps name files. No flow's own text reads as one.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithFiles {
+    flow_text: Arc<str>,
+    files: BTreeMap<String, String>,
+}
+
+/// A flow's text, and that of the files that its steps name.
+pub(super) fn document(flow_text: &Arc<str>, files: &BTreeMap<String, String>) -> Arc<str> {
+    if files.is_empty() {
+        return Arc::clone(flow_text);
+    }
+    let with_files = WithFiles { flow_text: Arc::clone(flow_text), files: files.clone() };
+    // Strings under strings can be written.
+    serde_json::to_string(&with_files).unwrap_or_default().into()
+}
 
 impl Flow {
     /// Compiles a kept document. The flow's ID and the version are those that it was kept under, and it has no webhook:
-    /// nobody comes in by it, so files that it names are not missed, and a credential that is gone by now is one that
-    /// nobody passes. Recurses as deep as the document nests.
+    /// nobody comes in by it, so files that only its webhook names are not missed, and a credential that is gone by now is
+    /// one that nobody passes. Recurses as deep as the document nests.
     ///
     /// # Errors
     /// When the document is none that this build reads: what is wrong with it, for people.
@@ -20,13 +40,19 @@ impl Flow {
         document: &Arc<str>,
         credentials: &Credentials,
     ) -> Result<Self, String> {
+        let WithFiles { flow_text, files } = serde_json::from_str(document)
+            .unwrap_or_else(|_| WithFiles { flow_text: Arc::clone(document), files: BTreeMap::new() });
+        let read_file = |name: &str| {
+            let text = files.get(name).ok_or_else(|| format!("{name} is not kept with the flow"))?;
+            Ok(text.clone().into_bytes())
+        };
         let surroundings = Surroundings {
             credentials: &credentials.forgiving(),
             body_limit: u64::MAX,
-            read_file: &|name| Err(format!("{name} is not kept with the flow")),
+            read_file: &read_file,
         };
         let mut diagnostics = Diagnostics::default();
-        let source = Source::new(format!("{id} at {version}"), Arc::clone(document));
+        let source = Source::new(format!("{id} at {version}"), flow_text);
         let flow = parse(&source, &mut diagnostics).and_then(|root| {
             let mut fields = Fields::of(&root, "a flow", &mut diagnostics)?;
             let enabled = fields.take("enabled").and_then(|node| read_enabled(node, &mut diagnostics));
@@ -43,8 +69,8 @@ impl Flow {
                 Some(path?.params().map(str::to_owned).collect())
             });
             let (steps, on_error) = (fields.take("steps"), fields.take("on_error"));
-            let document = Document { flow: Arc::clone(id), hash: Sha256::new(), steps, on_error, params };
-            let mut plan = lowering::lower(document, &surroundings, &mut diagnostics);
+            let lowered = Document { flow: Arc::clone(id), hash: Sha256::new(), steps, on_error, params };
+            let mut plan = lowering::lower(lowered, &surroundings, &mut diagnostics);
             plan.version = version.into();
             Some(Self {
                 id: Arc::clone(id),
@@ -55,6 +81,7 @@ impl Flow {
                 order: Order::of(order_by, &queue, &plan),
                 queue,
                 plan: Arc::new(plan),
+                document: Arc::clone(document),
                 span: root.key_span(),
             })
         });
@@ -86,6 +113,21 @@ mod tests {
             Start { run: "r".into(), started_at: at, seed: [0; 16], event, attempt: 1, deadline: None };
         let (run, _) = Run::begin(flow.plan, start);
         assert_eq!(run.end(), Some(&crate::End::Succeeded("A-1".into())));
+    }
+
+    #[test]
+    fn a_kept_document_has_the_files_that_steps_name() {
+        let text = "steps: [{validate: '${ 1 }', schema: {file: schemas/a.json}}]";
+        let known = Credentials::default();
+        let bare = Flow::of_version(&"shop".into(), "v1", &text.into(), &known).unwrap_err();
+        assert!(bare.contains("schemas/a.json is not kept with the flow"), "{bare}");
+        let files = BTreeMap::from([("schemas/a.json".to_owned(), "{\"type\": \"integer\"}".to_owned())]);
+        let kept = document(&text.into(), &files);
+        let flow = Flow::of_version(&"shop".into(), "v1", &kept, &known).unwrap();
+        assert_eq!((&flow.document, &flow.plan.files), (&kept, &files), "and can be kept again");
+        assert_eq!(&*flow.span.source.text, text, "places are those of the flow's own file");
+        let plain = Flow::of_version(&"shop".into(), "v1", &"steps: []".into(), &known).unwrap();
+        assert_eq!(&*plain.document, "steps: []");
     }
 
     #[test]

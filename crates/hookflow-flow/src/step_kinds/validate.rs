@@ -100,6 +100,7 @@ fn read_file(cx: &mut Lowering<'_>, node: &Node) -> Option<Json> {
     match text {
         Ok(text) => {
             cx.hash.update(text.as_bytes());
+            cx.files.insert(path.to_owned(), text.clone());
             let root = parse(&Source::new(path, text), cx.diagnostics)?;
             Some(root.to_json(cx.diagnostics))
         }
