@@ -1,6 +1,6 @@
 //! What a run did, step by step. Only outcomes are kept of a run; everything else is computed again from them.
 
-use crate::{Effect, End, Fact, HttpCall, LogLine, Place, Plan, Run, Start, StepNumber};
+use crate::{Effect, End, Fact, HttpCall, LogLine, Place, Plan, Run, Start, StepNumber, SubRun};
 use hookflow_text::Json;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -26,6 +26,10 @@ pub struct RetracedStep {
     pub asked_at: Option<Timestamp>,
     /// The call it made.
     pub call: Option<HttpCall>,
+    /// The run it started.
+    pub run: Option<SubRun>,
+    /// Until when it slept.
+    pub until: Option<Timestamp>,
     /// The outcomes of its tries.
     pub tries: Vec<Arc<Fact>>,
     /// Its result.
@@ -45,6 +49,8 @@ pub fn retrace(plan: Arc<Plan>, start: Start, facts: &[Arc<Fact>]) -> Retraced {
             }
             match effect {
                 Effect::Call(ask, call) => steps.entry(ask.place).or_default().call = Some(*call),
+                Effect::Run(ask, run) => steps.entry(ask.place).or_default().run = Some(*run),
+                Effect::Sleep(ask) => steps.entry(ask.place).or_default().until = ask.not_before,
                 Effect::Log(line) => log.push(line),
                 _ => {}
             }
@@ -155,6 +161,18 @@ mod tests {
         assert_eq!(steps[2].1.result.as_deref(), Some(&json!({"n": 7})));
         assert_eq!((retraced.log[0].text.as_str(), retraced.unasked), ("got 2", 1));
         assert!(matches!(retraced.end, Some(End::Succeeded(_))));
+    }
+
+    #[test]
+    fn what_a_step_asked_with_is_known() {
+        let steps = "  - {run: other, with: {n: '${ 1 + 1 }'}, detach: true}\n  - {sleep: 5s}";
+        let ended = Outcome::Ended(End::Succeeded("r".into()));
+        let run = Fact { verb: "run".into(), outcome: ended, ..Fact::clone(&fact(0, &[], 1)) };
+        let retraced = retrace(plan(steps), start(), &[Arc::new(run)]);
+        let steps: Vec<_> = retraced.steps.values().collect();
+        let sub = steps[0].run.as_ref().unwrap();
+        assert_eq!((&*sub.flow, &sub.with, sub.detach), ("other", &json!({"n": 2}), true));
+        assert_eq!(steps[1].until, Some(start().started_at + jiff::SignedDuration::from_secs(6)));
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn step(info: &StepInfo, place: &Place, known: &RetracedStep, room: &mut Room) -
         "title": info.title,
         "verb": info.verb,
         "turns": place.turns,
-        "in": known.call.as_ref().map(|call| sent(call, room)),
+        "in": asked(known, room),
         "asked_at": known.asked_at.map(|at| at.to_string()),
         "took_ms": took.and_then(|took| i64::try_from(took).ok()),
         "attempts": known.tries.iter().map(|fact| attempt(fact)).collect::<Vec<_>>(),
@@ -180,6 +180,17 @@ fn attempt(fact: &Fact) -> Json {
         "kind": failed.map(|(kind, _)| kind),
         "message": failed.map(|(_, message)| message),
     })
+}
+
+/// What a step has asked the world with.
+fn asked(known: &RetracedStep, room: &mut Room) -> Option<Json> {
+    let call = known.call.as_ref().map(|call| sent(call, room));
+    let run = || {
+        let run = known.run.as_ref()?;
+        Some(json!({"flow": &*run.flow, "with": room.show(&run.with), "detach": run.detach}))
+    };
+    let until = || Some(json!({"until": known.until?.to_string()}));
+    call.or_else(run).or_else(until)
 }
 
 fn sent(call: &HttpCall, room: &mut Room) -> Json {
