@@ -9,6 +9,7 @@ mod e2e {
     mod answers;
     mod calls;
     mod canaries;
+    mod damaged;
     mod durable;
     mod floods;
     mod forms;
@@ -20,6 +21,7 @@ mod e2e {
     mod large_bodies;
     mod life;
     mod limits;
+    mod offline;
     mod operators;
     mod orders;
     mod pausing;

@@ -4,7 +4,7 @@
 use super::{Always, RIGHT};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_flow::{Flow, Surroundings};
-use hookflow_ingress::{Door, DoorLimits, DoorParts, TrustedProxies};
+use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::backends;
@@ -119,7 +119,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
     };
     let engine = Engine::new(Parts {
         node: "here".into(),
-        store,
+        store: Arc::clone(&store),
         caller: Caller::new(Policy::default(), clock.clone()),
         clock: clock.clone(),
         chance: chance.clone(),
@@ -132,6 +132,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
     let blobs = Arc::new(BlobFolder::of_process(&std::env::temp_dir(), BLOB_BYTES, chance.clone()));
     let outside = Arc::new(Caller::new(Policy::default(), clock.clone()));
     engine.install(flows(64 << 10), "https://hooks.example").await.expect("flows");
+    let rejections = Arc::new(Rejections::new(store, Arc::clone(&metrics), clock.clone()));
     let parts = DoorParts {
         engine,
         clock,
@@ -141,7 +142,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
         metrics,
         trusted_proxies: TrustedProxies::new(vec!["127.0.0.0/8".parse().expect("a network")]),
         tls: None,
-        rejections: Arc::default(),
+        rejections,
         outside,
         blobs,
     };

@@ -1,10 +1,11 @@
 //! Secrets that are marked, so that each place where they must not appear can be looked through for them.
 
-use super::service::{Folder, Service};
+use super::service::{Folder, Service, until};
 use super::signed::{delivery, signature};
 use super::target::{Play, Target};
 use super::wire::Request;
 
+const REJECTED: &str = "/api/rejected?limit=1000";
 const KEY: &str = "canary-api-key-7f3a";
 const PASSWORD: &str = "canary-password-7f3a";
 const HMAC: &str = "canary-hmac-secret-7f3a";
@@ -124,14 +125,13 @@ fn secrets_stay_where_they_belong() {
             let request = Request::get(path).header("Authorization", &format!("Bearer {token}"));
             super::wire::Wire::connect(service.ops).ask(&request).text()
         };
-        for path in [
-            "/healthz",
-            "/readyz?verbose",
-            "/metrics",
-            "/version",
-            "/api/rejected?limit=1000",
-            "/api/rejected?flow=shown",
-        ] {
+        until("the list of what was refused", || {
+            let refused = statuses.iter().filter(|status| (400..500).contains(*status)).count();
+            (ask(TOKEN, REJECTED).matches("\"code\":").count() >= refused).then_some(())
+        });
+        for path in
+            ["/healthz", "/readyz?verbose", "/metrics", "/version", REJECTED, "/api/rejected?flow=shown"]
+        {
             seen.push_str(&ask(TOKEN, path));
             seen.push_str(&ask(GUESS, path));
         }

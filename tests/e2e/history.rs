@@ -117,7 +117,7 @@ fn runs_are_listed_found_and_shown() {
     assert_eq!(unknown.code, Some(1), "{unknown:?}");
     assert!(unknown.err.contains("run.unknown"), "{unknown:?}");
     service.stop_sound();
-    let alone = super::service::hookflow(folder.path(), &["runs"]);
+    let alone = super::service::hookflow(folder.path(), &["runs", "replay", &failed]);
     assert!(alone.code == Some(2) && alone.err.contains("no server answers"), "{alone:?}");
 }
 

@@ -80,10 +80,10 @@ fn what_succeeds_is_answered_marked_and_remembered_until_a_restart() {
         before = format!("&before={next}");
     }
     assert_eq!(paged.len(), 7);
-    let table = service.command(&folder, &["runs", "--flow", "now"]);
+    let table = service.command(&folder, &["runs", "--server", "--flow", "now"]);
     assert_eq!(table.out.matches("succeeded (relaxed)").count(), 3, "{table:?}");
     let one = ids.first().unwrap();
-    let shown = service.command(&folder, &["runs", "show", one]);
+    let shown = service.command(&folder, &["runs", "show", one, "--server"]);
     assert!(
         shown.code == Some(0) && shown.out.contains("nothing of a run that succeeds is written"),
         "{shown:?}"

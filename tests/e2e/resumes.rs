@@ -1,7 +1,7 @@
 //! Runs that wait for a call of their own URL: who may call, what is answered, and that the run goes on.
 
 use super::answers::{CREDENTIALS, KEY};
-use super::service::{Folder, Service, beside};
+use super::service::{Folder, Service, beside, until};
 use super::signed::signature;
 use super::target::{Play, Target};
 use super::wire::{Request, Wire};
@@ -101,8 +101,10 @@ fn a_run_goes_on_with_the_first_call_and_no_other() {
     assert_eq!(told(&service, &call), (410, "resume.over".into()));
     assert_eq!(service.send(&Request::new("HEAD", &path)).status, 410);
 
-    let rejected = service.ops("/api/rejected").text();
-    assert!(rejected.contains("resume.over") && rejected.contains("/resume/…"), "{rejected}");
+    let rejected = until("the list", || {
+        Some(service.ops("/api/rejected").text()).filter(|list| list.contains("resume.over"))
+    });
+    assert!(rejected.contains("/resume/…"), "{rejected}");
     let shown = service.ops(&format!("/api/runs/{run}")).text();
     assert!(shown.contains("/resume/") && shown.contains("~***"), "{shown}");
     let ended = service.stop_sound();

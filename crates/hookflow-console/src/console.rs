@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Router, middleware};
 use hookflow_engine::Engine;
 use hookflow_runtime::{Clock, Heartbeats, Tasks, Token};
-use hookflow_text::{Code, Json, Secret};
+use hookflow_text::{Code, Secret};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -28,9 +28,6 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no socket left: accepting at once again would only spin.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// The requests that were refused lately, newest first: of one flow or of all, and at most so many.
-pub type RejectedList = Arc<dyn Fn(Option<&str>, usize) -> Vec<Json> + Send + Sync>;
-
 /// What the console works with.
 pub struct ConsoleParts {
     /// Where it will listen.
@@ -45,11 +42,9 @@ pub struct ConsoleParts {
     pub conditions: Vec<Condition>,
     /// What is counted and measured.
     pub registry: Arc<Registry>,
-    /// Lists what was refused lately.
-    pub rejected: RejectedList,
     /// Tells what is in force, and reads the folder again.
     pub in_force: Arc<dyn InForce>,
-    /// Shows the runs that are kept.
+    /// Shows the runs and the refused requests that are kept.
     pub history: History,
     /// Runs events again and cancels runs, once the service has started.
     pub engine: Arc<OnceLock<Engine>>,
@@ -74,7 +69,6 @@ pub(crate) struct Desk {
     pub(crate) version: &'static str,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) rejected: RejectedList,
     pub(crate) in_force: Arc<dyn InForce>,
     pub(crate) history: History,
     pub(crate) engine: Arc<OnceLock<Engine>>,
@@ -116,7 +110,6 @@ impl Console {
             version,
             conditions,
             registry,
-            rejected,
             in_force,
             history,
             engine,
@@ -133,7 +126,6 @@ impl Console {
             version,
             conditions,
             registry,
-            rejected,
             in_force,
             history,
             engine,

@@ -11,8 +11,10 @@ use crate::asked::{Asked, word};
 use hookflow_engine::{Engine, VersionFault, Versions};
 use hookflow_flow::{End, Start, retrace};
 use hookflow_runtime::Tasks;
-use hookflow_store::{Ended, Erasure, Journal, Page, Pruned, RunFilter, RunLine, Store, StoreError};
-use hookflow_text::Json;
+use hookflow_store::{
+    Ended, Erasure, Journal, Page, Pruned, RejectedPage, RunFilter, RunLine, Store, StoreError,
+};
+use hookflow_text::{Code, Json};
 use jiff::Timestamp;
 use merged::{Cursor, merge};
 use run_json::{RunJson, mask};
@@ -37,6 +39,17 @@ pub enum HistoryFault {
     /// The store does not have it, or does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl HistoryFault {
+    /// The code that problems carry.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Query(_) => Code("ops.query"),
+            Self::Store(StoreError::UnknownRun) => Code("run.unknown"),
+            Self::Store(_) => Code("store.unavailable"),
+        }
+    }
 }
 
 /// The runs that a store keeps.
@@ -86,6 +99,22 @@ impl History {
         Ok(json!({"items": items, "next": next.map(|next| next.to_string())}))
     }
 
+    /// A page of requests that were refused, as [`History::runs`].
+    ///
+    /// # Errors
+    /// When a field is not known or cannot be read, or the store does not answer.
+    pub async fn rejected(&self, query: BTreeMap<String, String>) -> Result<Json, HistoryFault> {
+        let mut asked = Asked::query(query);
+        let (flow, before) = (asked.text("flow"), asked.read("before", "a cursor")?);
+        let limit = asked.read("limit", "a number")?.unwrap_or(USUAL).min(MOST);
+        asked.finish()?;
+        let RejectedPage { rejected, next } = self.store.rejected(flow.as_deref(), before, limit).await?;
+        Ok(json!({
+            "items": rejected.into_iter().map(|rejected| rejected.told).collect::<Vec<_>>(),
+            "next": next.map(|next| next.to_string()),
+        }))
+    }
+
     /// A page as the store gives it.
     pub(crate) async fn page(
         &self,
@@ -96,8 +125,11 @@ impl History {
         self.store.find(filter, before, limit).await
     }
 
-    /// Forgets ended runs, so many at most.
+    /// Forgets ended runs, so many at most; with all runs of a flow also its refused requests, which have no key.
     pub(crate) async fn erase(&self, what: &Erasure, limit: usize) -> Result<Pruned, StoreError> {
+        if what.key.is_none() {
+            self.store.forget_rejected(Some(&what.flow), Timestamp::MAX).await?;
+        }
         self.store.erase(what, limit).await
     }
 

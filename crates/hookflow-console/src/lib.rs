@@ -15,7 +15,7 @@ mod in_force;
 mod problem;
 
 pub use condition::Condition;
-pub use console::{Bound, Console, ConsoleError, ConsoleParts, RejectedList};
+pub use console::{Bound, Console, ConsoleError, ConsoleParts};
 pub use endpoint::Endpoint;
 pub use endpoints::ENDPOINTS;
 pub use history::{History, HistoryFault};

@@ -42,6 +42,7 @@ pub struct Metrics {
     pub(crate) poisoned: Counter,
     pub(crate) pruned: Counter,
     pub(crate) emitted: Counter,
+    unlisted: Counter,
     labelled: AtomicUsize,
 }
 
@@ -80,6 +81,7 @@ impl Metrics {
             poisoned: Counter::default(),
             pruned: Counter::default(),
             emitted: Counter::default(),
+            unlisted: Counter::default(),
             labelled: AtomicUsize::new(0),
         };
         let m = &metrics;
@@ -111,12 +113,19 @@ impl Metrics {
             m.pruned.clone(),
         );
         registry.register("hookflow_emitted", "Events that flows have sent", m.emitted.clone());
+        let help = "Refused requests that are not in the list of them: too many came at once";
+        registry.register("hookflow_requests_refused_unlisted", help, m.unlisted.clone());
         metrics
     }
 
     /// A request was refused before it was known for which flow it is.
     pub fn refused(&self, code: Code) {
         self.refused.get_or_create(&refused_label(NONE, code)).inc();
+    }
+
+    /// So many requests that were refused are not listed.
+    pub fn unlisted(&self, requests: usize) {
+        self.unlisted.inc_by(u64::try_from(requests).unwrap_or(u64::MAX));
     }
 
     /// A request to the flow was refused.

@@ -37,18 +37,17 @@ pub enum ResumeRefusal {
 }
 
 impl Engine {
-    /// What a token from a URL stands for. Every token that is nobody's looks the same and takes as long, but for the
-    /// time it takes to read a run that is there.
+    /// What a token from a URL stands for. Every token that is nobody's looks the same and takes as long: what is large
+    /// of a run is read once its token has proved itself.
     pub async fn waiting(&self, token: &str) -> Result<WaitPoint, ResumeRefusal> {
         let token = WaitToken::parse(token).ok_or(ResumeRefusal::Unknown)?;
-        let journal = match self.0.store.load(&token.run).await {
-            Ok(journal) => Some(journal),
-            Err(StoreError::UnknownRun) => None,
-            Err(error) => return Err(ResumeRefusal::Unavailable(error.to_string())),
-        };
+        let seed = known(self.0.store.seed(&token.run).await)?;
         // One that names no run is proved as well, in vain.
-        let is_proved = token.proves(&journal.as_ref().map_or([0; 16], |journal| journal.run.seed));
-        let journal = journal.filter(|_| is_proved).ok_or(ResumeRefusal::Unknown)?;
+        let is_proved = token.proves(&seed.unwrap_or_default());
+        if seed.is_none() || !is_proved {
+            return Err(ResumeRefusal::Unknown);
+        }
+        let journal = known(self.0.store.load(&token.run).await)?.ok_or(ResumeRefusal::Unknown)?;
         if journal.run.progress.ended.is_some() {
             return Err(ResumeRefusal::Over);
         }
@@ -92,6 +91,15 @@ impl Engine {
             Ok(Posted::Over) | Err(StoreError::UnknownRun) => Err(ResumeRefusal::Over),
             Err(error) => Err(ResumeRefusal::Unavailable(error.to_string())),
         }
+    }
+}
+
+/// What is kept of a run, if that is.
+fn known<T>(answer: Result<T, StoreError>) -> Result<Option<T>, ResumeRefusal> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::UnknownRun) => Ok(None),
+        Err(error) => Err(ResumeRefusal::Unavailable(error.to_string())),
     }
 }
 

@@ -62,7 +62,11 @@ impl Engine {
             }
             let Keep { bytes, runs, .. } = keep;
             let beyond = Retention { ended_since: keep.since(engine.clock.now()), bytes, runs };
-            match heartbeat.wait(engine.store.prune(&beyond, SLICE)).await {
+            let pruned = async {
+                engine.store.forget_rejected(None, beyond.ended_since).await?;
+                engine.store.prune(&beyond, SLICE).await
+            };
+            match heartbeat.wait(pruned).await {
                 Ok(pruned) => {
                     engine.metrics.pruned.inc_by(pruned.runs);
                     more = pruned.more;

@@ -8,7 +8,8 @@ pub use memory::{FINISHED_BYTES, FINISHED_KEPT};
 use crate::Store;
 use crate::blobs::BlobFolder;
 use hookflow_runtime::Chance;
-use std::path::PathBuf;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A backend: one entry of the table.
@@ -19,6 +20,17 @@ pub struct Backend {
     pub summary: &'static str,
     /// Opens it.
     pub open: fn(&Opening) -> Result<Opened, OpenFault>,
+    /// Looks after its file, if it has one.
+    pub care: Option<Care>,
+}
+
+/// What can be done about the file of a backend.
+pub struct Care {
+    /// Reads all of it, beside a service or without one, and says what is wrong with it.
+    pub check: fn(&Opening) -> Result<Vec<String>, OpenFault>,
+    /// Moves it, with all that belongs to it, into a folder of its own that tells the moment, and returns that folder. Refused
+    /// while a service holds it.
+    pub set_aside: fn(&Path, Timestamp) -> Result<PathBuf, OpenFault>,
 }
 
 /// A store, and where the blobs lie that its events name.

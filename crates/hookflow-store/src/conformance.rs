@@ -178,6 +178,8 @@ async fn a_run_is_kept_from_admission_to_end(bench: &Bench) -> Result<(), StoreE
     assert!(bench.unfinished().await?.is_empty());
     assert!(bench.store.counts("node-1").await?.is_empty());
     assert_eq!(bench.store.load("b").await.map(drop), Err(StoreError::UnknownRun));
+    assert_eq!(bench.store.seed("a").await, Ok([7; 16]));
+    assert_eq!(bench.store.seed("b").await, Err(StoreError::UnknownRun));
     assert_eq!(bench.record("b", nothing()).await, Err(StoreError::UnknownRun));
     assert_eq!(bench.store.version("shop", "v1").await?.as_deref(), Some("flow v1"));
     assert_eq!(bench.store.version("shop", "v3").await?, None);

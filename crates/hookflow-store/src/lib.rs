@@ -10,6 +10,7 @@ mod history;
 mod inbox;
 mod journal;
 mod pending;
+mod rejected;
 mod store;
 
 pub use history::{Erasure, Page, Pruned, Retention, RunFilter, RunLine, RunStatus, SEARCHED_PER_PAGE};
@@ -18,4 +19,5 @@ pub use journal::{
     Claim, Due, Ended, Journal, Life, NewRun, Owner, Parked, Progress, Recorded, Sent, UnfinishedRun,
 };
 pub use pending::Pending;
+pub use rejected::{REJECTED_KEPT, REJECTED_PER_FLOW, Rejected, RejectedPage};
 pub use store::{Admitted, Duplicate, FACTS_PER_RUN, FlowCount, Settled, Store, StoreError, VERSIONS_KEPT};

@@ -5,7 +5,7 @@
 
 use crate::{
     Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress,
-    Pruned, Recorded, Retention, RunFilter, UnfinishedRun,
+    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, UnfinishedRun,
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
@@ -62,6 +62,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Everything that is kept of a run.
     fn load(&self, run: &str) -> Pending<Journal>;
 
+    /// What a run's randomness derives from, alone.
+    fn seed(&self, run: &str) -> Pending<[u8; 16]>;
+
     /// A node's runs that have not ended, in the order of their turns, from behind the turn `after`.
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>>;
 
@@ -96,6 +99,16 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Forgets ended runs of a flow, with their claims. What is unfinished is not touched.
     fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned>;
+
+    /// Keeps requests that were refused, in order, and forgets the oldest beyond, at most, [`REJECTED_PER_FLOW`](crate::REJECTED_PER_FLOW)
+    /// and [`REJECTED_KEPT`](crate::REJECTED_KEPT).
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Pending<()>;
+
+    /// Requests that were refused, the newest first, from before the position `before`: of a flow, or all.
+    fn rejected(&self, flow: Option<&str>, before: Option<u64>, limit: usize) -> Pending<RejectedPage>;
+
+    /// Forgets requests that were refused before a moment, of a flow or all, and returns how many.
+    fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64>;
 }
 
 /// What became of a row.

@@ -6,8 +6,8 @@ use crate::in_force::{Board, Standing};
 use crate::project::Project;
 use crate::reload::{Origin, ReloadMetrics, Reloader};
 use anyhow::{Context as _, bail};
-use hookflow_console::{Condition, Console, ConsoleParts, History, RejectedList};
-use hookflow_engine::{Engine, Keep, Limits, Metrics, Parts};
+use hookflow_console::{Condition, Console, ConsoleParts, History};
+use hookflow_engine::{Engine, Limits, Metrics, Parts};
 use hookflow_ingress::{CERTIFICATE_BYTES, Door, DoorLimits, DoorParts, Rejections, Tls, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
@@ -38,6 +38,8 @@ pub(crate) struct Service {
     pub(crate) base_url: Arc<str>,
     /// Where large bodies are.
     pub(crate) blobs: Arc<BlobFolder>,
+    /// What is refused, on its way to the store.
+    pub(crate) rejections: Arc<Rejections>,
 }
 
 impl Service {
@@ -54,10 +56,9 @@ impl Service {
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
         let reload_metrics = ReloadMetrics::new(&mut registry);
-        let Opened { store, blobs } = open_store(config, folder, &chance)?;
+        let Opened { store, blobs } = open_store(config, folder, Access::Serve, &chance)?;
 
-        let rejections = Arc::<Rejections>::default();
-
+        let rejections = Arc::new(Rejections::new(Arc::clone(&store), Arc::clone(&metrics), clock.clone()));
         let (board, asked) = Board::new(clock.clone());
         let engine_once = Arc::<OnceLock<Engine>>::default();
         let console = Console::new(ConsoleParts {
@@ -67,7 +68,6 @@ impl Service {
             version: env!("CARGO_PKG_VERSION"),
             conditions: conditions(&store, &board, tls.as_ref()),
             registry: Arc::new(registry),
-            rejected: rejected_list(&rejections, &clock, config.retention),
             in_force: Arc::clone(&board) as _,
             history: History::new(Arc::clone(&store), tasks.clone()),
             engine: Arc::clone(&engine_once),
@@ -93,7 +93,7 @@ impl Service {
             metrics,
             trusted_proxies: TrustedProxies::new(config.public.trusted_proxies.clone()),
             tls,
-            rejections,
+            rejections: Arc::clone(&rejections),
             outside: Arc::new(Caller::new(small, clock.clone())),
             blobs: Arc::clone(&blobs) as Arc<dyn Blobs>,
         };
@@ -103,6 +103,8 @@ impl Service {
         let base_url: Arc<str> = config.public.root(public.addr).into();
         let number = begin(&engine, project, &base_url).await?;
         engine_once.get_or_init(|| engine.clone());
+        let (keeping, beats, soft) = (Arc::clone(&rejections), heartbeats.clone(), tasks.soft());
+        tasks.spawn("rejections", async move { keeping.keep_on(&beats, soft).await });
         // Whoever looked before saw a service that is not ready.
         board.stand(Standing::new(number, clock.now(), project, &base_url));
         let reloader = Reloader {
@@ -116,7 +118,7 @@ impl Service {
             board,
             asked,
         };
-        Ok(Self { public, ops, engine, reloader, tasks, base_url, blobs })
+        Ok(Self { public, ops, engine, reloader, tasks, base_url, blobs, rejections })
     }
 }
 
@@ -152,22 +154,19 @@ async fn begin(engine: &Engine, project: &Project, base_url: &Arc<str>) -> anyho
     Ok(number)
 }
 
-fn open_store(config: &Config, folder: &Path, chance: &Chance) -> anyhow::Result<Opened> {
+/// The store that the configuration names.
+pub(crate) fn open_store(
+    config: &Config,
+    folder: &Path,
+    access: Access,
+    chance: &Chance,
+) -> anyhow::Result<Opened> {
     let Some(backend) = backends::ALL.iter().find(|backend| backend.name == config.store.backend) else {
         bail!("this build has no store `{}`", config.store.backend);
     };
     let (path, blob_bytes) = (config.store.path(folder), config.store.blob_bytes);
-    let opening = Opening { path, access: Access::Serve, blob_bytes, chance: chance.clone() };
+    let opening = Opening { path, access, blob_bytes, chance: chance.clone() };
     Ok((backend.open)(&opening)?)
-}
-
-/// What was refused lately and is not too old.
-fn rejected_list(rejections: &Arc<Rejections>, clock: &Clock, keep: Keep) -> RejectedList {
-    let (rejections, clock) = (Arc::clone(rejections), clock.clone());
-    Arc::new(move |flow, limit| {
-        rejections.forget_before(keep.since(clock.now()));
-        rejections.latest(flow, limit)
-    })
 }
 
 /// What must hold before the service is ready.

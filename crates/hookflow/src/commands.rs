@@ -11,6 +11,7 @@ mod resume;
 mod runs;
 mod serve;
 mod sign;
+mod store;
 mod r#try;
 mod urls;
 mod verify;
@@ -34,6 +35,7 @@ static ALL: &[&Command] = &[
     &runs::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,
+    &store::COMMAND,
     &r#try::COMMAND,
     &urls::COMMAND,
     &verify::COMMAND,

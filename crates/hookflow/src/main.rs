@@ -10,6 +10,7 @@ mod config;
 mod environment;
 mod in_force;
 mod inventory;
+mod kept;
 mod listing;
 mod logging;
 mod named_credential;

@@ -6,6 +6,7 @@ use hookflow_text::Json;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
+use url::form_urlencoded::byte_serialize;
 
 /// How long the server may take to answer; it is on this machine or near.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +42,13 @@ pub(crate) fn get(ops: &Ops, path: &str) -> anyhow::Result<Json> {
 /// Asks the server at `path`, whatever it answers.
 pub(crate) fn ask(ops: &Ops, path: &str) -> anyhow::Result<Answer> {
     send(ops, "GET", path, None)
+}
+
+/// The path of a run.
+pub(crate) fn run_path(run: &str, rest: &str) -> String {
+    // A space in a path is not a plus.
+    let run: String = byte_serialize(run.as_bytes()).collect();
+    format!("/api/runs/{}{rest}", run.replace('+', "%20"))
 }
 
 /// Has the server do something.

@@ -85,12 +85,13 @@ impl Project {
     pub(crate) fn read_service(
         folder: &Path,
         environment: &Environment,
+        mode: SecretMode,
     ) -> anyhow::Result<(Config, Diagnostics)> {
         if !folder.is_dir() {
             bail!("there is no folder `{}`", folder.display());
         }
         let mut diagnostics = Diagnostics::default();
-        let secrets = FolderSecrets::new(folder, environment, SecretMode::Read);
+        let secrets = FolderSecrets::new(folder, environment, mode);
         let config = config_of(&mut Files::new(folder), environment, &secrets, &mut diagnostics);
         Ok((config, diagnostics))
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Reloaded;
-use hookflow_store::backends;
+use hookflow_store::{Rejected, Store, backends};
+use hookflow_text::Json;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
@@ -54,14 +55,25 @@ fn parts(listen: &str, token: Option<&str>) -> ConsoleParts {
         version: "1.2.3",
         conditions: Vec::new(),
         registry: Arc::new(registry),
-        rejected: Arc::new(|flow, limit| vec![serde_json::json!({"flow": flow, "limit": limit})]),
         in_force: Arc::new(Folder(Mutex::default())),
-        history: History::new(backends::in_memory(), Tasks::new(clock.clone())),
+        history: History::new(store(), Tasks::new(clock.clone())),
         engine: Arc::default(),
         tasks: Tasks::new(clock.clone()),
         heartbeats: Heartbeats::new(clock.clone()),
         clock,
     }
+}
+
+/// A store with two requests that were refused.
+fn store() -> Arc<dyn Store> {
+    let store = backends::in_memory();
+    let rejected = |flow: &str| Rejected {
+        at: Timestamp::UNIX_EPOCH,
+        flow: Some(flow.into()),
+        told: json!({"flow": flow}),
+    };
+    drop(store.keep_rejected(vec![rejected("shop"), rejected("a b")]));
+    store
 }
 
 async fn open(token: Option<&str>) -> Bench {
@@ -236,10 +248,14 @@ fn a_console_in_public_needs_a_token() {
 #[tokio::test]
 async fn what_was_refused_is_listed() {
     let bench = open(None).await;
-    for (query, flow, limit) in
-        [("", "null", "100"), ("?flow=shop&limit=7", "\"shop\"", "7"), ("?flow=a%20b", "\"a b\"", "100")]
-    {
-        let expected = format!("{{\"items\":[{{\"flow\":{flow},\"limit\":{limit}}}],\"next\":null}}");
+    for (query, items, next) in [
+        ("", r#"{"flow":"a b"},{"flow":"shop"}"#, "null"),
+        ("?flow=shop&limit=7", r#"{"flow":"shop"}"#, "null"),
+        ("?flow=a%20b", r#"{"flow":"a b"}"#, "null"),
+        ("?limit=1", r#"{"flow":"a b"}"#, r#""2""#),
+        ("?limit=1&before=2", r#"{"flow":"shop"}"#, "null"),
+    ] {
+        let expected = format!("{{\"items\":[{items}],\"next\":{next}}}");
         assert_eq!(bench.get(&format!("/api/rejected{query}")).await, (200, expected));
     }
     let (status, body) = bench.get("/api/rejected?limit=many").await;

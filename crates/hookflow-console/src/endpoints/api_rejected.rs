@@ -1,32 +1,25 @@
-//! `/api/rejected`: the requests that were refused at the public door lately.
+//! `/api/rejected`: the requests that were refused at the public door.
 
+use crate::answer::{fault_of_history, json};
 use crate::console::Desk;
 use crate::endpoint::Endpoint;
-use crate::problem::problem;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
-use hookflow_text::Code;
-use serde_json::json;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How many are listed unless asked for more or fewer.
-const USUAL: usize = 100;
 
 pub(crate) const API_REJECTED: Endpoint = Endpoint {
     path: "/api/rejected",
-    summary: "The requests that were refused lately, newest first; `?flow=` and `?limit=` narrow the list.",
+    summary: "The requests that were refused, newest first; `?flow=` narrows the list, `?limit=` and `?before=` page through \
+              it.",
     routes: || get(rejected),
 };
 
-async fn rejected(State(desk): State<Arc<Desk>>, Query(query): Query<HashMap<String, String>>) -> Response {
-    let limit = query.get("limit").map_or(Ok(USUAL), |limit| limit.parse());
-    let Ok(limit) = limit else {
-        return problem(StatusCode::BAD_REQUEST, Code("ops.query"), "`limit` is not a number");
-    };
-    let items = (desk.rejected)(query.get("flow").map(String::as_str), limit);
-    let body = json!({"items": items, "next": null}).to_string();
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+async fn rejected(State(desk): State<Arc<Desk>>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+    match desk.history.rejected(query).await {
+        Ok(page) => json(StatusCode::OK, &page),
+        Err(fault) => fault_of_history(&fault),
+    }
 }

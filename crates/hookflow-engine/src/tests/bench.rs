@@ -6,7 +6,8 @@ use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{
     Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Retention, RunFilter, RunLine, Settled, Store, StoreError, UnfinishedRun, backends,
+    Recorded, Rejected, RejectedPage, Retention, RunFilter, RunLine, Settled, Store, StoreError,
+    UnfinishedRun, backends,
 };
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::{
@@ -213,6 +214,8 @@ pub(super) struct Tampered {
     waiting: Mutex<Vec<Waiting>>,
     /// How many writes there were.
     pub writes: AtomicUsize,
+    /// How many journals were read.
+    pub loads: AtomicUsize,
     lives: AtomicU64,
 }
 
@@ -233,6 +236,7 @@ impl Default for Tampered {
             slow: AtomicBool::default(),
             waiting: Mutex::default(),
             writes: AtomicUsize::default(),
+            loads: AtomicUsize::default(),
             lives: AtomicU64::new(1),
         }
     }
@@ -313,7 +317,12 @@ impl Store for Tampered {
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
         self.inner.load(run)
+    }
+
+    fn seed(&self, run: &str) -> Pending<[u8; 16]> {
+        self.inner.seed(run)
     }
 
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
@@ -362,6 +371,18 @@ impl Store for Tampered {
 
     fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
         self.inner.erase(what, limit)
+    }
+
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Pending<()> {
+        self.inner.keep_rejected(rejected)
+    }
+
+    fn rejected(&self, flow: Option<&str>, before: Option<u64>, limit: usize) -> Pending<RejectedPage> {
+        self.inner.rejected(flow, before, limit)
+    }
+
+    fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
+        self.inner.forget_rejected(flow, before)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Runs that wait for a moment, for a call of their own URL, or for another run: no worker is held, nothing is lost.
 
 use super::bench::{Bench, Server};
-use crate::Conclusion;
-use hookflow_flow::{End, Fact, Outcome, Place, StepNumber};
+use crate::{Conclusion, ResumeRefusal};
+use hookflow_flow::{End, Fact, Outcome, Place, StepNumber, WaitToken};
 use hookflow_store::{Inbound, Posted, Store as _};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const NAP: &str = "
@@ -196,4 +197,23 @@ async fn a_child_ends_with_a_parent_that_is_cancelled() {
     bench.all_ended().await;
     let child = bench.recent("child", 1).await.remove(0);
     assert!(matches!(end(&bench, &child.run).await, End::Failed(fault) if fault.code == "run.cancelled"));
+}
+
+#[tokio::test]
+async fn a_token_that_proves_nothing_reads_no_journal() {
+    let flow = "flow: held\nwebhook: {auth: none}\nsteps: [{wait: {auth: none, timeout: 2h}}]";
+    let bench = Bench::new(&[flow]).await;
+    let run = bench.queued("held", json!({})).await;
+    bench.until(async || is_parked(&bench, &run).await).await;
+    let seed = bench.store.seed(&run).await.unwrap();
+    let place = Place { step: StepNumber(0), turns: Vec::new() };
+    let loads = || bench.store.loads.load(Ordering::Relaxed);
+    let before = loads();
+    let forged = [WaitToken::mint(&run, &[9; 16], &place), WaitToken::mint("nobody", &[0; 16], &place)];
+    for token in forged {
+        assert_eq!(bench.engine.waiting(&token).await.map(drop), Err(ResumeRefusal::Unknown));
+    }
+    assert_eq!(loads(), before);
+    let right = bench.engine.waiting(&WaitToken::mint(&run, &seed, &place)).await.unwrap();
+    assert_eq!((&right.run, loads()), (&run, before + 1));
 }

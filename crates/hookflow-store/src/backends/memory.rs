@@ -4,18 +4,20 @@ mod claims;
 mod contents;
 mod history;
 mod lanes;
+mod rejected;
 mod search;
 
 use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
     Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
 use hookflow_flow::{Fact, Place};
 use jiff::Timestamp;
+use rejected::Refusals;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -29,6 +31,7 @@ pub(super) const BACKEND: Backend = Backend {
         let blobs = BlobFolder::of_process(&env::temp_dir(), opening.blob_bytes, opening.chance.clone());
         Ok(Opened { store: new(), blobs: Arc::new(blobs) })
     },
+    care: None,
 };
 
 pub(super) fn new() -> Arc<dyn Store> {
@@ -36,7 +39,11 @@ pub(super) fn new() -> Arc<dyn Store> {
 }
 
 #[derive(Default)]
-struct Memory(Mutex<Contents>);
+struct Memory {
+    contents: Mutex<Contents>,
+    /// Apart, so that nobody who is refused holds up who is not.
+    refusals: Mutex<Refusals>,
+}
 
 impl Store for Memory {
     fn is_durable(&self) -> bool {
@@ -101,6 +108,10 @@ impl Store for Memory {
         }))
     }
 
+    fn seed(&self, run: &str) -> Pending<[u8; 16]> {
+        Pending::now(self.lock().runs.get(run).map(|row| row.run.seed).ok_or(StoreError::UnknownRun))
+    }
+
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
         let contents = self.lock();
         Pending::now(Ok(contents.unfinished(node, after).take(limit).map(Row::line).collect()))
@@ -159,12 +170,29 @@ impl Store for Memory {
     fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
         Pending::now(Ok(self.lock().erase(what, limit)))
     }
+
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Pending<()> {
+        self.refusals().keep(rejected);
+        Pending::now(Ok(()))
+    }
+
+    fn rejected(&self, flow: Option<&str>, before: Option<u64>, limit: usize) -> Pending<RejectedPage> {
+        Pending::now(Ok(self.refusals().list(flow, before, limit)))
+    }
+
+    fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
+        Pending::now(Ok(self.refusals().forget(flow, before)))
+    }
 }
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, Contents> {
         // Every operation judges first and then changes what cannot fail.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,21 +1,24 @@
 //! One file on the node's own disk. What was admitted is on the disk before anybody hears of it.
 
+mod care;
 mod failure;
 mod file;
 mod ledger;
 mod readers;
 mod reading;
+mod rejected;
 mod rows;
 mod schema;
 mod search;
 mod waiting;
 mod writer;
 
-use super::{Access, Backend, OpenFault, Opened, Opening};
+use super::{Access, Backend, Care, OpenFault, Opened, Opening};
 use crate::blobs::BlobFolder;
 use crate::{
     Admitted, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted,
-    Progress, Pruned, Recorded, Retention, RunFilter, Settled, Store, UnfinishedRun,
+    Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
+    UnfinishedRun,
 };
 use failure::Failure;
 use file::File;
@@ -48,6 +51,7 @@ pub(super) const BACKEND: Backend = Backend {
         let blobs = Arc::clone(&store.blobs);
         Ok(Opened { store: Arc::new(store), blobs })
     },
+    care: Some(Care { check: care::check, set_aside: care::set_aside }),
 };
 
 /// The threads end when it is dropped, after everything that was handed over.
@@ -204,6 +208,15 @@ impl Store for Sqlite {
         self.read(move |connection| reading::load(connection, &run, blobs))
     }
 
+    fn seed(&self, run: &str) -> Pending<[u8; 16]> {
+        let run = run.to_owned();
+        self.read(move |connection| {
+            let seed =
+                reading::one(connection, "SELECT seed FROM events WHERE run = ?1", (run,), |row| row.get(0))?;
+            seed.ok_or_else(|| StoreError::UnknownRun.into())
+        })
+    }
+
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
         let node = node.to_owned();
         self.read(move |connection| reading::unfinished(connection, &node, after, limit))
@@ -264,6 +277,20 @@ impl Store for Sqlite {
     fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
         let (what, limit) = (what.clone(), limit.min(FORGOTTEN_AT_ONCE));
         self.forget(move |connection| search::erasable(connection, &what, limit), true)
+    }
+
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Pending<()> {
+        self.write(move |ledger| ledger.keep_rejected(&rejected))
+    }
+
+    fn rejected(&self, flow: Option<&str>, before: Option<u64>, limit: usize) -> Pending<RejectedPage> {
+        let flow = flow.map(str::to_owned);
+        self.read(move |connection| rejected::list(connection, flow.as_deref(), before, limit))
+    }
+
+    fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
+        let flow = flow.map(str::to_owned);
+        self.write(move |ledger| ledger.forget_rejected(flow.as_deref(), before))
     }
 }
 

@@ -91,6 +91,11 @@ impl BlobFolder {
         self.0.taken.load(Ordering::Relaxed)
     }
 
+    /// Whether a blob is there, and whole.
+    pub fn holds(&self, id: &str, bytes: u64) -> bool {
+        self.0.path(id).and_then(fs::metadata).is_ok_and(|file| file.len() == bytes)
+    }
+
     /// Removes the blobs that nobody has `named`, before anybody writes one: later they may be on their way to be named.
     pub fn sweep(&self, named: impl Fn(&str) -> bool) -> io::Result<()> {
         let mut orphans = Vec::new();

@@ -2,7 +2,8 @@
 
 use super::{Bench, at, claims, failed, succeeded};
 use crate::{
-    Erasure, NewRun, Page, Parked, Progress, Pruned, Retention, RunFilter, RunStatus, Store, StoreError,
+    Erasure, NewRun, Page, Parked, Progress, Pruned, REJECTED_KEPT, REJECTED_PER_FLOW, Rejected,
+    RejectedPage, Retention, RunFilter, RunStatus, Store, StoreError,
 };
 use hookflow_trigger::Event;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event
     runs_are_found_by_what_is_asked(&Bench::on(open(), event).await?).await?;
     pages_follow_each_other(&Bench::on(open(), event).await?).await?;
     what_is_beyond_retention_is_forgotten(&Bench::on(open(), event).await?).await?;
-    a_flow_or_a_key_can_be_erased(&Bench::on(open(), event).await?).await
+    a_flow_or_a_key_can_be_erased(&Bench::on(open(), event).await?).await?;
+    what_was_refused_is_listed_and_forgotten(&Bench::on(open(), event).await?).await
 }
 
 async fn found(bench: &Bench, filter: RunFilter) -> Result<Vec<String>, StoreError> {
@@ -131,5 +133,49 @@ async fn a_flow_or_a_key_can_be_erased(bench: &Bench) -> Result<(), StoreError> 
     assert_eq!(bench.store.erase(&shop(None), 1).await?, Pruned { runs: 1, more: true });
     assert_eq!(bench.store.erase(&shop(None), 10).await?, Pruned { runs: 1, more: false });
     assert_eq!(all(bench).await?, ["e", "d"]);
+    Ok(())
+}
+
+async fn what_was_refused_is_listed_and_forgotten(bench: &Bench) -> Result<(), StoreError> {
+    let rejected = |n: i64, flow: Option<&str>| Rejected {
+        at: at(n),
+        flow: flow.map(Arc::from),
+        told: serde_json::json!({"n": n, "reason": "none"}),
+    };
+    let store = &bench.store;
+    let listed = async |flow, before, limit| {
+        let RejectedPage { rejected, next } = store.rejected(flow, before, limit).await?;
+        let numbers: Vec<_> = rejected.iter().filter_map(|it| it.told.get("n")?.as_i64()).collect();
+        Ok::<_, StoreError>((numbers, next))
+    };
+    assert_eq!(store.rejected(None, None, 10).await?, RejectedPage::default());
+    store
+        .keep_rejected(vec![rejected(1, Some("shop")), rejected(2, None), rejected(3, Some("other"))])
+        .await?;
+    store.keep_rejected(vec![rejected(4, Some("shop"))]).await?;
+    assert_eq!(store.rejected(None, None, 1).await?.rejected, [rejected(4, Some("shop"))]);
+    let (first, next) = listed(None, None, 3).await?;
+    assert_eq!((first, next.is_some()), (vec![4, 3, 2], true));
+    assert_eq!(listed(None, next, 3).await?, (vec![1], None));
+    assert_eq!(listed(Some("shop"), None, 10).await?, (vec![4, 1], None));
+    assert_eq!(listed(Some("nowhere"), None, 10).await?, (vec![], None));
+    // What is for no flow pushes out nothing but its own kind.
+    for _ in 0..12 {
+        store.keep_rejected((0..100).map(|n| rejected(n + 10, None)).collect()).await?;
+    }
+    let (all, _) = listed(None, None, usize::MAX >> 1).await?;
+    assert!(all.len() <= REJECTED_PER_FLOW + 3 && all.starts_with(&[109, 108]), "{}", all.len());
+    assert_eq!((all.contains(&2), all.ends_with(&[4, 3, 1])), (false, true), "the oldest of its kind went");
+    for n in 0..200 {
+        store.keep_rejected((0..100).map(|m| rejected(n, Some(&format!("f{m}")))).collect()).await?;
+    }
+    assert!(listed(None, None, usize::MAX >> 1).await?.0.len() <= REJECTED_KEPT);
+    assert_eq!(listed(Some("shop"), None, 1).await?, (vec![], None), "then the oldest of all go");
+    assert!(store.forget_rejected(None, at(199)).await? > 0);
+    let (left, _) = listed(None, None, usize::MAX >> 1).await?;
+    assert!(left.len() == 100 && left.iter().all(|n| *n == 199), "{left:?}");
+    assert_eq!(store.forget_rejected(Some("f7"), at(1_000)).await?, 1);
+    assert_eq!(store.forget_rejected(Some("f7"), at(1_000)).await?, 0);
+    assert_eq!(listed(None, None, 1_000).await?.0.len(), 99);
     Ok(())
 }

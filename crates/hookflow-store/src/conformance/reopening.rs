@@ -2,7 +2,7 @@
 
 use super::scheduling::place;
 use super::{Bench, at, claims, duplicate, fact, facts, nothing, replied, reply, succeeded};
-use crate::{Inbound, NewRun, Owner, Parked, Progress, Sent, Store, StoreError};
+use crate::{Inbound, NewRun, Owner, Parked, Progress, Rejected, Sent, Store, StoreError};
 use hookflow_trigger::Event;
 use std::sync::Arc;
 
@@ -52,9 +52,14 @@ pub async fn what_is_kept_is_there_again(
     assert_eq!(promoted.map(|row| row.run.to_string()), Some("c".into()));
     assert!(bench.admit(bench.run("f")).await?.is_kept());
     assert_eq!(bench.unfinished().await?, ["a", "d", "c", "f"]);
+    assert_eq!(bench.store.rejected(None, None, 9).await?.rejected, [rejected()]);
     let lines = bench.recent("shop", 10).await?;
     assert_eq!(lines.iter().map(|line| &*line.run).collect::<Vec<_>>(), ["f", "e", "d", "c", "b", "a"]);
     Ok(())
+}
+
+fn rejected() -> Rejected {
+    Rejected { at: at(1), flow: None, told: "no".into() }
 }
 
 fn sent() -> Sent {
@@ -66,6 +71,7 @@ async fn fill(bench: Bench) -> Result<Owner, StoreError> {
     let ordered = |id| NewRun { order: Some("customer".into()), ..bench.run(id) };
     bench.admit(ordered("b")).await?;
     bench.admit(ordered("c")).await?;
+    bench.store.keep_rejected(vec![rejected()]).await?;
     bench.admit(bench.run("d")).await?;
     let ended = replied(201, succeeded());
     bench.admit(NewRun { progress: ended, ..claims(bench.run("e"), "l") }).await?;

@@ -1,17 +1,14 @@
-//! `hookflow rejected`: the requests that the running server refused lately, and why.
+//! `hookflow rejected`: the requests that were refused, and why. It reads the store, beside a running server or without one.
 
-use crate::command::{Command, Format, Verdict, dir, dir_arg, format, format_arg};
-use crate::project::Project;
+use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg};
+use crate::kept::{Kept, server_arg};
 use crate::terminal::Terminal;
-use crate::{ops_client, report};
-use anyhow::bail;
 use clap::{Arg, ArgMatches, value_parser};
 use hookflow_text::Json;
-use url::form_urlencoded::Serializer;
 
 pub(super) static COMMAND: Command = Command {
     name: "rejected",
-    about: "Lists the requests that the running server refused lately, newest first, and why",
+    about: "Lists the requests that were refused, newest first, and why",
     examples: "  hookflow rejected\n  hookflow rejected --flow orders --limit 10\n  \
                hookflow rejected --format json",
     args: |command| {
@@ -23,8 +20,12 @@ pub(super) static COMMAND: Command = Command {
                     .value_name("NUMBER")
                     .help("How many at most")
                     .default_value("100")
-                    .value_parser(value_parser!(u32)),
+                    .value_parser(value_parser!(u16).range(1..=1_000)),
             )
+            .arg(
+                Arg::new("before").long("before").value_name("CURSOR").help("The next page of a former list"),
+            )
+            .arg(server_arg())
             .arg(dir_arg())
             .arg(format_arg())
     },
@@ -32,19 +33,22 @@ pub(super) static COMMAND: Command = Command {
 };
 
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment)?;
-    if diagnostics.has_errors() {
-        report::write(&diagnostics, terminal)?;
-        bail!("the configuration does not say where the server is");
-    }
-    let mut query = Serializer::new(String::new());
-    if let Some(flow) = matches.get_one::<String>("flow") {
-        query.append_pair("flow", flow);
-    }
-    if let Some(limit) = matches.get_one::<u32>("limit") {
-        query.append_pair("limit", &limit.to_string());
-    }
-    let list = ops_client::get(&config.ops, &format!("/api/rejected?{}", query.finish()))?;
+    let kept = Kept::open(matches, terminal)?;
+    let limit = matches.get_one::<u16>("limit").map(u16::to_string);
+    let words = [
+        ("flow", matches.get_one::<String>("flow")),
+        ("limit", limit.as_ref()),
+        ("before", matches.get_one("before")),
+    ];
+    let query: Vec<_> =
+        words.iter().filter_map(|(name, word)| Some((*name, word.as_ref()?.as_str()))).collect();
+    let list = match kept.rejected(&query)? {
+        Ok(list) => list,
+        Err(why) => {
+            writeln!(terminal.err, "hookflow rejected: {why}")?;
+            return Ok(Verdict::DoesNot);
+        }
+    };
     match format(matches) {
         Format::Text => write!(terminal.out, "{}", table(&list))?,
         Format::Json => writeln!(terminal.out, "{list:#}")?,
@@ -67,7 +71,10 @@ fn table(list: &Json) -> String {
         }
     }
     if text.is_empty() {
-        text.push_str("Nothing has been refused since the server started.\n");
+        text.push_str("Nothing that was refused is kept.\n");
+    }
+    if let Some(next) = list.get("next").and_then(Json::as_str) {
+        text.push_str(&format!("There are more: `--before {next}`\n"));
     }
     text
 }

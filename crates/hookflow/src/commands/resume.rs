@@ -1,7 +1,7 @@
 //! `hookflow resume`: has a flow of the running server go on that an operator has paused.
 
 use crate::command::{Command, Format, Verdict, dir, dir_arg, format, format_arg};
-use crate::project::Project;
+use crate::project::{Project, SecretMode};
 use crate::terminal::Terminal;
 use crate::{ops_client, report};
 use anyhow::bail;
@@ -40,7 +40,7 @@ pub(super) fn change(
     verb: &str,
     told: impl FnOnce(&str, Option<&str>) -> (String, Verdict),
 ) -> anyhow::Result<Verdict> {
-    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment)?;
+    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment, SecretMode::Read)?;
     if diagnostics.has_errors() {
         report::write(&diagnostics, terminal)?;
         bail!("the configuration does not say where the server is");

@@ -1,15 +1,16 @@
 //! `hookflow runs`: what ran, what became of it, and doing it again.
 //!
-//! Looking goes through [`history`], changing through the ops listener of the running server.
+//! Looking reads the store itself, beside a running server or without one; changing goes through the ops listener of the
+//! running server.
 
 mod change;
-mod history;
 mod list;
 mod show;
 
 use crate::command::{Command, Verdict, dir, dir_arg, format_arg};
 use crate::config::Config;
-use crate::project::Project;
+use crate::kept::server_arg;
+use crate::project::{Project, SecretMode};
 use crate::report;
 use crate::terminal::Terminal;
 use anyhow::bail;
@@ -25,7 +26,8 @@ pub(super) static COMMAND: Command = Command {
     args: |command| {
         let show = clap::Command::new("show")
             .about("Shows a run: its request, what went in and out of each step, its answer and its end")
-            .arg(run_arg().required(true));
+            .arg(run_arg().required(true))
+            .arg(server_arg());
         let replay = clap::Command::new("replay")
             .about("Runs the event of a run again, or those of all runs that the filters leave")
             .arg(run_arg().conflicts_with_all(FILTERS))
@@ -56,6 +58,7 @@ pub(super) static COMMAND: Command = Command {
                     .value_parser(value_parser!(u16).range(1..)),
             )
             .arg(word("before", "CURSOR", "The next page of a former list"))
+            .arg(server_arg())
             .arg(dir_arg())
             .arg(format_arg())
             .args_conflicts_with_subcommands(true)
@@ -95,9 +98,9 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
     }
 }
 
-/// The configuration, which says where the runs are.
+/// The configuration, which says where the server is.
 fn config(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Config> {
-    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment)?;
+    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment, SecretMode::Read)?;
     if diagnostics.has_errors() {
         report::write(&diagnostics, terminal)?;
         bail!("the configuration does not say where the server is");

@@ -52,7 +52,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
     write!(terminal.out, "{}", greeting(&project, folder, &service, &made))?;
     terminal.out.flush()?;
 
-    let Service { public, ops, engine, reloader, tasks, blobs, .. } = service;
+    let Service { public, ops, engine, reloader, tasks, blobs, rejections, .. } = service;
     let Signals { hang_up, mut stopping } = signals;
     let grace = project.config.shutdown.grace;
     drop(project);
@@ -68,6 +68,7 @@ async fn serve(project: Project, folder: &Path, terminal: &mut Terminal) -> anyh
         () = until_stopped => {}
         () = ops.serve() => tracing::error!("the ops listener has ended"),
     }
+    rejections.flush().await;
     engine.close().await;
     blobs.close();
     Ok(())

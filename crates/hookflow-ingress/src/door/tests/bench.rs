@@ -176,6 +176,7 @@ async fn open_whole(
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
     let policy = Policy { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Policy::default() };
+    let rejections = Arc::new(Rejections::new(Arc::clone(&store), Arc::clone(&metrics), clock.clone()));
     let engine = Engine::new(Parts {
         node: "here".into(),
         store,
@@ -193,7 +194,6 @@ async fn open_whole(
     let credentials = Credentials::load(&root, &Fixed, &mut diagnostics);
     let all: Vec<_> = FLOWS.iter().chain(more).copied().collect();
     engine.install(load(&all, &credentials, BODY), "https://hooks.example").await.unwrap();
-    let rejections = Arc::<Rejections>::default();
     let folder = tempfile::tempdir().unwrap();
     let blobs = Arc::new(BlobFolder::open(folder.path(), BLOBS, chance.clone()).unwrap());
     let parts = DoorParts {

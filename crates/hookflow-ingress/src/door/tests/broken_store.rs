@@ -3,7 +3,7 @@
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
     Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -56,6 +56,10 @@ impl Store for Broken {
         Pending::now(Err(StoreError::Unavailable("the disk is broken".into())))
     }
 
+    fn seed(&self, _: &str) -> Pending<[u8; 16]> {
+        Pending::now(Err(StoreError::Unavailable("the disk is broken".into())))
+    }
+
     fn unfinished(&self, node: &str, after: u64, limit: usize) -> Pending<Vec<UnfinishedRun>> {
         self.0.unfinished(node, after, limit)
     }
@@ -102,5 +106,17 @@ impl Store for Broken {
 
     fn erase(&self, what: &Erasure, limit: usize) -> Pending<Pruned> {
         self.0.erase(what, limit)
+    }
+
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Pending<()> {
+        self.0.keep_rejected(rejected)
+    }
+
+    fn rejected(&self, flow: Option<&str>, before: Option<u64>, limit: usize) -> Pending<RejectedPage> {
+        self.0.rejected(flow, before, limit)
+    }
+
+    fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
+        self.0.forget_rejected(flow, before)
     }
 }

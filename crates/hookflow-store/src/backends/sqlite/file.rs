@@ -1,6 +1,6 @@
 //! The file: opening it, and who may.
 
-use super::failure::Failure;
+use super::failure::{Failure, told_damage};
 use super::schema;
 use crate::backends::OpenFault;
 use rusqlite::{Connection, OpenFlags};
@@ -42,7 +42,7 @@ impl File {
             _ => {}
         }
         let file = Self::known(absolute, Some(lock)).map_err(|error| fault(error.to_string()))?;
-        let connection = file.writing(true).map_err(|error| fault(damage(error)))?;
+        let connection = file.writing(true).map_err(|error| fault(told_damage(error)))?;
         Ok((file, connection))
     }
 
@@ -54,8 +54,8 @@ impl File {
             ErrorKind::NotFound => fault("there is no such file: nothing has been served yet".into()),
             _ => fault(error.to_string()),
         })?;
-        let connection = file.reading().map_err(|failure| fault(damage(failure.told().to_string())))?;
-        schema::is_current(&connection).map_err(|error| fault(damage(error)))?;
+        let connection = file.reading().map_err(|failure| fault(failure.why()))?;
+        schema::is_current(&connection).map_err(|error| fault(told_damage(error)))?;
         Ok(file)
     }
 
@@ -118,7 +118,8 @@ fn make_folder(file: &Path) -> io::Result<()> {
     }
 }
 
-fn lock(file: &Path) -> Result<fs::File, String> {
+/// Holds the file for this process alone.
+pub(super) fn lock(file: &Path) -> Result<fs::File, String> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
     let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
@@ -133,13 +134,4 @@ fn lock(file: &Path) -> Result<fs::File, String> {
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
-}
-
-fn damage(why: String) -> String {
-    if why.contains("malformed") || why.contains("not a database") {
-        return format!(
-            "it is damaged ({why}). Nothing was changed; move it away or put a backup in its place"
-        );
-    }
-    why
 }

@@ -9,6 +9,7 @@ mod forgetting;
 mod inbox;
 mod nodes;
 mod recording;
+mod rejected;
 
 pub(super) use forgetting::Forgotten;
 pub(super) use inbox::CANCEL;

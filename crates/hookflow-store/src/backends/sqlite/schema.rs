@@ -52,6 +52,10 @@ CREATE TABLE blobs (id TEXT, seq INTEGER, bytes INTEGER NOT NULL, PRIMARY KEY (i
 CREATE INDEX blobs_of_an_event ON blobs (seq);
 ", "
 CREATE TABLE states (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+", "
+CREATE TABLE rejected (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, flow TEXT, told TEXT NOT NULL);
+CREATE INDEX rejected_of_a_flow ON rejected (flow);
+CREATE INDEX rejected_at ON rejected (at);
 "];
 
 /// Brings the file to this version.

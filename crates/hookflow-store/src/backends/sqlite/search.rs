@@ -123,6 +123,7 @@ pub(super) fn beyond(connection: &Connection, keep: &Retention, limit: usize) ->
     let sql = "SELECT d.seq, d.at, e.started_at, octet_length(e.head) + octet_length(e.body)
         + coalesce((SELECT sum(octet_length(fact)) FROM facts WHERE seq = d.seq), 0)
         + coalesce((SELECT octet_length(body) FROM replies WHERE seq = d.seq), 0) + coalesce(octet_length(d.value), 0)
+        + coalesce((SELECT sum(bytes) FROM blobs WHERE seq = d.seq), 0)
         FROM ends d CROSS JOIN events e ON e.seq = d.seq ORDER BY d.seq";
     let mut statement = transaction.prepare_cached(sql)?;
     let mut ends = statement.query(())?;
@@ -163,7 +164,7 @@ pub(super) fn heavy(connection: &Connection, room: u64, limit: usize) -> Result<
     Ok(Found::of(positions, limit))
 }
 
-/// How many ended runs, and how many bytes of the file, are too many.
+/// How many ended runs, and how many bytes of the file and of blobs, are too many.
 fn surplus(connection: &Connection, keep: &Retention) -> Result<(u64, u64), Failure> {
     let number =
         |sql| Ok::<_, Failure>(uint(one(connection, sql, (), |row| row.get(0))?.unwrap_or_default()));
@@ -171,7 +172,9 @@ fn surplus(connection: &Connection, keep: &Retention) -> Result<(u64, u64), Fail
     let pages = number("PRAGMA page_count")?.saturating_sub(number("PRAGMA freelist_count")?);
     let used = pages.saturating_mul(number("PRAGMA page_size")?);
     let unfinished = one(connection, "SELECT total(bytes) FROM open", (), |row| row.get(0))?;
-    let ended = used.saturating_sub(bytes(unfinished.unwrap_or_default()));
+    let blobs = "SELECT total(b.bytes) FROM blobs b JOIN ends d ON d.seq = b.seq";
+    let blobs = bytes(one(connection, blobs, (), |row| row.get(0))?.unwrap_or_default());
+    let ended = used.saturating_sub(bytes(unfinished.unwrap_or_default())).saturating_add(blobs);
     Ok((runs.saturating_sub(keep.runs), ended.saturating_sub(keep.bytes)))
 }
 

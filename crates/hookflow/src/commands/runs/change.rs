@@ -1,6 +1,6 @@
 //! `hookflow runs replay`, `cancel` and `erase`: what only the running server may do.
 
-use super::{FILTERS, config, history, list, refused, text};
+use super::{FILTERS, config, list, refused, text};
 use crate::command::{Format, Verdict, format};
 use crate::sections::Ops;
 use crate::terminal::Terminal;
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 pub(super) fn cancel(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
     let config = config(matches, terminal)?;
     let run = text(matches, "run").unwrap_or_default();
-    let answer = ops_client::post(&config.ops, &history::path(run, "/cancel"), &json!({}))?;
+    let answer = ops_client::post(&config.ops, &ops_client::run_path(run, "/cancel"), &json!({}))?;
     match (answer.judge(), format(matches)) {
         (Err(why), _) => return refused(&why, terminal),
         (Ok(_), Format::Text) => writeln!(terminal.out, "The run {run} was asked to end.")?,
@@ -59,7 +59,7 @@ pub(super) fn replay(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::R
         return replay_many(&config.ops, matches, terminal);
     };
     let how = Json::Object(fields(matches, &["from", "version"]));
-    let answer = ops_client::post(&config.ops, &history::path(run, "/replay"), &how)?;
+    let answer = ops_client::post(&config.ops, &ops_client::run_path(run, "/replay"), &how)?;
     match (answer.judge(), format(matches)) {
         (Err(why), _) => return refused(&why, terminal),
         (Ok(answer), Format::Text) => {

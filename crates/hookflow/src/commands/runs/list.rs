@@ -1,7 +1,8 @@
 //! `hookflow runs`.
 
-use super::{FILTERS, config, history, refused, text};
+use super::{FILTERS, refused, text};
 use crate::command::{Format, Verdict, format};
+use crate::kept::Kept;
 use crate::terminal::Terminal;
 use clap::ArgMatches;
 use hookflow_text::Json;
@@ -13,7 +14,7 @@ const PAGES: usize = 1_000;
 const MESSAGE: usize = 100;
 
 pub(super) fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
+    let kept = Kept::open(matches, terminal)?;
     let limit = usize::from(matches.get_one::<u16>("limit").copied().unwrap_or(1));
     let (mut items, mut next) = (Vec::new(), text(matches, "before").map(str::to_owned));
     for _ in 0..PAGES {
@@ -22,7 +23,7 @@ pub(super) fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Resu
             FILTERS.iter().filter_map(|name| Some((*name, text(matches, name)?))).collect();
         query.push(("limit", &left));
         query.extend(next.as_deref().map(|before| ("before", before)));
-        let page = match history::runs(&config, &query)? {
+        let page = match kept.runs(&query)? {
             Ok(page) => page,
             Err(why) => return refused(&why, terminal),
         };

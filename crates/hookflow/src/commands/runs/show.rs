@@ -1,8 +1,9 @@
 //! `hookflow runs show`.
 
 use super::list::{fault, status, took};
-use super::{config, history, refused, text};
+use super::{refused, text};
 use crate::command::{Format, Verdict, format};
+use crate::kept::Kept;
 use crate::terminal::Terminal;
 use clap::ArgMatches;
 use hookflow_text::Json;
@@ -13,8 +14,8 @@ const VALUE: usize = 300;
 const BODY: usize = 4_000;
 
 pub(super) fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
-    let shown = match history::run(&config, text(matches, "run").unwrap_or_default())? {
+    let kept = Kept::open(matches, terminal)?;
+    let shown = match kept.run(text(matches, "run").unwrap_or_default())? {
         Ok(shown) => shown,
         Err(why) => return refused(&why, terminal),
     };
@@ -118,7 +119,10 @@ fn step(step: &Json) -> String {
     let mut out = format!("  {}{turns}  {}{took}\n", word("step"), word("verb"));
     if let Some(call) = step.get("in").filter(|call| !call.is_null()) {
         let word = |key: &str| call.get(key).filter(|it| !it.is_null()).map(plain).unwrap_or_default();
-        let sent = format!("{} {} {}", word("method"), word("url"), word("body"));
+        let sent = match call.get("url") {
+            Some(_) => format!("{} {} {}", word("method"), word("url"), word("body")),
+            None => call.to_string(),
+        };
         out.push_str(&format!("    in   {}\n", short(sent.trim_end(), VALUE)));
     }
     let attempts = step.get("attempts").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();

@@ -168,3 +168,16 @@ async fn what_has_ended_leaves_room_for_what_comes() {
     assert_eq!(bench.store.blobs.taken(), 200_000);
     assert_eq!(bench.unfinished().await, ["small"]);
 }
+
+#[tokio::test]
+async fn the_bytes_that_are_retained_count_blobs() {
+    let bench = Bench::new().await;
+    for run in ["a", "b", "c"] {
+        bench.admit_event(run, spooled(&bench.store.blobs, 1, 2_000_000)).await.unwrap();
+    }
+    let keep = Retention { ended_since: Timestamp::MIN, bytes: 4_500_000, runs: u64::MAX };
+    assert_eq!(bench.store.prune(&keep, 100).await.unwrap().runs, 1, "the file itself is far smaller");
+    bench.until_taken(4_000_000).await;
+    assert_eq!(bench.content("a").await, Err(StoreError::UnknownRun));
+    assert_eq!(bench.store.prune(&keep, 100).await.unwrap().runs, 0);
+}

@@ -1,7 +1,7 @@
 //! Claims whose windows are over, and what is kept for a claim alone.
 
 use super::{Bench, nothing};
-use crate::{Admitted, Claim, Duplicate, Ended, NewRun, Pending, Progress, Retention, Store as _};
+use crate::{Admitted, Claim, Duplicate, Ended, NewRun, Pending, Progress, Rejected, Retention, Store as _};
 use hookflow_flow::{End, Reply};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -23,6 +23,10 @@ fn replied(second: i64) -> Progress {
 impl Bench {
     /// Admits a run that has ended, with claims of an hour.
     async fn admit_claiming(&self, second: i64, run: &str, keys: &[&str]) -> Admitted {
+        self.admit_progress(second, run, keys, replied(second)).await.unwrap()
+    }
+
+    fn admit_progress(&self, second: i64, run: &str, keys: &[&str], progress: Progress) -> Pending<Admitted> {
         let claim = |key: &&str| {
             let window = Duration::from_hours(1);
             Claim { scope: "shop".into(), key: (*key).into(), window }
@@ -38,12 +42,12 @@ impl Bench {
             claims: keys.iter().map(claim).collect(),
             order: None,
             replays: None,
-            progress: replied(second),
+            progress,
         };
         let (sender, answer) = oneshot::channel();
         let settled = Box::new(move |outcome| drop(sender.send(outcome)));
         self.store.admit(&self.owner, at(second), vec![(run, settled)]);
-        Pending::later(answer).await.unwrap()
+        Pending::later(answer)
     }
 
     async fn count(&self, table: &'static str) -> i64 {
@@ -90,4 +94,48 @@ async fn a_reply_outlives_its_run_for_as_long_as_its_claims() {
     bench.admit_claiming(HOUR, "c", &["k"]).await;
     bench.prune_all().await;
     assert_eq!((bench.count("claims").await, bench.count("replies").await), (1, 1), "those of c");
+}
+
+/// How many pages the file has, and how many rows are in its tables.
+async fn size(bench: &Bench) -> (i64, i64) {
+    let pages = bench.store.read(|file| Ok(file.query_row("PRAGMA page_count", (), |row| row.get(0))?));
+    let pages = pages.await.unwrap();
+    let mut rows = 0;
+    for table in
+        ["events", "ends", "replies", "claims", "facts", "blobs", "rejected", "inbox", "open", "sent"]
+    {
+        rows += bench.count(table).await;
+    }
+    (pages, rows)
+}
+
+#[tokio::test]
+async fn what_is_forgotten_leaves_its_room_to_what_comes() {
+    const ROUNDS: usize = 36;
+    let bench = Bench::new().await;
+    let keep = Retention { ended_since: Timestamp::MIN, bytes: u64::MAX, runs: 200 };
+    let mut sizes = Vec::new();
+    for round in 0..ROUNDS {
+        let second = i64::try_from(round).unwrap() * HOUR;
+        let admitted = (0..100).map(|n| {
+            // They are of different sizes, so that the room of one does not fit the next.
+            let body = "x".repeat(100 + (round * 37 + n * 101) % 5_000);
+            let mut progress = replied(second);
+            if let Some(reply) = &mut progress.reply {
+                Arc::make_mut(reply).body = body.into();
+            }
+            bench.admit_progress(second, &format!("{round}-{n}"), &[&format!("k-{round}-{n}")], progress)
+        });
+        for admitted in admitted.collect::<Vec<_>>() {
+            assert!(admitted.await.unwrap().is_kept());
+        }
+        let rejected = |n| Rejected { at: at(n), flow: None, told: "x".repeat(500).into() };
+        bench.store.keep_rejected((0..100).map(rejected).collect()).await.unwrap();
+        while bench.store.prune(&keep, 50).await.unwrap().more {}
+        sizes.push(size(&bench).await);
+    }
+    let (early, late) = (&sizes[ROUNDS / 3..ROUNDS / 2], &sizes[ROUNDS / 2..]);
+    let most = |sizes: &[(i64, i64)]| (sizes.iter().map(|it| it.0).max(), sizes.iter().map(|it| it.1).max());
+    assert_eq!(most(early).1, most(late).1, "rows: {sizes:?}");
+    assert!(most(late).0.unwrap() <= most(early).0.unwrap() * 21 / 20, "pages: {sizes:?}");
 }
