@@ -9,6 +9,7 @@ pub mod conformance;
 mod history;
 mod inbox;
 mod journal;
+mod lasting;
 mod pending;
 mod rejected;
 mod store;

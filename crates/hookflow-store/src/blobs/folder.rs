@@ -4,6 +4,7 @@
 //! process belongs to a store that does; any other is made when it is first needed and goes with the process, or with
 //! the next one when the process was killed.
 
+use crate::lasting;
 use hookflow_runtime::Chance;
 use hookflow_trigger::{BlobFault, Blobs};
 use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
@@ -51,7 +52,7 @@ impl BlobFolder {
     /// The folder of a store that outlives the process.
     pub fn open(root: impl Into<PathBuf>, limit: u64, chance: Chance) -> io::Result<Self> {
         let root = root.into();
-        make_folder(&root)?;
+        lasting::make_folder(&root)?;
         let folder = Self::new(root, limit, chance, Life::Kept);
         let mut taken = 0;
         folder.0.each_file(|_, entry| {

@@ -3,10 +3,11 @@
 use super::failure::{Failure, told_damage};
 use super::schema;
 use crate::backends::OpenFault;
+use crate::lasting;
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,14 +109,11 @@ impl File {
 
 /// Only the service's own user sees what is kept, and no version control takes it along.
 fn make_folder(file: &Path) -> io::Result<()> {
-    let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    fs::write(folder.join(".gitignore"), "*\n")?;
+    let Some(folder) = file.parent() else { return Ok(()) };
+    let was_there = folder.exists();
     // SQLite sees to it that a power cut does not take the file's name, but not the folder's.
-    match folder.parent() {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    lasting::make_folder(folder)?;
+    if was_there { Ok(()) } else { fs::write(folder.join(".gitignore"), "*\n") }
 }
 
 /// Holds the file for this process alone.

@@ -110,7 +110,7 @@ impl Writer {
 
     /// The thread's work, until the way is closed and everything on it is written.
     pub(super) fn work(&self, file: &File, first: Connection) {
-        let mut desk = Desk { file, ledger: Ledger::new(first).ok(), swept: 0 };
+        let mut desk = Desk { file, ledger: Ledger::new(first).ok(), broken: false, swept: 0 };
         loop {
             match self.waiting.take(COMMITTED_AT_ONCE, desk.patience()) {
                 Taken::Closed => return,
@@ -132,8 +132,11 @@ impl Writer {
 /// Where the writer works.
 struct Desk<'f> {
     file: &'f File,
-    /// Missing after a failure, until the file can be opened again.
     ledger: Option<Ledger>,
+    /// After a failure, until the file can be opened again. The old connection stays until then: as long as one is open,
+    /// what counts in the log is what was committed. With none, the next would read it again, and find there what was
+    /// written and not synced: an event whose sender was told that it is not kept, and that nobody takes up.
+    broken: bool,
     /// How many rows had been changed when the log last went into the file.
     swept: u64,
 }
@@ -144,9 +147,7 @@ impl Desk<'_> {
         if let Err(failure) = &done {
             let keep = matches!(failure, Failure::File { keep: true, .. });
             let usable = self.ledger.as_mut().is_some_and(|ledger| ledger.roll_back().is_ok());
-            if !(keep && usable) {
-                self.ledger = None;
-            }
+            self.broken |= !(keep && usable);
         }
         done
     }
@@ -172,10 +173,10 @@ impl Desk<'_> {
     }
 
     fn open(&mut self) -> Result<&mut Ledger, Failure> {
-        if self.ledger.is_none() {
+        if self.ledger.is_none() || self.broken {
             let connection = self.file.writing(false).map_err(|why| Failure::File { why, keep: false })?;
             self.ledger = Some(Ledger::new(connection)?);
-            self.swept = 0;
+            (self.broken, self.swept) = (false, 0);
         }
         self.ledger.as_mut().ok_or_else(|| Failure::damaged("the file"))
     }
