@@ -108,7 +108,13 @@ impl Parent<'_> {
         let family = self.family.grow()?;
         let (run, seed) = derived(&self.accepted, ask);
         // After a crash the child may be there already.
-        match self.engine.store.load(&run).await {
+        let stored = loop {
+            match self.engine.store.load(&run).await {
+                Err(StoreError::Unavailable(why)) => self.store_is_away(&why).await,
+                stored => break stored,
+            }
+        };
+        match stored {
             Ok(_) if child.detach => return Ok(detached(&run)),
             Ok(journal) => return self.go_on(family, journal, ask).await,
             Err(StoreError::UnknownRun) => {}
@@ -123,11 +129,15 @@ impl Parent<'_> {
         let flow = Arc::clone(&live.flow.id);
         let accepted = Arc::new(Accepted::new(Arc::clone(&run), seed, now, Arc::new(event), bytes, flow));
         if child.detach {
-            let place = live.queue.reserve(&live.flow.queue, bytes);
-            let place = place.map_err(|_| (FaultKind::RateLimited, "its queue is full".to_owned()))?;
-            let kept = self.engine.keep_and_queue(&live, accepted, place, None).await;
-            is_kept(kept)?;
-            return Ok(detached(&run));
+            loop {
+                let place = live.queue.reserve(&live.flow.queue, bytes);
+                let place = place.map_err(|_| (FaultKind::RateLimited, "its queue is full".to_owned()))?;
+                let kept = self.engine.keep_and_queue(&live, Arc::clone(&accepted), place, None).await;
+                match is_kept(kept)? {
+                    Ok(()) => return Ok(detached(&run)),
+                    Err(why) => self.store_is_away(&why).await,
+                }
+            }
         }
         if live.is_paused() {
             return Err((FaultKind::Refused, format!("the flow `{}` is paused", child.flow)));
@@ -213,17 +223,27 @@ impl Parent<'_> {
 
     /// Keeps the child as one that nobody but its parent takes up.
     async fn admit(&self, live: &LiveFlow, accepted: &Arc<Accepted>) -> Result<(), (FaultKind, String)> {
-        let (sender, answer) = oneshot::channel();
-        let parked = Some(Parked { until: None, heard: 0 });
-        let version = Arc::clone(&live.flow.plan.version);
-        let new_run = accepted.new_run(Progress { parked, ..Progress::none(version) });
-        let engine = self.engine;
-        let settled = Box::new(move |outcome| drop(sender.send(outcome)));
-        engine.store.admit(&engine.owner, engine.clock.now(), vec![(new_run, settled)]);
-        is_kept(answer.await)?;
+        let (engine, version) = (self.engine, &live.flow.plan.version);
+        loop {
+            let (sender, answer) = oneshot::channel();
+            let parked = Some(Parked { until: None, heard: 0 });
+            let new_run = accepted.new_run(Progress { parked, ..Progress::none(Arc::clone(version)) });
+            let settled = Box::new(move |outcome| drop(sender.send(outcome)));
+            engine.store.admit(&engine.owner, engine.clock.now(), vec![(new_run, settled)]);
+            match is_kept(answer.await)? {
+                Ok(()) => break,
+                Err(why) => self.store_is_away(&why).await,
+            }
+        }
         accepted.set_kept();
         live.queue.series().accepted.inc();
         Ok(())
+    }
+
+    /// A run that was promised waits for the store, and its children with it.
+    async fn store_is_away(&self, why: &str) {
+        tracing::error!(run = &*self.accepted.run, why, "a run waits for the store to begin another");
+        self.engine.clock.sleep(ASK_AGAIN).await;
     }
 }
 
@@ -241,14 +261,16 @@ impl Inner {
     }
 }
 
+/// Within: why the store cannot keep it now.
 fn is_kept(
     outcome: Result<Result<Admitted, StoreError>, oneshot::error::RecvError>,
-) -> Result<(), (FaultKind, String)> {
+) -> Result<Result<(), String>, (FaultKind, String)> {
     match outcome {
-        Ok(Ok(Admitted::Kept { .. })) => Ok(()),
+        Ok(Ok(Admitted::Kept { .. })) => Ok(Ok(())),
         Ok(Ok(Admitted::Duplicate(first))) => {
             Err((FaultKind::Refused, format!("it repeats the run {}", first.run)))
         }
+        Ok(Err(StoreError::Unavailable(why))) => Ok(Err(why)),
         Ok(Err(error)) => Err((FaultKind::Interrupted, format!("it could not be kept: {error}"))),
         Err(_) => Err((FaultKind::Interrupted, "the store has stopped".to_owned())),
     }

@@ -187,6 +187,35 @@ async fn a_child_goes_on_with_its_parent_in_the_next_life() {
 }
 
 #[tokio::test]
+async fn a_child_waits_for_a_store_that_is_away() {
+    const CHILD: &str = "flow: child\nsteps: [{return: '${ webhook.body.n + 1 }'}]";
+    for how in ["", ", detach: true"] {
+        let parent = format!(
+            "flow: parent\nwebhook: {{auth: none}}\nsteps:\n  - {{id: child, run: child, with: {{n: 1}}{how}}}\n"
+        );
+        let bench = Bench::new(&[&parent, CHILD]).await;
+        let run = bench.queued("parent", json!({})).await;
+        bench.store.away.store(true, Ordering::Relaxed);
+        let tried = bench.store.writes.load(Ordering::Relaxed) + 2;
+        let on = async || {
+            bench.clock.advance(Duration::from_secs(1));
+            bench.store.writes.load(Ordering::Relaxed) >= tried
+        };
+        bench.until(on).await;
+        assert_eq!(bench.unfinished().await, 1, "the parent was promised");
+        bench.store.away.store(false, Ordering::Relaxed);
+        let ended = async || {
+            bench.clock.advance(Duration::from_secs(1));
+            bench.unfinished().await == 0
+        };
+        bench.until(ended).await;
+        let ended = end(&bench, &run).await;
+        assert!(matches!(ended, End::Succeeded(_)), "{ended:?}");
+        assert_eq!(bench.recent("child", 10).await.len(), 1, "{how}");
+    }
+}
+
+#[tokio::test]
 async fn a_child_ends_with_a_parent_that_is_cancelled() {
     let bench = Bench::new(&[]).await;
     let server = Server::open(&bench.tasks).await;
