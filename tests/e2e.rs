@@ -10,6 +10,7 @@ mod e2e {
     mod calls;
     mod canaries;
     mod damaged;
+    mod disk;
     mod durable;
     mod floods;
     mod forms;
@@ -21,10 +22,12 @@ mod e2e {
     mod large_bodies;
     mod life;
     mod limits;
+    mod lossy_disk;
     mod offline;
     mod operators;
     mod orders;
     mod pausing;
+    mod power;
     mod protocols;
     mod refused_starts;
     mod relaxed;

@@ -181,13 +181,18 @@ impl Service {
 
     /// The same with more variables in its environment.
     pub(super) fn start_with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
+        Self::try_start_with(folder, variables).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"))
+    }
+
+    /// The same where it may end before it has started.
+    pub(super) fn try_start_with(folder: &Folder, variables: &[(&str, &str)]) -> Result<Self, Ended> {
         let listens = [("HOOKFLOW_PUBLIC__LISTEN", "127.0.0.1:0"), ("HOOKFLOW_OPS__LISTEN", "127.0.0.1:0")];
         let variables = [&listens, variables].concat();
         let folder = folder.path();
         let mut process = Process::start(folder, &["serve", "--dir", folder.to_str().unwrap()], &variables);
         let mut public = None;
         let ops = loop {
-            let Some(line) = process.line() else { panic!("it did not start: {:?}", process.end()) };
+            let Some(line) = process.line() else { return Err(process.end()) };
             let address = line.split("http://").nth(1).and_then(|rest| rest.split(['/', ' ']).next());
             let Some(address) = address.and_then(|address| address.parse().ok()) else { continue };
             if line.starts_with("ops:") {
@@ -195,7 +200,7 @@ impl Service {
             }
             public = Some(address);
         };
-        Self { process, public: public.unwrap(), ops }
+        Ok(Self { process, public: public.unwrap(), ops })
     }
 
     /// What it has printed until its addresses were known.

@@ -3,9 +3,11 @@
 mod looking;
 mod reopening;
 mod scheduling;
+mod soundness;
 mod states;
 
 pub use reopening::what_is_kept_is_there_again;
+pub use soundness::faults_of_file;
 
 use crate::{
     Admitted, Claim, Duplicate, Ended, FACTS_PER_RUN, FlowCount, NewRun, Owner, Progress, Recorded,

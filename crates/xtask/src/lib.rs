@@ -2,6 +2,7 @@
 //! benches, and the one that lets senders' own libraries send. A library, so that `cargo test` runs the rules too.
 
 pub mod bench;
+pub mod power;
 pub mod senders;
 pub mod test;
 pub mod tidy;
@@ -16,6 +17,7 @@ cargo xtask <command>
   test         everything that has to hold before a change goes in: format, lints, tests
   tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
   bench door   the door against a bare server that does the same by hand; --help lists its options
+  power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc
   senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3";
 
 /// Runs one command.
@@ -27,6 +29,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["bench", "door", options @ ..] => bench::run(&root(), options),
+        ["power", options @ ..] => power::run(&root(), options),
         ["senders"] => senders::run(&root()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
