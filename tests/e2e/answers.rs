@@ -16,7 +16,7 @@ const FLOWS: &[(&str, &str)] = &[
     ("created", "webhook: {auth: key}\nsteps: [{respond: {status: 201, json: {a: 1}}}]"),
     ("silent", "webhook: {auth: key}\nsteps: [{when: false, respond: {}}]"),
     ("stopped", "webhook: {auth: key}\nsteps: [{when: true, stop: enough}, {respond: {}}]"),
-    ("unreachable", "webhook: {auth: key}\nsteps: [{stop: enough}, {respond: {}}]"),
+    ("unreachable", "webhook: {auth: key}\nsteps: [{respond: {}, disabled: true}]"),
     ("missing", "webhook: {auth: key}\nsteps: [{respond: {json: '${ webhook.body.missing }'}}]"),
     ("teapot", "webhook: {auth: key}\nsteps: [{when: true, fail: no coffee, status: 418}, {respond: {}}]"),
     ("invalid", "webhook: {auth: key}\nsteps: [{when: true, fail: not so, kind: validation}, {respond: {}}]"),

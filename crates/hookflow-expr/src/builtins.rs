@@ -106,11 +106,13 @@ pub(crate) fn is_test(name: &str) -> bool {
     TESTS.contains_key(name)
 }
 
-pub(crate) fn filters() -> impl Iterator<Item = &'static str> {
+/// The filters that come with Jinja.
+pub fn filters() -> impl Iterator<Item = &'static str> {
     FILTERS.keys().copied()
 }
 
-pub(crate) fn tests() -> impl Iterator<Item = &'static str> {
+/// The tests that come with Jinja: `x is defined`.
+pub fn tests() -> impl Iterator<Item = &'static str> {
     TESTS.keys().copied()
 }
 

@@ -50,6 +50,11 @@ impl Expression {
         Program::compile(site, &[], known, diagnostics).map(Self)
     }
 
+    /// The path that it is, when it is nothing but one: `webhook.body.items` as its parts.
+    pub fn path(&self) -> Option<Vec<String>> {
+        self.0.parts()
+    }
+
     /// The value.
     pub fn eval(&self, env: &Env) -> Result<Arc<Json>, EvalError> {
         self.0.eval(env)?.json().map_err(|failure| self.0.locate(failure))

@@ -34,6 +34,7 @@ mod text;
 mod value;
 mod xml;
 
+pub use builtins::{filters as jinja_filters, tests as jinja_tests};
 pub use escape::Escape;
 pub use eval_error::EvalError;
 pub use evaluation::{Env, MAX_OUTPUT};

@@ -135,6 +135,13 @@ impl Program {
         }
     }
 
+    /// The parts of the path that it is.
+    pub(crate) fn parts(&self) -> Option<Vec<String>> {
+        let chain = self.path().filter(|chain| !chain.local)?;
+        let parts = chain.segments.iter().map(|segment| segment.key().into_owned());
+        Some([chain.root.clone()].into_iter().chain(parts).collect())
+    }
+
     fn path(&self) -> Option<&Chain> {
         self.chains.first().filter(|_| self.compiled.is_none())
     }

@@ -5,6 +5,7 @@ mod dedupe;
 mod durability;
 mod event_key;
 mod expects;
+mod foreseen;
 mod order;
 mod sample;
 mod stored;
@@ -16,6 +17,7 @@ pub use dedupe::Dedupe;
 pub use durability::Durability;
 use event_key::EventKey;
 pub use expects::{Expects, Mismatch};
+pub(crate) use foreseen::{Data, Foreseen};
 pub use order::Order;
 pub use sample::Sample;
 pub use webhook::{OnTimeout, Webhook};
@@ -122,13 +124,16 @@ impl Flow {
         let durability =
             durability_node.and_then(|node| Durability::load(node, diagnostics)).unwrap_or_default();
         let mut hash = Sha256::new_with_prefix(root.span.source.text.as_bytes());
-        let webhook =
+        let read =
             fields.take("webhook").and_then(|node| Webhook::load(node, surroundings, &mut hash, diagnostics));
+        let (webhook, foreseen) = read.unzip();
+        let foreseen = foreseen.unwrap_or_default();
         if let Some(webhook) = &webhook {
             sample::check(&id, webhook, diagnostics);
         }
-        let (queue, order_by) = match fields.take("queue") {
-            Some(node) => Queue::load(node, diagnostics),
+        let queue_node = fields.take("queue");
+        let (queue, order_by) = match queue_node {
+            Some(node) => Queue::load(node, &foreseen, diagnostics),
             None => (Queue::default(), None),
         };
         let steps = fields.take("steps");
@@ -136,10 +141,14 @@ impl Flow {
         fields.finish(diagnostics);
         let params = webhook.as_ref().map(|webhook| webhook.path.params().map(str::to_owned).collect());
         let flow = Arc::clone(&id);
-        let document = Document { flow, hash, steps, on_error, params };
+        let document = Document { flow, hash, steps, on_error, params, foreseen: Some(foreseen) };
         let plan = lowering::lower(document, surroundings, diagnostics);
         if let Some(node) = durability_node {
             durability.check(&node.span, webhook.as_ref(), &plan, diagnostics);
+        }
+        let one_worker = queue_node.filter(|_| queue.workers == 1 && order_by.is_none());
+        if let Some((node, wait)) = one_worker.zip(plan.wait_steps().next()) {
+            warn_of_one_worker(node, wait, diagnostics);
         }
         if let Some(ack) = webhook.as_ref().and_then(|webhook| webhook.ack.as_ref())
             && plan.sync
@@ -190,7 +199,9 @@ fn read_id(root: &Node, fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) 
     let span = node.map_or_else(|| root.key_span(), |node| node.span.clone());
     if !is_flow_id(id) {
         let diagnostic = diagnostics.error(Code("flow.id"), &span, format!("`{id}` cannot be a flow ID"));
-        diagnostic.help("a flow ID is made of a–z, 0–9 and `-`, begins with a letter or digit, and has at most 100 of them");
+        let near = id.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let near = Some(near).filter(|near| is_flow_id(near)).map(|near| format!("did you mean `{near}`? "));
+        diagnostic.help(near.unwrap_or_default() + "a flow ID is made of a–z, 0–9 and `-`, begins with a letter or digit, and has at most 100 of them");
         if node.is_none() {
             diagnostic.label("taken from the file's name; `flow: …` would set it");
         }
@@ -206,6 +217,17 @@ pub(crate) fn is_flow_id(id: &str) -> bool {
         && id.len() <= 100
 }
 
+fn warn_of_one_worker(queue: &Node, wait: &Span, diagnostics: &mut Diagnostics) {
+    diagnostics
+        .warning(
+            Code("flow.one-worker-waits"),
+            &queue.key_span(),
+            "with one worker the events of a flow are run one after the other, and this flow has a `wait`",
+        )
+        .also(wait, "it waits here")
+        .help("while a run waits, all later events do: take more workers, with `order_by` for what must keep its order");
+}
+
 fn read_enabled(node: &Node, diagnostics: &mut Diagnostics) -> Option<Enabled> {
     match node.plain() {
         Some("true") => Some(Enabled::Yes),
@@ -216,7 +238,7 @@ fn read_enabled(node: &Node, diagnostics: &mut Diagnostics) -> Option<Enabled> {
 }
 
 impl Queue {
-    fn load(node: &Node, diagnostics: &mut Diagnostics) -> (Self, Option<EventKey>) {
+    fn load(node: &Node, foreseen: &Foreseen, diagnostics: &mut Diagnostics) -> (Self, Option<EventKey>) {
         let mut queue = Self::default();
         let Some(mut fields) = Fields::of(node, "a queue", diagnostics) else { return (queue, None) };
         if let Some(capacity) =
@@ -239,7 +261,8 @@ impl Queue {
             }
         }
         let order_by = fields.take("order_by");
-        let order_by = order_by.and_then(|node| EventKey::load(node, Code("flow.order-by"), diagnostics));
+        let order_by =
+            order_by.and_then(|node| EventKey::load(node, Code("flow.order-by"), foreseen, diagnostics));
         fields.finish(diagnostics);
         (queue, order_by)
     }

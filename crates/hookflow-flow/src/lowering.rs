@@ -9,7 +9,7 @@ use modifiers::MODIFIERS;
 use names::Names;
 pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN};
 
-use crate::flow::hex;
+use crate::flow::{Data, Foreseen, hex};
 use crate::plan::{Branch, Instruction, Over, Pc};
 use crate::retry::Retry;
 use crate::{Plan, StepInfo, StepKind, StepNumber, Surroundings, step_kinds};
@@ -32,6 +32,8 @@ pub(crate) struct Document<'n> {
     pub on_error: Option<&'n Node>,
     /// What the webhook's path holds, when it has a sound one.
     pub params: Option<Vec<String>>,
+    /// What is known of its events; `None` for a version that was kept, which was judged when it was new.
+    pub foreseen: Option<Foreseen>,
 }
 
 /// Compiles a flow's `steps` and `on_error`.
@@ -40,7 +42,9 @@ pub(crate) fn lower(
     surroundings: &Surroundings<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
-    let Document { flow, hash, steps, on_error, params } = document;
+    let Document { flow, hash, steps, on_error, params, foreseen } = document;
+    let is_new = foreseen.is_some();
+    let (errors_before, _) = diagnostics.counts();
     let mut ids = names::Ids::default();
     for node in [steps, on_error].into_iter().flatten() {
         names::collect_ids(node, &mut ids, diagnostics);
@@ -53,7 +57,8 @@ pub(crate) fn lower(
         code: Vec::new(),
         steps: Vec::new(),
         by_id: HashMap::new(),
-        names: Names::new(ids, params),
+        names: Names::new(ids, params, foreseen.unwrap_or_default()),
+        starts: Vec::new(),
         depth: 0,
         nesting: 0,
         finalizing: 0,
@@ -61,15 +66,26 @@ pub(crate) fn lower(
     lowering.main(steps);
     let main_end = lowering.code.len();
     let on_error = on_error.map(|node| lowering.flow_on_error(node));
-    let Lowering { mut code, mut steps, by_id, hash, files, .. } = lowering;
+    let Lowering { mut code, mut steps, by_id, hash, files, starts, .. } = lowering;
     // A plan lives as long as its flow.
     code.shrink_to_fit();
     steps.shrink_to_fit();
     let sync = paths::reaches_answer(&code, 0);
-    if sync
-        && let Some(step) =
-            paths::end_without_answer(&code, main_end).and_then(|step| steps.get(step.0 as usize))
-    {
+    // What could not be read is not among the code, so nothing can be said about the ways through it.
+    let is_whole = diagnostics.counts().0 == errors_before;
+    if is_new && is_whole {
+        tell_unreachable(&code, &steps, &starts, on_error, diagnostics);
+    }
+    if sync && is_whole {
+        tell_unanswered(&paths::ends_without_answer(&code, main_end), &steps, diagnostics);
+    }
+    let version = hex(&hash.finalize()).into();
+    Plan { flow, version, code, on_error, steps, by_id, sync, files }
+}
+
+/// Who waits for an answer may wait in vain.
+fn tell_unanswered(ends: &[StepNumber], steps: &[StepInfo], diagnostics: &mut Diagnostics) {
+    for step in ends.iter().filter_map(|step| steps.get(step.0 as usize)) {
         diagnostics
             .warning(
                 Code("flow.path-without-respond"),
@@ -78,8 +94,35 @@ pub(crate) fn lower(
             )
             .help("such a caller gets 200 with the run's ID; add a `respond` to every path to say more");
     }
-    let version = hex(&hash.finalize()).into();
-    Plan { flow, version, code, on_error, steps, by_id, sync, files }
+}
+
+/// Steps that no run can reach are not what their author thinks.
+fn tell_unreachable(
+    code: &[Instruction],
+    steps: &[StepInfo],
+    starts: &[Start],
+    on_error: Option<Pc>,
+    diagnostics: &mut Diagnostics,
+) {
+    let reached = paths::reached(code, on_error);
+    let is_reached = |start: &Start| reached.get(start.at).copied().unwrap_or(true);
+    for (step, start) in steps.iter().zip(starts) {
+        // What stands within a step that is not reached, or behind one, is told with it.
+        let before = start.before.and_then(|before| starts.get(before).zip(steps.get(before)));
+        if let Some((_, before)) = before.filter(|(before, _)| is_reached(before) && !is_reached(start)) {
+            diagnostics
+                .error(Code("flow.unreachable-step"), &step.span, "no run reaches this step")
+                .also(&before.span, "every way through this step ends before it")
+                .help("remove it, or put it before the step that ends the run");
+        }
+    }
+}
+
+/// Where the instructions of a step begin.
+struct Start {
+    at: Pc,
+    /// The step before it in its list.
+    before: Option<usize>,
 }
 
 /// What is known while steps are being lowered.
@@ -92,6 +135,8 @@ pub(crate) struct Lowering<'d> {
     pub files: BTreeMap<String, String>,
     code: Vec<Instruction>,
     steps: Vec<StepInfo>,
+    /// One for each of the steps.
+    starts: Vec<Start>,
     by_id: HashMap<Arc<str>, StepNumber>,
     names: Names,
     depth: usize,
@@ -141,14 +186,16 @@ impl Lowering<'_> {
             return;
         }
         self.nesting += 1;
+        let mut before = None;
         for (index, item) in items.iter().enumerate() {
             let path = if path.is_empty() { index.to_string() } else { format!("{path}.{index}") };
-            self.step(item, &path);
+            before = self.step(item, &path, before);
         }
         self.nesting -= 1;
     }
 
-    fn step(&mut self, node: &Node, path: &str) -> Option<()> {
+    /// Returns where it stands among the steps, for the one behind it.
+    fn step(&mut self, node: &Node, path: &str, before: Option<usize>) -> Option<usize> {
         let mut fields = Fields::of(node, "a step", self.diagnostics)?;
         fields.know(MODIFIERS);
         let (kind, verb, value) = self.verb(node, &mut fields)?;
@@ -161,8 +208,11 @@ impl Lowering<'_> {
             return None;
         }
         let number = StepNumber(u32::try_from(self.steps.len()).unwrap_or(u32::MAX));
+        fields.describe(format!("a step with `{}`", kind.verb));
         let id = fields.take("id").and_then(|node| names::read_id(node, self.diagnostics));
         let title = fields.take("title").and_then(|node| node.as_str(self.diagnostics)).map(str::to_owned);
+        let index = self.steps.len();
+        self.starts.push(Start { at: self.here(), before });
         self.steps.push(StepInfo {
             name: id.clone().unwrap_or_else(|| path.into()),
             id: id.clone(),
@@ -176,7 +226,7 @@ impl Lowering<'_> {
         }
         let step = StepNode { number, value, fields, result: ResultFields::Unknown, retry: None };
         self.modified(kind, step, path, id);
-        Some(())
+        Some(index)
     }
 
     /// The step's verb: the one key of its map that is a verb.
@@ -271,10 +321,16 @@ impl Lowering<'_> {
         format!("{}.{block}", self.names.path)
     }
 
+    /// What is known of the items of a list.
+    pub fn items_of(&self, list: Option<&Expression>) -> Data {
+        list.and_then(Expression::path).map_or(Data::Any, |path| self.names.items_of(&path))
+    }
+
     /// Lowers a loop's body with its item in scope, and returns what it reads of `collect` there.
-    pub fn turn<T>(&mut self, item: &Arc<str>, body: impl FnOnce(&mut Self) -> T) -> T {
+    /// `data`: what is known of the item.
+    pub fn turn<T>(&mut self, item: &Arc<str>, data: Data, body: impl FnOnce(&mut Self) -> T) -> T {
         self.depth += 1;
-        let mark = self.names.enter_turn(item);
+        let mark = self.names.enter_turn(item, data);
         let out = body(self);
         self.names.leave_turn(mark);
         self.depth -= 1;

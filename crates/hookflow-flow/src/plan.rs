@@ -5,6 +5,7 @@ use crate::step_kind::{Asks, Makes, Tells};
 use crate::{Fault, FaultKind, StepNumber, Waiting};
 use hookflow_expr::{Env, EvalError, Expression, Template, Text};
 use hookflow_text::{Code, Span};
+use hookflow_trigger::Auth;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,6 +145,11 @@ impl Plan {
     /// Whether a run may leave its worker for a while: it waits for a moment or for a call.
     pub fn waits(&self) -> bool {
         self.requests().any(|(_, request)| request.gives_way())
+    }
+
+    /// The credentials that calls of its `wait` steps are judged by.
+    pub fn auths(&self) -> impl Iterator<Item = &Auth> {
+        self.requests().filter_map(|(_, request)| Some(&request.waiting()?.auth))
     }
 
     /// What a call of the URL of a `wait` step is judged by; `None` when the step has none.

@@ -34,6 +34,16 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is longer than 100 years"))
 }
 
+/// A duration as a file would write it: `3d`, `28h`, `500ms`.
+pub fn duration_in_words(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let unit = DURATION_UNITS.iter().rev().find(|(_, factor)| millis.is_multiple_of(u128::from(*factor)));
+    match unit {
+        Some((unit, factor)) if millis > 0 => format!("{}{unit}", millis / u128::from(*factor)),
+        _ => "0s".into(),
+    }
+}
+
 /// Reads `64KiB`, `10MiB`, `1GiB`, `512B` (and the decimal `KB MB GB`) as a number of bytes.
 ///
 /// # Errors
@@ -88,6 +98,15 @@ fn split(text: &str) -> Option<(u64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        for text in ["0s", "500ms", "90s", "2m", "28h", "3d"] {
+            assert_eq!(duration_in_words(parse_duration(text).unwrap()), text);
+        }
+        assert_eq!(duration_in_words(Duration::from_hours(48)), "2d");
+        assert_eq!(duration_in_words(Duration::from_nanos(1)), "0s");
+    }
 
     #[test]
     fn words_become_amounts() {

@@ -151,13 +151,28 @@ impl Diagnostics {
         self.list.iter().map(|diagnostic| diagnostic.code.0).collect()
     }
 
-    /// Every diagnostic with its file, line, column, snippet, reason and help, for a terminal.
-    pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    /// Everything, in the order of the files.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut sorted: Vec<_> = self.list.iter().collect();
         sorted.sort_by(|a, b| {
             (&a.span.source.name, a.span.range.start).cmp(&(&b.span.source.name, b.span.range.start))
         });
-        sorted.iter().map(|diagnostic| diagnostic.render(&renderer) + "\n").collect::<Vec<_>>().join("\n")
+        sorted
+    }
+
+    /// Every diagnostic with its file, line, column, snippet, reason and help, for a terminal.
+    pub fn render(&self, color: bool) -> String {
+        self.render_first(usize::MAX, color)
+    }
+
+    /// The same of the first `most`.
+    pub fn render_first(&self, most: usize, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        self.sorted()
+            .iter()
+            .take(most)
+            .map(|diagnostic| diagnostic.render(&renderer) + "\n")
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }

@@ -1,13 +1,14 @@
 //! Reading maps and scalars: what is asked for is what is known, and the rest is an error.
 
 use crate::{Code, Diagnostics, Node, NodeValue, Rate, Span, Style, nearest, parse_duration, parse_size};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A map that is being read. Every key that is asked for becomes known; [`Fields::finish`] reports the others,
 /// each with the nearest known word.
 #[derive(Debug)]
 pub struct Fields<'n> {
-    what: &'static str,
+    what: Cow<'static, str>,
     node: &'n Node,
     entries: &'n [(Node, Node)],
     known: Vec<&'static str>,
@@ -24,7 +25,12 @@ impl<'n> Fields<'n> {
             );
             return None;
         };
-        Some(Self { what, node, entries, known: Vec::new() })
+        Some(Self { what: what.into(), node, entries, known: Vec::new() })
+    }
+
+    /// Names it better, once more is known of it.
+    pub fn describe(&mut self, what: String) {
+        self.what = what.into();
     }
 
     /// The value under `key`, if it is written.
@@ -104,7 +110,19 @@ impl Node {
         match self.plain() {
             Some("true" | "True" | "TRUE") => Some(true),
             Some("false" | "False" | "FALSE") => Some(false),
-            _ => self.mistyped("`true` or `false`", diagnostics),
+            word => {
+                let meant = match word.map(str::to_ascii_lowercase).as_deref() {
+                    Some("yes" | "on") => Some("did you mean `true`?"),
+                    Some("no" | "off") => Some("did you mean `false`?"),
+                    _ => None,
+                };
+                let expected = format!("expected `true` or `false`, found {}", self.kind());
+                let diagnostic = diagnostics.error(Code("yaml.type"), &self.span, expected);
+                if let Some(meant) = meant {
+                    diagnostic.help(meant);
+                }
+                None
+            }
         }
     }
 

@@ -13,7 +13,7 @@ mod secret;
 mod span;
 mod tree;
 
-pub use amounts::{Rate, parse_duration, parse_size};
+pub use amounts::{Rate, duration_in_words, parse_duration, parse_size};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use fields::Fields;
 pub use json::{Json, weight};

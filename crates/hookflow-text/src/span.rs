@@ -54,7 +54,16 @@ impl Span {
 
     /// The line and column at which it begins.
     pub fn position(&self) -> Position {
-        let before = self.source.text.get(..self.range.start).unwrap_or_default();
+        self.position_of(self.range.start)
+    }
+
+    /// The line and column right behind it.
+    pub fn end_position(&self) -> Position {
+        self.position_of(self.range.end)
+    }
+
+    fn position_of(&self, at: usize) -> Position {
+        let before = self.source.text.get(..at).unwrap_or_default();
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Position { line, column }

@@ -86,6 +86,7 @@ impl Node {
     /// What it is, in words for a message.
     pub fn kind(&self) -> String {
         match &self.value {
+            NodeValue::Seq(items) if items.is_empty() => "an empty list".into(),
             NodeValue::Seq(_) => "a list".into(),
             NodeValue::Map(_) => "a map".into(),
             NodeValue::Scalar(scalar) if scalar.is_null() => "nothing".into(),
@@ -333,9 +334,20 @@ impl Builder<'_> {
         if line.contains("${") || line.contains("@{") {
             diagnostic
                 .help("put the value that holds the template in quotes, or write it as a block with `|`");
+        } else if let Some((_, help)) = CAUSES.iter().find(|(words, _)| why.contains(words)) {
+            diagnostic.help(*help);
         }
     }
 }
+
+/// The usual causes of what the parser says.
+const CAUSES: &[(&str, &str)] = &[
+    ("mapping values are not allowed", "put a value that holds `: ` in quotes"),
+    ("illegal placement of ':'", "a `[`, `{` or quote before it may not be closed"),
+    ("trailing content after", "put the whole value in quotes, or none of it"),
+    ("unknown anchor", "`*` begins an alias; put text that begins with it in quotes"),
+    ("tabs disallowed", "indent with spaces"),
+];
 
 fn add_entry(entries: &mut Vec<(Node, Node)>, key: Node, value: Node, diagnostics: &mut Diagnostics) {
     if !matches!(key.value, NodeValue::Scalar(_)) {

@@ -24,6 +24,12 @@ impl AllowFrom {
         Some(Self { networks: Some(networks.into_iter().collect::<Option<_>>()?) })
     }
 
+    /// Whether no address is kept out.
+    pub fn is_anyone(&self) -> bool {
+        let all = |networks: &Vec<IpNet>| networks.iter().any(|network| network.prefix_len() == 0);
+        self.networks.as_ref().is_none_or(all)
+    }
+
     /// Whether this address may call. An IPv4 address written as IPv6 (`::ffff:203.0.113.7`) counts as IPv4.
     pub fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

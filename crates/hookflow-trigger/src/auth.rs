@@ -120,8 +120,13 @@ impl Auth {
     pub fn load(node: &Node, credentials: &Credentials, diagnostics: &mut Diagnostics) -> Option<Self> {
         let items = match &node.value {
             NodeValue::Seq(items) => items.as_slice(),
-            _ if node.as_str(diagnostics)? == "none" => return Some(Self(Rule::Open)),
-            _ => std::slice::from_ref(node),
+            NodeValue::Scalar(_) if !node.is_null() => {
+                if node.text() == "none" {
+                    return Some(Self(Rule::Open));
+                }
+                std::slice::from_ref(node)
+            }
+            _ => return node.mistyped("a credential's name, a list of them, or `none`", diagnostics),
         };
         if items.is_empty() {
             diagnostics

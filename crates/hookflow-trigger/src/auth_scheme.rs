@@ -18,8 +18,9 @@ use subtle::{Choice, ConstantTimeEq as _};
 pub(crate) const MAX_READ: usize = 1 << 20;
 /// The largest spooled body that is taken into memory whole for a proof over all of it.
 const MAX_WHOLE: u64 = 10 << 20;
-/// Shorter secrets can be guessed.
-const SHORTEST_SECRET: usize = 16;
+/// Shorter secrets can be guessed: 16 random bytes are 128 bits, which no one tries through. What counts is the key, as it is
+/// once a scheme has decoded it.
+pub(crate) const SHORTEST_SECRET: usize = 16;
 
 /// A kind of credential: one entry of the table in `auth_schemes.rs`.
 pub struct AuthScheme {
@@ -254,6 +255,15 @@ pub(crate) fn is_any(presented: &[u8], secrets: &[Secret]) -> Choice {
         .fold(Choice::from(0), |fits, secret| fits | Sha256::digest(secret.expose()).ct_eq(&presented))
 }
 
+/// Warns of a secret that can be guessed.
+pub(crate) fn warn_if_short(length: usize, is: &str, node: &Node, diagnostics: &mut Diagnostics) {
+    if length < SHORTEST_SECRET {
+        diagnostics
+            .warning(Code("secret.short"), &node.span, format!("this secret {is} {length} bytes"))
+            .help(format!("a secret of fewer than {SHORTEST_SECRET} bytes can be guessed"));
+    }
+}
+
 /// Reads secrets for the schemes, which never see where one comes from.
 pub(crate) struct Secrets<'s> {
     pub(crate) source: &'s dyn SecretSource,
@@ -263,12 +273,7 @@ impl Secrets<'_> {
     /// The one secret at `node`.
     pub(crate) fn one(&self, node: &Node, diagnostics: &mut Diagnostics) -> Option<Secret> {
         let secret = SecretRef::load(node, self.source, diagnostics)?;
-        let length = secret.expose().len();
-        if length < SHORTEST_SECRET {
-            diagnostics
-                .warning(Code("secret.short"), &node.span, format!("this secret has only {length} bytes"))
-                .help(format!("a secret of fewer than {SHORTEST_SECRET} bytes can be guessed"));
-        }
+        warn_if_short(secret.expose().len(), "has only", node, diagnostics);
         Some(secret)
     }
 

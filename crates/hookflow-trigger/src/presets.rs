@@ -6,6 +6,7 @@ use crate::auth_scheme::{Secrets, Verifier};
 use crate::auth_schemes::load_preset;
 use hookflow_text::{Code, Diagnostics, Fields, Node, Source, nearest, parse};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// A named set of parameters of a type of credential, or a sender's way that is code.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Preset {
     name: String,
     aliases: Vec<String>,
     sender: String,
+    /// For how long it sends an event again that was not taken, where its documentation says so.
+    retries: Option<Duration>,
     /// `hmac` or `token`.
     kind: String,
     /// A map of parameters; of a way that is code, its description.
@@ -81,6 +84,11 @@ impl Preset {
         &self.sender
     }
 
+    /// For how long the sender sends an event again that was not taken; `None` where that is not known for sure.
+    pub fn retries(&self) -> Option<Duration> {
+        self.retries
+    }
+
     /// The type of credential that it is a case of.
     pub fn kind(&self) -> &str {
         &self.kind
@@ -117,6 +125,10 @@ impl Preset {
             None => Vec::new(),
         };
         let sender = fields.require("sender", diagnostics)?.as_str(diagnostics)?.to_owned();
+        let retries = match fields.take("retries") {
+            Some(node) => Some(node.as_duration(diagnostics)?),
+            None => None,
+        };
         let kind = match fields.take("type") {
             Some(node) => node.one_of(&["hmac", "token"], diagnostics)?,
             None => "hmac",
@@ -131,6 +143,7 @@ impl Preset {
             name: name.to_owned(),
             aliases,
             sender,
+            retries,
             kind: kind.to_owned(),
             parameters: parameters.clone(),
             is_code: code.is_some(),

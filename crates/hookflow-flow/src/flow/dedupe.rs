@@ -1,8 +1,8 @@
 //! A webhook's `dedupe:`: by what an event is known again. A second event with the same key is a duplicate.
 
-use super::EventKey;
-use hookflow_text::{Code, Diagnostics, Fields, Node};
-use hookflow_trigger::Event;
+use super::{EventKey, Foreseen};
+use hookflow_text::{Code, Diagnostics, Fields, Node, Span, duration_in_words};
+use hookflow_trigger::{Auth, Event};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -18,12 +18,23 @@ pub struct Dedupe {
 }
 
 impl Dedupe {
-    pub(super) fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+    /// `auth`: who sends, and so for how long an event may come again.
+    pub(super) fn load(
+        node: &Node,
+        auth: Option<&Auth>,
+        foreseen: &Foreseen,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         let mut fields = Fields::of(node, "a `dedupe`", diagnostics)?;
         let key_node = fields.require("key", diagnostics);
-        let window = fields.take("window").map_or(Some(DEFAULT_WINDOW), |node| node.as_duration(diagnostics));
+        let window_node = fields.take("window");
+        let window = window_node.map_or(Some(DEFAULT_WINDOW), |node| node.as_duration(diagnostics));
         fields.finish(diagnostics);
-        let key = EventKey::load(key_node?, Code("webhook.dedupe"), diagnostics)?;
+        if let Some(window) = window {
+            let span = window_node.map_or_else(|| node.key_span(), |node| node.span.clone());
+            warn_of_late_repeats(window, &span, auth, diagnostics);
+        }
+        let key = EventKey::load(key_node?, Code("webhook.dedupe"), foreseen, diagnostics)?;
         Some(Self { key, window: window? })
     }
 
@@ -31,6 +42,30 @@ impl Dedupe {
     pub fn key(&self, event: &Event, now: Timestamp) -> Option<String> {
         self.key.of(event, now)
     }
+}
+
+/// A key that is forgotten while its sender still tries again lets the same event in twice.
+fn warn_of_late_repeats(window: Duration, span: &Span, auth: Option<&Auth>, diagnostics: &mut Diagnostics) {
+    let credentials = auth.map(Auth::credentials).unwrap_or_default();
+    let presets = credentials.iter().filter_map(|credential| credential.preset());
+    let Some((preset, retries)) = presets
+        .filter_map(|preset| Some((preset, preset.retries()?)))
+        .max_by_key(|(_, retries)| *retries)
+        .filter(|(_, retries)| *retries > window)
+    else {
+        return;
+    };
+    let (sender, retries) = (preset.sender(), duration_in_words(retries));
+    diagnostics
+        .warning(
+            Code("webhook.dedupe-window"),
+            span,
+            format!(
+                "{sender} sends an event again for up to {retries}, and after {} it is taken for a new one",
+                duration_in_words(window)
+            ),
+        )
+        .help(format!("write `window: {retries}`"));
 }
 
 #[cfg(test)]
@@ -43,7 +78,7 @@ mod tests {
     fn load(yaml: &str) -> (Option<Dedupe>, Vec<&'static str>) {
         let mut diagnostics = Diagnostics::default();
         let node = parse(&Source::new("a.yaml", yaml), &mut diagnostics).unwrap();
-        (Dedupe::load(&node, &mut diagnostics), diagnostics.codes())
+        (Dedupe::load(&node, None, &Foreseen::default(), &mut diagnostics), diagnostics.codes())
     }
 
     fn key(yaml: &str, body: Json) -> Option<String> {

@@ -1,5 +1,6 @@
 //! A key that is taken from an event at the door: by what it is known again, or with what it is kept in order.
 
+use super::Foreseen;
 use crate::lowering::AtTheDoor;
 use hookflow_expr::{Env, Found, Lookup, Template};
 use hookflow_text::{Code, Diagnostics, Json, Node};
@@ -17,8 +18,13 @@ pub(super) struct EventKey(Template);
 
 impl EventKey {
     /// A key that is the same for every event is the mistake `constant`.
-    pub(super) fn load(node: &Node, constant: Code, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let key = Template::compile(node, &AtTheDoor, diagnostics)?;
+    pub(super) fn load(
+        node: &Node,
+        constant: Code,
+        foreseen: &Foreseen,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let key = Template::compile(node, &AtTheDoor(foreseen), diagnostics)?;
         if key.constant().is_some() {
             diagnostics
                 .error(constant, &node.span, "this key is the same for every event")

@@ -3,6 +3,7 @@
 //! What is told of a difference is where it is and what was expected there, both from the flow's own file: never what
 //! came.
 
+use super::foreseen::{Data, Shown};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, nearest};
 use hookflow_trigger::{Auth, Event};
 use http::HeaderName;
@@ -79,6 +80,17 @@ impl Expects {
         let body = fields.take("body").and_then(|node| Shape::load(node, diagnostics));
         fields.finish(diagnostics);
         Some(Self { strict, headers, query, body })
+    }
+
+    /// What it promises.
+    pub(super) fn data(&self) -> Shown {
+        let headers = self.headers.iter().map(|name| (name.as_str().to_owned(), Data::Any));
+        let query = self.query.iter().map(|(name, shape)| (name.clone(), shape.data()));
+        Shown {
+            body: self.body.as_ref().map(Shape::data),
+            query: (!self.query.is_empty()).then(|| Data::Map(query.collect())),
+            headers: (!self.headers.is_empty()).then(|| Data::Map(headers.collect())),
+        }
     }
 
     /// Where the event is not like that; at most twenty places.
@@ -175,6 +187,23 @@ impl Shape {
             })
             .collect();
         values.into_iter().collect::<Option<_>>().map(Self::OneOf)
+    }
+
+    fn data(&self) -> Data {
+        match self {
+            Self::Word { kind, .. } => match kind {
+                Kind::Any | Kind::Object => Data::Any,
+                Kind::Array => Data::List(Box::default()),
+                Kind::Boolean => Data::Plain("true or false"),
+                Kind::Integer | Kind::Number => Data::Plain("a number"),
+                Kind::String => Data::Plain("text"),
+            },
+            Self::Map(shapes) => {
+                Data::Map(shapes.iter().map(|(key, shape)| (key.clone(), shape.data())).collect())
+            }
+            Self::List(shape) => Data::List(Box::new(shape.data())),
+            Self::OneOf(_) => Data::Plain("text"),
+        }
     }
 
     fn check(&self, value: Option<&Json>, at: &str, found: &mut Found) {

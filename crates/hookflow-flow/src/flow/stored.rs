@@ -1,6 +1,6 @@
 //! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
 
-use super::{Durability, Flow, Order, Queue, Surroundings, read_enabled};
+use super::{Durability, Flow, Foreseen, Order, Queue, Surroundings, read_enabled};
 use crate::lowering::{self, Document};
 use hookflow_text::{Diagnostics, Fields, Source, parse};
 use hookflow_trigger::{Credentials, PathPattern};
@@ -56,7 +56,8 @@ impl Flow {
         let flow = parse(&source, &mut diagnostics).and_then(|root| {
             let mut fields = Fields::of(&root, "a flow", &mut diagnostics)?;
             let enabled = fields.take("enabled").and_then(|node| read_enabled(node, &mut diagnostics));
-            let queue = fields.take("queue").map(|node| Queue::load(node, &mut diagnostics));
+            let queue =
+                fields.take("queue").map(|node| Queue::load(node, &Foreseen::default(), &mut diagnostics));
             let (queue, order_by) = queue.unwrap_or_default();
             let params = fields.take("webhook").and_then(|webhook| {
                 // What else the webhook says is judged where it is loaded.
@@ -69,7 +70,8 @@ impl Flow {
                 Some(path?.params().map(str::to_owned).collect())
             });
             let (steps, on_error) = (fields.take("steps"), fields.take("on_error"));
-            let lowered = Document { flow: Arc::clone(id), hash: Sha256::new(), steps, on_error, params };
+            let (flow, hash) = (Arc::clone(id), Sha256::new());
+            let lowered = Document { flow, hash, steps, on_error, params, foreseen: None };
             let mut plan = lowering::lower(lowered, &surroundings, &mut diagnostics);
             plan.version = version.into();
             Some(Self {

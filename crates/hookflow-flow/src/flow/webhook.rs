@@ -1,6 +1,6 @@
 //! A flow's `webhook:`: how the outside world starts it.
 
-use super::{Ack, Dedupe, Expects, Sample, SampleRefused, Surroundings};
+use super::{Ack, Dedupe, Expects, Foreseen, Sample, SampleRefused, Surroundings};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Rate};
 use hookflow_trigger::{AllowFrom, Auth, BodySpec, Event, Methods, PathPattern, Route};
 use jiff::Timestamp;
@@ -57,12 +57,13 @@ pub enum OnTimeout {
 }
 
 impl Webhook {
+    /// With what it makes known of its events.
     pub(super) fn load(
         node: &Node,
         surroundings: &Surroundings<'_>,
         hash: &mut Sha256,
         diagnostics: &mut Diagnostics,
-    ) -> Option<Self> {
+    ) -> Option<(Self, Foreseen)> {
         let mut fields = Fields::of(node, "a webhook", diagnostics)?;
         let system = fields.take("system").and_then(|node| node.as_str(diagnostics)).map(Into::into);
         let path = match fields.take("path") {
@@ -83,7 +84,6 @@ impl Webhook {
         let limit = fields.take_entry("body_limit").map(|(_, node)| node);
         let body = BodySpec::load(format, xml, limit, surroundings.body_limit, diagnostics);
         let expects = fields.take("expects").and_then(|node| Expects::load(node, auth.as_ref(), diagnostics));
-        let dedupe = fields.take("dedupe").and_then(|node| Dedupe::load(node, diagnostics));
         let mut rate = |key| fields.take(key).and_then(|node| node.as_rate(diagnostics));
         let (rate_limit, rate_limit_per_address) = (rate("rate_limit"), rate("rate_limit_per_address"));
         let ack = fields.take("ack").and_then(|node| Ack::load(node, diagnostics));
@@ -95,8 +95,11 @@ impl Webhook {
         });
         let sample =
             fields.take("sample").and_then(|node| Sample::load(node, surroundings, hash, diagnostics));
+        let foreseen = Foreseen::of(expects.as_ref(), sample.as_ref(), body.as_ref());
+        let dedupe = fields.take("dedupe");
+        let dedupe = dedupe.and_then(|node| Dedupe::load(node, auth.as_ref(), &foreseen, diagnostics));
         fields.finish(diagnostics);
-        Some(Self {
+        let webhook = Self {
             system,
             path: path?,
             methods: methods?,
@@ -111,7 +114,8 @@ impl Webhook {
             ack,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             on_timeout: on_timeout.unwrap_or_default(),
-        })
+        };
+        Some((webhook, foreseen))
     }
 
     /// The event of the sample, or of an empty request without one.

@@ -5,7 +5,7 @@ use crate::plan::{Branch, Instruction, Pc, Scope};
 use crate::retry::Retry;
 use crate::step_kind::Asking;
 use crate::{StepKind, StepNumber};
-use hookflow_text::{Code, Node};
+use hookflow_text::{Code, Node, NodeValue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,11 @@ impl Lowering<'_> {
 
     /// `on_error: continue` or a list of steps, for the scope that was entered at `scope`.
     fn on_error(&mut self, step: StepNumber, scope: Pc, node: &Node, path: &str) {
-        let steps = (node.text() != "continue").then_some(node);
+        let is_word = matches!(node.value, NodeValue::Scalar(_));
+        if is_word && node.text() != "continue" {
+            node.mistyped::<()>("`continue` or a list of steps", self.diagnostics);
+        }
+        let steps = (!is_word).then_some(node);
         self.handler(step, scope, steps, &format!("{path}.on_error"));
     }
 
@@ -96,12 +100,13 @@ impl Lowering<'_> {
     }
 
     /// A verb that ends the run has no place in a `finally`, which runs because something has already ended.
-    pub fn may_end(&mut self, key: &Node, verb: &str) -> Option<()> {
+    pub fn may_end(&mut self, verb: &str) -> Option<()> {
         if self.finalizing == 0 {
             return Some(());
         }
+        let step = self.steps.last()?.span.clone();
         self.diagnostics
-            .error(Code("flow.end-in-finally"), &key.span, format!("`{verb}` cannot stand in a `finally`"))
+            .error(Code("flow.end-in-finally"), &step, format!("`{verb}` cannot stand in a `finally`"))
             .help("a `finally` runs on every way out and does not choose another; end the run after it");
         None
     }
@@ -116,7 +121,14 @@ impl Lowering<'_> {
         let why = match kind.asks {
             Asking::Nothing if kind.blocks.is_empty() => "it asks nobody for anything",
             Asking::Waits => "it has its own",
-            _ => return node.as_duration(self.diagnostics),
+            _ => {
+                let timeout = node.as_duration(self.diagnostics)?;
+                // Nothing is ever done in no time.
+                if timeout.is_zero() {
+                    return node.mistyped("a duration above zero", self.diagnostics);
+                }
+                return Some(timeout);
+            }
         };
         self.means_nothing("timeout", kind, key, why)
     }

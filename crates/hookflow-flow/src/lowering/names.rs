@@ -1,5 +1,6 @@
 //! Which names an expression may read at the place where it stands.
 
+use crate::flow::{Data, Foreseen};
 use crate::step_kind::Asking;
 use crate::step_kinds;
 use hookflow_expr::{Known, Unknown};
@@ -40,7 +41,9 @@ pub(crate) struct Names {
     /// What `webhook.params` holds; `None` when that is not known.
     params: Option<Vec<String>>,
     visible: Vec<(Arc<str>, Fields)>,
-    items: Vec<Arc<str>>,
+    /// The items of the loops around, with what is known of them.
+    items: Vec<(Arc<str>, Data)>,
+    foreseen: Foreseen,
     handlers: usize,
     /// Within a call: whether it has read what it is known by.
     call: Cell<Option<bool>>,
@@ -49,13 +52,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub fn new(all: Ids, params: Option<Vec<String>>) -> Self {
+    pub fn new(all: Ids, params: Option<Vec<String>>, foreseen: Foreseen) -> Self {
         Self {
             all: all.ids,
             waits: all.waits,
             params,
             visible: Vec::new(),
             items: Vec::new(),
+            foreseen,
             handlers: 0,
             call: Cell::new(None),
             path: String::new(),
@@ -97,9 +101,26 @@ impl Names {
     }
 
     /// Within a loop, its item and `loop` are in scope.
-    pub fn enter_turn(&mut self, item: &Arc<str>) -> usize {
-        self.items.push(Arc::clone(item));
+    pub fn enter_turn(&mut self, item: &Arc<str>, data: Data) -> usize {
+        self.items.push((Arc::clone(item), data));
         self.visible.len()
+    }
+
+    /// What is known of the items of the list that a path leads to.
+    pub fn items_of(&self, path: &[String]) -> Data {
+        let path: Vec<_> = path.iter().map(String::as_str).collect();
+        match path.split_first() {
+            Some((&"webhook", rest)) => self.foreseen.items(rest),
+            Some((root, rest)) => {
+                self.item(root).map(|data| self.foreseen.items_within(data, rest)).unwrap_or_default()
+            }
+            None => Data::Any,
+        }
+    }
+
+    /// What is known of a loop's item.
+    fn item(&self, name: &str) -> Option<&Data> {
+        self.items.iter().rev().find(|(item, _)| **item == *name).map(|(_, data)| data)
     }
 
     /// After a loop, nothing of its turns is.
@@ -172,7 +193,9 @@ impl Known for Names {
     fn check(&self, path: &[&str]) -> Result<(), Unknown> {
         let Some((root, rest)) = path.split_first() else { return Ok(()) };
         match *root {
-            "webhook" => one_of("webhook", WEBHOOK, rest).and_then(|()| self.param(rest)),
+            "webhook" => one_of("webhook", WEBHOOK, rest)
+                .and_then(|()| self.param(rest))
+                .and_then(|()| self.foreseen.check(rest)),
             "run" => one_of("run", RUN, rest),
             "steps" => self.step(rest),
             "wait_url" => self.wait(rest),
@@ -195,10 +218,12 @@ impl Known for Names {
                 "`error` is in scope only within an `on_error` or a `catch`".into(),
                 None,
             )),
-            name if self.items.iter().any(|item| **item == *name) => Ok(()),
             name => {
-                let roots =
-                    ["webhook", "steps", "run"].into_iter().chain(self.items.iter().map(AsRef::as_ref));
+                if let Some(data) = self.item(name) {
+                    return self.foreseen.check_item(name, data, rest);
+                }
+                let items = self.items.iter().map(|(item, _)| item.as_ref());
+                let roots = ["webhook", "steps", "run"].into_iter().chain(items);
                 let help = if self.all.contains_key(name) {
                     Some(format!("the result of a step is read as `steps.{name}`"))
                 } else if WEBHOOK.contains(&name) {
@@ -213,13 +238,13 @@ impl Known for Names {
 }
 
 /// What is in scope before there is a run: `webhook`, and nothing else.
-pub(crate) struct AtTheDoor;
+pub(crate) struct AtTheDoor<'f>(pub &'f Foreseen);
 
-impl Known for AtTheDoor {
+impl Known for AtTheDoor<'_> {
     fn check(&self, path: &[&str]) -> Result<(), Unknown> {
         match path.split_first() {
             None => Ok(()),
-            Some((&"webhook", rest)) => one_of("webhook", WEBHOOK, rest),
+            Some((&"webhook", rest)) => one_of("webhook", WEBHOOK, rest).and_then(|()| self.0.check(rest)),
             Some((name, _)) => {
                 let near = WEBHOOK.contains(name).then(|| format!("did you mean `webhook.{name}`?"));
                 let help = near.or_else(|| Some("only `webhook` is there before a run begins".into()));
@@ -253,9 +278,9 @@ pub(super) fn read_id(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && id.len() <= 100;
     if !valid {
-        diagnostics
-            .error(Code("flow.name"), &node.span, format!("`{id}` cannot be a name"))
-            .help("a name is made of letters, digits and `_`, and begins with a letter or `_`");
+        diagnostics.error(Code("flow.name"), &node.span, format!("`{id}` cannot be a name")).help(
+            near_name(id) + "a name is made of letters, digits and `_`, and begins with a letter or `_`",
+        );
         return None;
     }
     if SCOPE_WORDS.contains(&id) {
@@ -267,6 +292,13 @@ pub(super) fn read_id(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<
         return None;
     }
     Some(id.into())
+}
+
+/// A name that can be one and looks like this.
+fn near_name(id: &str) -> String {
+    let near = id.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let near = if near.starts_with(|c: char| c.is_ascii_digit()) { format!("_{near}") } else { near };
+    if near.is_empty() || near.len() > 100 { String::new() } else { format!("did you mean `{near}`? ") }
 }
 
 /// The step IDs of a flow.

@@ -3,6 +3,20 @@
 use crate::StepNumber;
 use crate::plan::{Branch, Instruction, Over, Pc};
 
+/// Which instructions a run can reach, from the beginning or through the flow's `on_error`.
+pub(super) fn reached(code: &[Instruction], on_error: Option<Pc>) -> Vec<bool> {
+    let mut reached = vec![false; code.len()];
+    for start in [Some(0), on_error].into_iter().flatten() {
+        walk(code, start, true, |pc, _| {
+            if let Some(reached) = reached.get_mut(pc) {
+                *reached = true;
+            }
+            Step::On
+        });
+    }
+    reached
+}
+
 /// Whether a `respond` can be reached from `start`.
 pub(super) fn reaches_answer(code: &[Instruction], start: Pc) -> bool {
     walk(code, start, true, |_, instruction| match instruction {
@@ -12,20 +26,23 @@ pub(super) fn reaches_answer(code: &[Instruction], start: Pc) -> bool {
     .is_some()
 }
 
-/// The last step before a place where a run that began at 0 can end well without having answered.
-pub(super) fn end_without_answer(code: &[Instruction], main_end: Pc) -> Option<StepNumber> {
-    let mut last = None;
-    let end = walk(code, 0, false, |pc, instruction| match instruction {
+/// The last step before each place where a run that began at 0 can end well without having answered.
+pub(super) fn ends_without_answer(code: &[Instruction], main_end: Pc) -> Vec<StepNumber> {
+    let mut ends = Vec::new();
+    walk(code, 0, false, |pc, instruction| match instruction {
         Instruction::Tell { telling, .. } if telling.answers() => Step::Stop,
         Instruction::End { step, .. } => {
-            last = *step;
-            Step::Found
+            // At the end of the list: the step that comes before it in the file.
+            let before = || code.get(..pc)?.iter().rev().find_map(step_of);
+            ends.extend(step.or_else(before));
+            Step::Stop
         }
         _ if pc >= main_end => Step::Stop,
         _ => Step::On,
-    })?;
-    // At the end of the list: the step that comes before it in the file.
-    last.or_else(|| code.get(..end)?.iter().rev().find_map(step_of))
+    });
+    ends.sort_unstable();
+    ends.dedup();
+    ends
 }
 
 enum Step {

@@ -270,7 +270,6 @@ fn waiting_is_derived_from_a_reachable_respond() {
     assert!(sync("  - for: x\n    in: '[1]'\n    do:\n      - respond: {}\n"));
     assert!(sync("  - {fail: x, on_error: [{respond: {}}]}\n"));
     assert!(!sync("  - set: {a: 1}\n"));
-    assert!(!sync("  - stop: done\n  - respond: {}\n"));
     assert!(!sync("  - {respond: {}, disabled: true}\n"));
     assert!(!flow(&(with("  - set: {a: 1}\n") + "on_error:\n  - respond: {}\n")).plan.is_sync());
 }
@@ -320,4 +319,88 @@ fn a_transactional_id_is_in_scope_within_a_call_and_nowhere_else() {
         "expr.unknown-name",
         "did you mean `WebhookRequest.TransactionalId`?",
     );
+}
+
+#[test]
+fn a_step_that_some_run_reaches_is_no_mistake() {
+    for steps in [
+        "  - {stop: early, when: webhook.body}\n  - log: x\n",
+        "  - {stop: early, disabled: true}\n  - log: x\n",
+        "  - {fail: x, on_error: continue}\n  - log: x\n",
+        "  - {fail: x, on_error: [{log: y}]}\n  - log: x\n",
+        "  - try: [{fail: x}]\n    catch: [{log: y}]\n  - log: x\n",
+        "  - try: [{log: a}, {stop: x}]\n    finally: [{log: y}, {log: z}]\n",
+        "  - try: [{fail: x}]\n    catch: []\n  - log: x\n",
+        "  - if: webhook.body\n    then: [{stop: x}]\n  - log: x\n",
+        "  - switch: webhook.body\n    cases: {a: [{stop: x}]}\n  - log: x\n",
+        "  - for: x\n    in: webhook.body\n    do: [{stop: x}]\n  - log: x\n",
+        "  - parallel: {a: [{stop: x}], b: []}\n  - log: x\n",
+        "  - disabled: true\n    try: [{stop: x}, {log: y}]\n  - log: x\n",
+        "  - {http: {url: 'https://x.example'}, on_error: [{log: a}, {log: b}]}\n  - log: x\n",
+        "  - {wait: {auth: none}}\n  - {sleep: 1s}\n  - {run: other}\n  - return: 1\n",
+    ] {
+        flow(&with(steps));
+    }
+    let disabled_first = "  - disabled: true\n    if: true\n    then: [{log: a}, {log: b}]\n";
+    flow(&with(disabled_first));
+    refuses(&with("  - {stop: 1}\n  - {log: x}\n  - {log: y}\n"), "flow.unreachable-step", "ends before it");
+    refuses(&with("  - fail: x\n  - try: [{log: x}, {log: y}]\n"), "flow.unreachable-step", "no run reaches");
+    let handler = "  - {fail: x, on_error: [{fail: y}]}\n  - log: never\n";
+    refuses(&with(handler), "flow.unreachable-step", "no run reaches");
+}
+
+#[test]
+fn a_version_that_was_kept_is_judged_no_more() {
+    let text = with("  - stop: 1\n  - log: x\n");
+    let credentials = hookflow_trigger::Credentials::default();
+    let kept = crate::Flow::of_version(&"test".into(), "v1", &text.as_str().into(), &credentials);
+    assert!(kept.is_ok(), "{kept:?}");
+}
+
+#[test]
+fn one_worker_and_a_wait_are_warned_of() {
+    let codes = |queue: &str, step: &str| {
+        load(&format!("webhook: {{auth: none}}\nqueue: {queue}\nsteps:\n  - {step}\n")).1.codes()
+    };
+    assert_eq!(codes("{workers: 1}", "wait: {auth: none}"), ["flow.one-worker-waits"]);
+    assert!(codes("{workers: 2}", "wait: {auth: none}").is_empty());
+    assert!(codes("{workers: 1}", "sleep: 5s").is_empty());
+    assert!(codes("{workers: 1, order_by: '${ webhook.body.id }'}", "wait: {auth: none}").is_empty());
+}
+
+#[test]
+fn a_modifier_stands_where_it_means_something_and_is_refused_elsewhere() {
+    // With `timeout`, with `retry`.
+    for (step, timeout, retry) in [
+        ("emit: a.b", false, false),
+        ("fail: x", false, false),
+        ("for: x\n    in: '[1]'\n    do: []", true, false),
+        ("http: {url: 'https://x.example'}", true, true),
+        ("if: true\n    then: []", true, false),
+        ("log: x", false, false),
+        ("parallel: {a: []}", true, false),
+        ("respond: {status: 200}", false, false),
+        ("return: 1", false, false),
+        ("run: other", true, true),
+        ("set: {a: 1}", false, false),
+        ("sleep: 1s", true, false),
+        ("stop: 1", false, false),
+        ("switch: webhook.body\n    cases: {}", true, false),
+        ("try: []", true, false),
+        ("validate: webhook.body\n    schema: {}", false, false),
+        ("wait: {auth: none}", false, false),
+    ] {
+        for modifier in ["when: webhook.body", "disabled: true", "on_error: continue", "on_error: [{log: x}]"]
+        {
+            flow(&with(&format!("  - {step}\n    {modifier}\n")));
+        }
+        for (modifier, stands) in [("timeout: 5s", timeout), ("retry: {tries: 2}", retry)] {
+            let text = with(&format!("  - {step}\n    {modifier}\n"));
+            if stands {
+                flow(&text);
+            } else {
+                refuses(&text, "flow.modifier", "means nothing on");
+            }
+        }
+    }
 }

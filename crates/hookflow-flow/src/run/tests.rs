@@ -146,7 +146,7 @@ fn on_error_steps_see_the_error_and_the_run_goes_on() {
     let steps = "  - id: a\n    http: {url: 'https://x.example/'}\n    on_error:\n      - respond: {status: 502, json: {status: '${ steps.a.status }'}}\n  - respond: {}\n";
     assert_eq!(body(&run_with(steps, &mut |_, call| answer(call, 503, "{}"))), json!({"status": 503}));
     // A handler that fails hands its own fault on, with the first one as the cause.
-    let steps = "  - fail: first\n    on_error:\n      - fail: second\n  - respond: {}\n";
+    let steps = "  - fail: first\n    on_error:\n      - fail: second\n";
     let rehearsal = run_with(steps, &mut never);
     assert_eq!(fault(&rehearsal).message, "second");
     assert_eq!(fault(&rehearsal).cause.as_ref().unwrap().message, "first");

@@ -57,6 +57,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     // Without its item's name, nothing in the body can be checked.
     let item = item?;
     let number = step.number;
+    let data = cx.items_of(list.as_ref());
     let fork = list.map(|list| {
         let limit = usize::try_from(limit.unwrap_or(1)).unwrap_or(1);
         let max = usize::try_from(max.unwrap_or(DEFAULT_MAX)).unwrap_or(usize::MAX);
@@ -64,7 +65,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         cx.emit(Instruction::Fork { step: number, over: Over::Each(each), after: 0 })
     });
     let path = cx.path("do");
-    cx.turn(&item, |cx| {
+    cx.turn(&item, data, |cx| {
         if let Some(body) = body {
             cx.block(body, &path);
         }

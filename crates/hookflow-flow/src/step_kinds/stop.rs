@@ -32,7 +32,7 @@ steps:
 
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let value = cx.template(step.value)?;
-    cx.may_end(step.value, KIND.verb)?;
+    cx.may_end(KIND.verb)?;
     cx.emit(Instruction::End { step: Some(step.number), value: Some(value) });
     Some(())
 }

@@ -96,7 +96,7 @@ fn file_of(node: &Node) -> Option<&Node> {
 fn read_file(cx: &mut Lowering<'_>, node: &Node) -> Option<Json> {
     let path = node.as_str(cx.diagnostics)?;
     let text = (cx.surroundings.read_file)(path)
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| format!("`{path}` is not UTF-8")));
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
     match text {
         Ok(text) => {
             cx.hash.update(text.as_bytes());
@@ -105,7 +105,8 @@ fn read_file(cx: &mut Lowering<'_>, node: &Node) -> Option<Json> {
             Some(root.to_json(cx.diagnostics))
         }
         Err(why) => {
-            cx.diagnostics.error(Code("validate.schema-file"), &node.span, why);
+            let message = format!("the schema's file `{path}` cannot be read: {why}");
+            cx.diagnostics.error(Code("validate.schema-file"), &node.span, message);
             None
         }
     }

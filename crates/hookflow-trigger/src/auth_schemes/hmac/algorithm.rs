@@ -1,6 +1,7 @@
 //! Digests, the encodings they travel in, and the keys they are made with.
 
 use super::public_key::KeyKind;
+use crate::auth_scheme::{SHORTEST_SECRET, warn_if_short};
 use crate::encoding;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Secret};
@@ -175,6 +176,10 @@ impl KeyRule {
             None => Some(bytes.to_vec()),
             Some(encoding) => std::str::from_utf8(bytes).ok().and_then(|text| encoding.decode(text)),
         };
+        // One that is short as it was written has been told of already.
+        if let Some(key) = made.as_ref().filter(|_| secret.expose().len() >= SHORTEST_SECRET) {
+            warn_if_short(key.len(), "is the text of a key of only", node, diagnostics);
+        }
         let made = made.map(|key| if self.sha1 { Sha1::digest(key).to_vec() } else { key });
         let key = made.and_then(Secret::new);
         if key.is_none() {
