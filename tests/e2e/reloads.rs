@@ -241,7 +241,9 @@ fn a_secret_that_is_gone_is_not_made_anew() {
         format!("{made}\nmore: {{type: api_key, header: X, keys: [{{file: secrets/more, create: true}}]}}"),
     );
     let answer = service.reload();
-    assert_eq!((answer.status, &answer.value()["diagnostics"][0]["code"]), (422, &json!("secret.missing")));
+    assert_eq!(answer.status, 422);
+    let mistakes = answer.value()["diagnostics"].clone();
+    assert!(mistakes.as_array().unwrap().iter().any(|it| it["code"] == "secret.missing"), "{mistakes}");
     assert!(!folder.path().join("secrets/more").exists(), "what is refused leaves no secrets behind");
     assert_eq!(service.send(&known).status, 200);
     folder.put("secrets/key", &key);

@@ -1,6 +1,7 @@
 //! A folder: `config/hookflow.yaml`, `config/credentials.yaml` and `flows/**/*.yaml`, read whole, with everything that
 //! is wrong with it at once.
 
+mod doors;
 mod files;
 mod runs;
 
@@ -118,6 +119,7 @@ impl Project {
         let tls = read_tls(folder, &config, mode, &mut seen, &mut diagnostics);
         let flows = read_flows(&mut files, &credentials, &config, &mut diagnostics);
         runs::check(&flows, &mut diagnostics);
+        doors::warn_of_unused(&root, &flows, &mut diagnostics);
         let inventory = Inventory::of(&config, &root, flows.iter().map(|loaded| &*loaded.flow), &secrets);
         let (count, secret_files) = (files.count(), secrets.seen());
         seen.extend(files.seen());
@@ -286,6 +288,7 @@ fn read_flows(
                         )
                         .help("the store is in memory: let the flow go on before you restart the service");
                 }
+                doors::warn_if_open(&flow, &root, config, &mut found);
                 seen.insert(Arc::clone(&flow.id), flow.span.clone());
                 flows.push(LoadedFlow { flow: Arc::new(flow), path: webhook_path(&root) });
             }

@@ -4,7 +4,7 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-const FLOW: &str = "webhook: {auth: none}\nsteps:\n  - respond: {status: 204}\n";
+const FLOW: &str = "webhook: {auth: none, allow_from: [127.0.0.1]}\nsteps:\n  - respond: {status: 204}\n";
 
 /// Makes a folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -120,17 +120,19 @@ fn thousands_of_flows_load() {
 
 #[test]
 fn a_paused_flow_says_what_a_restart_costs() {
-    let held: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{log: x}]\n";
+    let held: &[u8] = b"enabled: paused\nwebhook: {auth: none, allow_from: [127.0.0.1]}\nsteps: [{log: x}]\n";
     let memory: &[u8] = b"store: {memory: {}}";
     assert_eq!(codes(&[("flows/a.yaml", held), ("config/hookflow.yaml", memory)]), ["flow.paused-in-memory"]);
     assert!(codes(&[("flows/a.yaml", held)]).is_empty(), "on disk it costs nothing");
-    let refusing: &[u8] = b"enabled: paused\nwebhook: {auth: none}\nsteps: [{respond: {}}]\n";
+    let refusing: &[u8] =
+        b"enabled: paused\nwebhook: {auth: none, allow_from: [127.0.0.1]}\nsteps: [{respond: {}}]\n";
     assert!(codes(&[("flows/a.yaml", refusing), ("config/hookflow.yaml", memory)]).is_empty());
 }
 
 #[test]
 fn every_flow_is_started_by_something_and_every_flow_that_is_run_is_there() {
-    let runs = |id: &str| format!("webhook: {{auth: none}}\nsteps:\n  - run: {id}\n");
+    let runs =
+        |id: &str| format!("webhook: {{auth: none, allow_from: [127.0.0.1]}}\nsteps:\n  - run: {id}\n");
     let with = |steps: &str| format!("steps:\n  - {steps}\n");
     assert_eq!(codes(&[("flows/a.yaml", b"")]), ["flow.unreachable"]);
     assert_eq!(codes(&[("flows/a.yaml", with("log: x").as_bytes())]), ["flow.unreachable"]);

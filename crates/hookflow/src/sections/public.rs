@@ -67,7 +67,7 @@ pub(crate) struct Public {
 pub(crate) struct Tls {
     cert: String,
     key: String,
-    client_ca: Option<String>,
+    pub(crate) client_ca: Option<String>,
     pub(crate) span: Span,
 }
 
