@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod credential;
+mod explain;
 mod init;
 mod pause;
 mod plan;
@@ -27,6 +28,7 @@ static ALL: &[&Command] = &[
     &check::COMMAND,
     &completions::COMMAND,
     &credential::COMMAND,
+    &explain::COMMAND,
     &init::COMMAND,
     &pause::COMMAND,
     &plan::COMMAND,

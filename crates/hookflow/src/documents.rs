@@ -4,6 +4,7 @@
 //! `UPDATE_DOCS=1 cargo test -p hookflow documents` writes the tables anew.
 
 use crate::environment::Environment;
+use crate::pages::{self, cell};
 use crate::project::{Project, SecretMode};
 use crate::sample_request::SampleRequest;
 use crate::sections;
@@ -53,36 +54,10 @@ fn assert_written(page: &str, name: &str, expected: &str) {
     );
 }
 
-/// A cell of a table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', "\\n")
-}
-
 #[test]
 fn the_verbs_are_documented() {
-    let mut text = String::new();
-    for kind in step_kinds::ALL {
-        text.push_str(&format!("\n### `{}`\n\n{} Its result: {}.\n\n", kind.verb, kind.summary, kind.result));
-        if !kind.companions.is_empty() {
-            text.push_str("| key | |\n|---|---|\n");
-        }
-        for companion in kind.companions {
-            text.push_str(&format!("| `{}` | {} |\n", companion.key, cell(companion.about)));
-        }
-        let (status, body) = kind.example.answer;
-        text.push_str(&format!("\n```yaml\n{}```\n", kind.example.flow.trim_start()));
-        for (step, status, json) in kind.example.mocks {
-            text.push_str(&format!("\n`{step}` is answered with {status} and `{json}`.\n"));
-        }
-        let is_code = status >= 400 && !body.starts_with('{');
-        let body = match body {
-            "" => String::new(),
-            code if is_code => format!("; the run failed with the code `{code}`"),
-            body => format!(" and `{body}`"),
-        };
-        text.push_str(&format!("\nThe sample is answered with {status}{body}.\n"));
-    }
-    let text = text.replace("\n\n\n", "\n\n");
+    let entries: Vec<_> = step_kinds::ALL.iter().map(|kind| pages::verb(kind)).collect();
+    let text = format!("\n{}", entries.join("\n"));
     assert_written("flows.md", "verbs", &text);
 }
 

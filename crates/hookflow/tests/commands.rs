@@ -302,3 +302,89 @@ fn try_shows_a_failure_as_the_caller_would_hear_it() {
         assert!(out(&tried).contains(part), "{part} in {}", out(&tried));
     }
 }
+
+#[test]
+fn check_writes_what_other_tools_read() {
+    let folder = starter();
+    fs::write(folder.path().join("flows/a, b.yaml"), "flow: ab\nwebhook: {auth: helo}\n").unwrap();
+    fs::write(folder.path().join("flows/open.yaml"), "webhook: {auth: none}\n").unwrap();
+    let parent = folder.path().parent().unwrap();
+    let name = folder.path().file_name().unwrap().to_str().unwrap();
+
+    let checked = hookflow(parent, &["check", "--dir", name, "--format", "github"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let expected = format!(
+        "::error file={name}/flows/a%2C b.yaml,line=2,endLine=2,col=17,endColumn=21,title=auth.unknown-credential::there is no credential named `helo`%0Adid you mean `hello`?\n\
+         ::warning file={name}/flows/open.yaml,line=1,endLine=1,col=17,endColumn=21,title=flow.open::anyone may call this flow%0Aname a credential in `auth`, or say who may call with `allow_from`\n"
+    );
+    assert_eq!(out(&checked), expected);
+
+    let checked = hookflow(parent, &["check", "--dir", name, "--format", "sarif"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let log: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "hookflow");
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[0]["level"], "error");
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], format!("{name}/flows/a%2C%20b.yaml"));
+    assert_eq!(place["region"]["startColumn"], 17);
+    for result in results {
+        let rule = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(run["tool"]["driver"]["rules"][rule]["id"], result["ruleId"]);
+    }
+}
+
+#[test]
+fn explain_knows_codes_verbs_and_functions() {
+    let folder = tempfile::tempdir().unwrap();
+    for (word, part) in [
+        ("flow.unreachable-step", "# flow.unreachable-step\n\nNo run reaches this step"),
+        ("wait", "| `auth` | who may call"),
+        ("toUpper", "### `to_upper(value)`"),
+        ("upper", "`value | upper`"),
+        ("defined", "`value is defined`"),
+    ] {
+        let explained = hookflow(folder.path(), &["explain", word]);
+        assert_eq!(explained.status.code(), Some(0), "{word}: {}", err(&explained));
+        assert!(out(&explained).contains(part), "{word}: {}", out(&explained));
+    }
+    let unknown = hookflow(folder.path(), &["explain", "flow.unreachable-stp"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(err(&unknown).contains("did you mean `flow.unreachable-step`?"), "{}", err(&unknown));
+    assert_eq!(out(&unknown), "");
+}
+
+#[test]
+fn many_warnings_are_told_in_full_by_check_alone() {
+    let folder = starter();
+    for number in 0..25 {
+        fs::write(folder.path().join(format!("flows/f{number}.yaml")), "webhook: {auth: none}\n").unwrap();
+    }
+    let checked = hookflow(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert_eq!(err(&checked).matches("warning[flow.open]").count(), 25);
+    assert_eq!(hookflow(folder.path(), &["check", "--strict"]).status.code(), Some(1));
+    // It gets as far as an address that is not this machine's.
+    fs::write(folder.path().join("config/hookflow.yaml"), "public: {listen: 192.0.2.1:80}\n").unwrap();
+    let served = hookflow(folder.path(), &["serve"]);
+    assert_eq!(served.status.code(), Some(2), "{}", err(&served));
+    assert_eq!(err(&served).matches("warning[flow.open]").count(), 20);
+    assert!(err(&served).contains("… and 5 more warnings: `hookflow check` tells all"), "{}", err(&served));
+}
+
+#[test]
+fn invented_secrets_are_not_judged() {
+    let folder = starter();
+    let credentials = "hello: {type: api_key, header: X-Api-Key, keys: [{file: secrets/hello}]}\n";
+    fs::write(folder.path().join("config/credentials.yaml"), credentials).unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/hello"), "short").unwrap();
+    let checked = hookflow(folder.path(), &["check", "--strict"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(err(&checked).contains("warning[secret.short]"), "{}", err(&checked));
+    let checked = hookflow(folder.path(), &["check", "--strict", "--without-secrets"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", err(&checked));
+}
