@@ -91,7 +91,7 @@ impl Engine {
         let life = store.register(&node).await?;
         let pauses = Pauses::kept(&*store).await?;
         let engine = Arc::new(Inner {
-            trials: Trials::new(&life),
+            trials: Trials::new(&life, clock.now()),
             owner: life.owner,
             hands: Hands::default(),
             due_changed: Arc::default(),

@@ -12,8 +12,10 @@ use crate::worker;
 use hookflow_flow::{End, Fault, FaultKind};
 use hookflow_store::{Ended, Life, Progress, StoreError, UnfinishedRun};
 use hookflow_text::Code;
+use jiff::Timestamp;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -27,6 +29,10 @@ const DUE_SUSPECTS: usize = 1_000;
 /// What is known of the former life, and whether runs may start.
 pub(crate) struct Trials {
     clean: bool,
+    /// When this life began.
+    pub(crate) since: Timestamp,
+    /// Who may have been in flight when the former one ended out of order.
+    suspects: OnceLock<HashSet<Arc<str>>>,
     /// The last turn that what is found may have.
     last_turn: AtomicU64,
     alone: Mutex<Option<Arc<str>>>,
@@ -36,14 +42,24 @@ pub(crate) struct Trials {
 }
 
 impl Trials {
-    pub(crate) fn new(life: &Life) -> Self {
+    pub(crate) fn new(life: &Life, since: Timestamp) -> Self {
         Self {
             clean: life.clean,
+            since,
+            suspects: OnceLock::new(),
             last_turn: AtomicU64::new(life.last_turn),
             alone: Mutex::new(life.alone.clone()),
             over: AtomicBool::new(true),
             ended: watch::Sender::new(true),
         }
+    }
+
+    /// Whether a worker may have had the run in hand in a former life. That a run begins is not written, so of one that
+    /// has written nothing only this much is known: it may have been in flight.
+    pub(crate) fn was_in_hand(&self, run: &str, progress: &Progress) -> bool {
+        let rested = self.clean && progress.parked.is_some();
+        let suspected = || self.suspects.get().is_some_and(|suspects| suspects.contains(run));
+        (progress.begun_at.is_some() && !rested) || suspected()
     }
 
     /// Waits until any run may start.
@@ -128,7 +144,8 @@ impl Inner {
         }
         let due = store.due(node, self.clock.now(), DUE_SUSPECTS).await?;
         suspects.extend(due.runs.into_iter().map(|row| Suspect { row, counts: false }));
-        let runs = suspects.iter().map(|suspect| Arc::clone(&suspect.row.run)).collect();
+        let runs: Vec<_> = suspects.iter().map(|suspect| Arc::clone(&suspect.row.run)).collect();
+        self.trials.suspects.get_or_init(|| runs.iter().cloned().collect());
         let crashes = store.suspect(&self.owner, runs).await?;
         tracing::warn!(suspects = suspects.len(), "the former life of the service did not end in order");
         let alone = self.trials.alone.lock().unwrap_or_else(PoisonError::into_inner).take();

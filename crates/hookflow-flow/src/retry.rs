@@ -76,7 +76,13 @@ impl Retry {
     /// When a call is tried again that carries a transactional ID: three more times within six minutes, after an answer
     /// that says that it was not its fault.
     pub fn of_a_transaction() -> Self {
-        Self { tries: 4, kinds: Vec::new(), pauses: Pauses::Spread, ..Self::default() }
+        Self { tries: 4, kinds: Vec::new(), pauses: Pauses::Spread, ..Self::default() }.of_what_is_known_again()
+    }
+
+    /// A call that the other side knows again is also made again when the service went down while it was under way.
+    pub fn of_what_is_known_again(mut self) -> Self {
+        self.kinds.push(FaultKind::Interrupted);
+        self
     }
 
     /// Reads `retry: {tries: 3, on: [5xx, 429, timeout, connect], backoff: 500ms..30s, within: 6m}`.
@@ -113,6 +119,10 @@ impl Retry {
         };
         if !worth || *attempt >= self.tries {
             return None;
+        }
+        if fault.kind == FaultKind::Interrupted {
+            // It was due already, and the other side has said nothing.
+            return Some(*at).filter(|at| deadline.is_none_or(|deadline| *at < deadline));
         }
         let last = since.checked_add(self.within).ok()?;
         let fits = |due: &Timestamp| *due <= last && deadline.is_none_or(|deadline| *due < deadline);

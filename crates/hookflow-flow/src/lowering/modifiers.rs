@@ -52,7 +52,11 @@ impl Lowering<'_> {
             self.names.show(id, result);
         }
         if let Some(scope) = scope {
-            self.aim_scope(scope, |scope| scope.retry = retry.or(its_own).map(Arc::new));
+            let retry = match (retry, its_own) {
+                (Some(retry), Some(_)) => Some(retry.of_what_is_known_again()),
+                (retry, its_own) => retry.or(its_own),
+            };
+            self.aim_scope(scope, |scope| scope.retry = retry.map(Arc::new));
             self.emit(Instruction::Leave);
             if let Some(node) = on_error {
                 self.on_error(number, scope, node, path);

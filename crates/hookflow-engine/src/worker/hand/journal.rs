@@ -2,10 +2,14 @@
 
 use super::{Hand, Lost};
 use crate::perform::{Calls, is_asked_by};
-use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Outcome, Run, Start};
+use hookflow_flow::{Ask, Effect, End, Fact, Fault, FaultKind, Outcome, Run, Start};
 use hookflow_store::{Inbound, Journal, Sent, StoreError};
 use hookflow_text::Code;
+use jiff::Timestamp;
 use std::sync::Arc;
+
+/// What is said of a call that is not known again on the other side.
+const LEFT: &str = "the call had left, and it must not be sent twice";
 
 impl Hand<'_> {
     /// The run as it begins, or as its journal has left it, and what it wants done first.
@@ -22,6 +26,13 @@ impl Hand<'_> {
         };
         let plan = Arc::clone(&self.program.plan);
         let Some(journal) = journal else { return Ok(Run::begin_in_slices(plan, start)) };
+        let was_in_hand = self.engine.trials.was_in_hand(&journal.run.run, &journal.run.progress);
+        // That a run began is written with what it has done first.
+        let admitted_at = journal.run.started_at;
+        let asked_at = |ask: &Ask| match begun_at {
+            Some(_) => ask.not_before.unwrap_or(ask.at).max(admitted_at),
+            None => admitted_at,
+        };
         let progress = journal.run.progress;
         self.reply_is_written = progress.reply.is_some();
         self.reply = progress.reply;
@@ -35,7 +46,21 @@ impl Hand<'_> {
             }
         }
         let facts: Vec<_> = progress.facts.iter().map(|fact| Fact::clone(fact)).collect();
-        Run::replay(plan, start, &facts).map_err(|diverged| End::Failed(set_aside(&diverged.to_string())))
+        let (run, effects) = Run::replay(plan, start, &facts)
+            .map_err(|diverged| End::Failed(set_aside(&diverged.to_string())))?;
+        if was_in_hand {
+            let lost = effects.iter().filter_map(|effect| self.lost(effect, asked_at));
+            self.early.append(&mut lost.collect());
+        }
+        Ok((run, effects))
+    }
+
+    /// A try that may have left in a former life, and of which nothing was heard. The other side knows it again, so it
+    /// may be made again; but it counts, or a node that dies again and again would send it without an end.
+    fn lost(&self, effect: &Effect, asked_at: impl Fn(&Ask) -> Timestamp) -> Option<Arc<Fact>> {
+        let Effect::Call(ask, call) = effect else { return None };
+        let lost = call.transactional && asked_at(ask) < self.engine.trials.since;
+        lost.then(|| Arc::new(ask.clone().fact(self.now(), interrupted("the call may have left"))))
     }
 
     /// What came of an ask before it was asked for: a callback that was early, or a try that had left when the node
@@ -46,7 +71,7 @@ impl Hand<'_> {
             return Some(Fact::clone(&self.early.swap_remove(early)));
         }
         let sent = |sent: &Sent| sent.place == ask.place && sent.attempt == ask.attempt;
-        self.left.iter().any(sent).then(|| ask.clone().fact(self.now(), interrupted()))
+        self.left.iter().any(sent).then(|| ask.clone().fact(self.now(), interrupted(LEFT)))
     }
 
     /// Takes what is new in the inbox.
@@ -90,7 +115,6 @@ fn cancelled() -> Fault {
     Fault::new(FaultKind::Cancelled, Code("run.cancelled"), "the run was cancelled")
 }
 
-fn interrupted() -> Outcome {
-    let message = "the service went down after the call had left, and it must not be sent twice";
-    Outcome::Failed { kind: FaultKind::Interrupted, message: message.into() }
+fn interrupted(when: &str) -> Outcome {
+    Outcome::Failed { kind: FaultKind::Interrupted, message: format!("the service went down when {when}") }
 }
