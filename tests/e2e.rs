@@ -18,6 +18,7 @@ mod e2e {
     mod guards;
     mod history;
     mod hostile;
+    mod integrations;
     mod kept_bodies;
     mod large_bodies;
     mod life;

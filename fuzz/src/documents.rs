@@ -2,7 +2,7 @@
 //! replayed gives the same run.
 
 use super::{Always, NOW, RIGHT};
-use hookflow_flow::{Flow, HttpCall, Outcome, Run, Start, Surroundings, rehearse};
+use hookflow_flow::{Flow, HttpCall, Integrations, Outcome, Run, Start, Surroundings, rehearse};
 use hookflow_text::{Diagnostics, Source, parse};
 use hookflow_trigger::Credentials;
 use std::sync::Arc;
@@ -45,8 +45,14 @@ pub fn run(data: &[u8]) {
 fn load(text: &str, diagnostics: &mut Diagnostics) -> Option<Flow> {
     let root = parse(&Source::new("credentials.yaml", CREDENTIALS), diagnostics)?;
     let credentials = Credentials::load(&root, &Always(RIGHT), diagnostics);
+    let integrations = Integrations::of_examples();
     let read_file = |path: &str| Err(format!("there is no `{path}`"));
-    let surroundings = Surroundings { credentials: &credentials, body_limit: 1 << 20, read_file: &read_file };
+    let surroundings = Surroundings {
+        credentials: &credentials,
+        integrations: &integrations,
+        body_limit: 1 << 20,
+        read_file: &read_file,
+    };
     let root = parse(&Source::new("flows/shop.yaml", text), diagnostics)?;
     Flow::load(&root, &surroundings, diagnostics)
 }

@@ -3,7 +3,7 @@
 
 use super::{Always, RIGHT};
 use hookflow_engine::{Engine, Limits, Metrics, Parts};
-use hookflow_flow::{Flow, Surroundings};
+use hookflow_flow::{Flow, Integrations, Surroundings};
 use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
@@ -156,8 +156,14 @@ fn flows(body_limit: u64) -> Vec<Arc<Flow>> {
     let mut diagnostics = Diagnostics::default();
     let root = parse(&Source::new("credentials.yaml", CREDENTIALS), &mut diagnostics).expect("YAML");
     let credentials = Credentials::load(&root, &Always(RIGHT), &mut diagnostics);
+    let integrations = Integrations::default();
     let read_file = |path: &str| Err(format!("there is no `{path}`"));
-    let surroundings = Surroundings { credentials: &credentials, body_limit, read_file: &read_file };
+    let surroundings = Surroundings {
+        credentials: &credentials,
+        integrations: &integrations,
+        body_limit,
+        read_file: &read_file,
+    };
     FLOWS
         .iter()
         .map(|text| {

@@ -2,11 +2,12 @@
 
 use crate::due::Changes;
 use crate::inbox::Hands;
+use crate::integrations::InForce;
 use crate::pausing::Pauses;
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
 use crate::recovery::Trials;
 use crate::versions::{VersionFault, Versions};
-use crate::{Generation, Limits, LiveFlow, Metrics};
+use crate::{Generation, Limits, LiveFlow, LiveIntegration, Metrics};
 use arc_swap::ArcSwap;
 use hookflow_flow::Flow;
 use hookflow_outbound::Caller;
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     letting_go: watch::Sender<bool>,
     overall: Arc<Overall>,
     pub versions: Versions,
+    pub integrations: InForce,
     generation: ArcSwap<Generation>,
     queues: Mutex<HashMap<Arc<str>, Arc<FlowQueue>>>,
     /// The flows that operators have paused.
@@ -102,6 +104,7 @@ impl Engine {
             letting_go: watch::Sender::new(false),
             overall: Arc::new(Overall::new(limits.queued_bytes)),
             versions: Versions::new(Arc::clone(&store), tasks.clone()),
+            integrations: InForce::default(),
             generation: ArcSwap::from_pointee(nothing),
             queues: Mutex::default(),
             pauses,
@@ -143,6 +146,11 @@ impl Engine {
     /// Which credentials the `wait` steps of flows of former days know from now on: those in force.
     pub async fn trust(&self, credentials: Arc<Credentials>) {
         self.0.versions.trust(credentials).await;
+    }
+
+    /// Puts integrations in force, all at once, in place of those before. How fast they may be called is not begun anew.
+    pub fn integrate(&self, integrations: Vec<LiveIntegration>) {
+        self.0.integrations.replace(integrations, &self.0.caller);
     }
 
     /// The flows in force.

@@ -1,16 +1,13 @@
 //! The one place that does what runs ask for.
 
 pub(crate) mod children;
+mod sending;
 
 use crate::engine::Inner;
 use crate::ticket::Accepted;
 use children::Parent;
-use hookflow_flow::{
-    Ask, Effect, Emission, Fact, FaultKind, HttpCall, LogLevel, LogLine, Outcome, Reply, WaitToken,
-};
-use hookflow_outbound::CallFaultKind;
+use hookflow_flow::{Ask, Effect, Emission, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
 use hookflow_store::{Parked, StoreError};
-use http::Request;
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,10 +28,7 @@ pub(crate) fn perform<'e>(
 ) {
     let engine: &'e Inner = run.engine;
     match effect {
-        Effect::Call(ask, call) => {
-            let rest = ask.not_before.map(|moment| Rest { until: Some(moment) });
-            calls.open(&ask.clone(), rest, send(engine, ask, *call));
-        }
+        Effect::Call(ask, call) => sending::open(engine, &run.accepted.run, ask, *call, calls),
         Effect::Sleep(ask) => {
             let until = ask.not_before.into_iter().chain(ask.deadline).min();
             calls.open(&ask.clone(), Some(Rest { until }), sleep(engine, ask));
@@ -139,29 +133,6 @@ impl<'e> Calls<'e> {
     }
 }
 
-/// One try of a call, from its earliest moment to its outcome.
-async fn send(engine: &Inner, ask: Ask, call: HttpCall) -> Fact {
-    let clock = &engine.clock;
-    if let Some(due) = ask.not_before {
-        clock.sleep_until(due).await;
-    }
-    let left = ask.deadline.map_or(Duration::MAX, |deadline| {
-        Duration::try_from(deadline.duration_since(clock.now())).unwrap_or_default()
-    });
-    let outcome = if left.is_zero() {
-        failed(FaultKind::Timeout, "its time was over before it could be sent")
-    } else {
-        match request(&call) {
-            Ok(request) => match engine.caller.send(request, call.timeout.min(left)).await {
-                Ok(answer) => call.answered(answer.status(), answer.headers(), answer.body()),
-                Err(fault) => failed(kind(fault.kind), fault.message),
-            },
-            Err(_) => failed(FaultKind::Refused, "its URL cannot be called"),
-        }
-    };
-    ask.fact(clock.now(), outcome)
-}
-
 /// Nothing, until its moment; what has none waits for the deadline alone.
 async fn sleep(engine: &Inner, ask: Ask) -> Fact {
     let clock = &engine.clock;
@@ -217,25 +188,8 @@ fn emit(engine: &Inner, accepted: &Accepted, emission: &Emission) {
     );
 }
 
-fn request(call: &HttpCall) -> http::Result<Request<bytes::Bytes>> {
-    let request = Request::builder().method(&call.method).uri(call.url.as_str());
-    let mut request = request.body(call.body.clone())?;
-    request.headers_mut().clone_from(&call.headers);
-    Ok(request)
-}
-
 fn failed(kind: FaultKind, message: impl Into<String>) -> Outcome {
     Outcome::Failed { kind, message: message.into() }
-}
-
-fn kind(kind: CallFaultKind) -> FaultKind {
-    match kind {
-        CallFaultKind::Timeout => FaultKind::Timeout,
-        CallFaultKind::Connect | CallFaultKind::Protocol => FaultKind::Connect,
-        CallFaultKind::Tls => FaultKind::Tls,
-        CallFaultKind::TooLarge => FaultKind::TooLarge,
-        CallFaultKind::Refused => FaultKind::Refused,
-    }
 }
 
 /// A flow's own line. What it holds is its author's choice.

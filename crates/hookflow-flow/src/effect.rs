@@ -2,7 +2,7 @@
 //!
 //! The core only describes effects; the engine's `perform` is the one place that matches on them and does them.
 
-use crate::{Fact, FaultKind, Outcome, Place, StatusSet};
+use crate::{CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
 use bytes::Bytes;
 use hookflow_expr::Path;
 use hookflow_text::Json;
@@ -72,8 +72,10 @@ impl Ask {
 pub struct HttpCall {
     /// The method.
     pub method: Method,
-    /// The whole URL.
-    pub url: url::Url,
+    /// Where it goes.
+    pub url: CallUrl,
+    /// The integration that it goes by; what that adds is in no fact and no view.
+    pub via: Option<Via>,
     /// As the flow wrote them.
     pub headers: HeaderMap,
     /// Empty for none.
@@ -88,6 +90,19 @@ pub struct HttpCall {
     pub capture: Arc<[(String, Path)]>,
     /// Whether it carries an ID by which the other side knows it again.
     pub transactional: bool,
+}
+
+/// The integration that a call goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Via {
+    /// Its name.
+    pub integration: Arc<str>,
+    /// Which of its webhooks, when it is one.
+    pub webhook: Option<Arc<str>>,
+    /// The headers of the integration that this call goes without.
+    pub without: Arc<[HeaderName]>,
+    /// The content type when neither the call nor the integration names one.
+    pub content_type: Option<&'static str>,
 }
 
 /// How an answer's body becomes a value.

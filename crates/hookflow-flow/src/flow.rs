@@ -22,6 +22,7 @@ pub use order::Order;
 pub use sample::Sample;
 pub use webhook::{OnTimeout, Webhook};
 
+use crate::integration::{Integrations, definitions};
 use crate::lowering::{self, Document};
 use crate::{Plan, Reply};
 use hookflow_text::{Code, Diagnostics, Fields, Node, Span};
@@ -50,7 +51,8 @@ pub struct Flow {
     pub order: Option<Order>,
     /// What a run does.
     pub plan: Arc<Plan>,
-    /// What is to be kept of it so that it can be compiled again: its text, and that of the files that its steps name.
+    /// What is to be kept of it so that it can be compiled again: its text, that of the files that its steps name, and the
+    /// definitions of the outbound webhooks that they call.
     pub document: Arc<str>,
     /// Where its ID, or else its document, stands.
     pub span: Span,
@@ -105,6 +107,8 @@ impl Default for Queue {
 pub struct Surroundings<'a> {
     /// The credentials in force.
     pub credentials: &'a Credentials,
+    /// The outside services that steps may go to.
+    pub integrations: &'a Integrations,
     /// `public.limits.body`, in bytes.
     pub body_limit: u64,
     /// Reads a file that the flow names, relative to the folder; the core touches no disk itself.
@@ -170,7 +174,11 @@ impl Flow {
             webhook,
             order: Order::of(order_by, &queue, &plan),
             queue,
-            document: stored::document(&span.source.text, &plan.files),
+            document: stored::document(
+                &span.source.text,
+                &plan.files,
+                definitions(plan.calls(), surroundings.integrations),
+            ),
             plan: Arc::new(plan),
             span,
         })

@@ -10,17 +10,20 @@
 //! | the machine | `run.rs` |
 //! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
 
+mod call_url;
 mod deep_stack;
 mod effect;
 mod fact;
 mod fault;
 mod flow;
+mod integration;
 mod lowering;
 mod place;
 mod place_code;
 mod plan;
 #[cfg(test)]
 mod proof;
+mod reading;
 mod rehearsal;
 mod retrace;
 mod retry;
@@ -30,8 +33,9 @@ mod step_kind;
 pub mod step_kinds;
 mod wait_token;
 
+pub use call_url::CallUrl;
 pub use effect::{
-    Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Waiting,
+    Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Via, Waiting,
 };
 pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
@@ -39,6 +43,7 @@ pub use flow::{
     Ack, Dedupe, Durability, Enabled, Expects, Flow, Mismatch, OnTimeout, Queue, Sample, SampleRefused,
     Surroundings, Webhook,
 };
+pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
 pub use place::{Place, StepNumber};
 pub use plan::{Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};

@@ -7,10 +7,11 @@ mod paths;
 
 use modifiers::MODIFIERS;
 use names::Names;
-pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN};
+pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN, read_id};
 
 use crate::flow::{Data, Foreseen, hex};
 use crate::plan::{Branch, Instruction, Over, Pc};
+use crate::reading::Reading;
 use crate::retry::Retry;
 use crate::{Plan, StepInfo, StepKind, StepNumber, Surroundings, step_kinds};
 use hookflow_expr::{Escape, Expression, Template, Text};
@@ -362,6 +363,11 @@ impl Lowering<'_> {
         if let Some(Instruction::Fork { over, .. }) = self.code.get_mut(at) {
             *over = Over::Branches(starts);
         }
+    }
+
+    /// What is in scope here, for what reads itself.
+    pub fn reading(&mut self) -> Reading<'_> {
+        Reading { known: &self.names, diagnostics: self.diagnostics }
     }
 
     /// An expression field.

@@ -2,7 +2,7 @@
 
 use crate::retry::Retry;
 use crate::step_kind::{Asks, Makes, Tells};
-use crate::{Fault, FaultKind, StepNumber, Waiting};
+use crate::{Fault, FaultKind, StepNumber, Via, Waiting};
 use hookflow_expr::{Env, EvalError, Expression, Template, Text};
 use hookflow_text::{Code, Span};
 use hookflow_trigger::Auth;
@@ -168,6 +168,11 @@ impl Plan {
             request.waiting()?;
             Some(&self.step(step)?.span)
         })
+    }
+
+    /// The integrations that its steps go by.
+    pub fn calls(&self) -> impl Iterator<Item = &Via> {
+        self.requests().filter_map(|(_, request)| request.calls())
     }
 
     fn requests(&self) -> impl Iterator<Item = (StepNumber, &Arc<dyn Asks>)> {

@@ -1,7 +1,10 @@
 //! Replay equals live: every flow that a test runs is also replayed from each prefix of its journal.
 
 use crate::rehearsal::CallsOnly;
-use crate::{Ask, Effect, Flow, HttpCall, Outcome, Rehearsal, Run, Start, Surroundings, World, rehearse_in};
+use crate::{
+    Ask, Effect, Flow, HttpCall, Integrations, Outcome, Rehearsal, Run, Start, Surroundings, World,
+    rehearse_in,
+};
 use hookflow_text::{Diagnostics, Source, parse};
 use hookflow_trigger::{Credentials, Event};
 use jiff::Timestamp;
@@ -12,6 +15,7 @@ pub(crate) fn load(text: &str) -> (Option<Flow>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
     let surroundings = Surroundings {
         credentials: &Credentials::default(),
+        integrations: &Integrations::of_examples(),
         body_limit: 1 << 20,
         read_file: &|path| Err(format!("there is no {path}")),
     };

@@ -155,7 +155,7 @@ mod tests {
         let retraced = retrace(plan(TWO), start(), &facts);
         let steps: Vec<_> = retraced.steps.iter().collect();
         assert_eq!(steps.iter().map(|(place, _)| place.step.0).collect::<Vec<_>>(), [0, 2, 3]);
-        assert_eq!(steps[0].1.call.as_ref().unwrap().url.as_str(), "http://a/2");
+        assert_eq!(steps[0].1.call.as_ref().unwrap().url.to_string(), "http://a/2");
         assert_eq!(steps[1].1.asked_at, Some(facts[0].at), "it was asked when the first was answered");
         assert_eq!(steps[1].1.tries, [Arc::clone(&facts[1])]);
         assert_eq!(steps[2].1.result.as_deref(), Some(&json!({"n": 7})));

@@ -1,6 +1,6 @@
 //! `retry`: which outcomes are worth another try, and when it is made.
 
-use crate::{Fault, FaultKind, StatusSet};
+use crate::{Fault, FaultKind, Outcome, StatusSet};
 use hookflow_text::{Diagnostics, Fields, Json, Node, parse_duration};
 use jiff::Timestamp;
 use serde::Deserialize as _;
@@ -76,7 +76,8 @@ impl Retry {
     /// When a call is tried again that carries a transactional ID: three more times within six minutes, after an answer
     /// that says that it was not its fault.
     pub fn of_a_transaction() -> Self {
-        Self { tries: 4, kinds: Vec::new(), pauses: Pauses::Spread, ..Self::default() }.of_what_is_known_again()
+        Self { tries: 4, kinds: Vec::new(), pauses: Pauses::Spread, ..Self::default() }
+            .of_what_is_known_again()
     }
 
     /// A call that the other side knows again is also made again when the service went down while it was under way.
@@ -151,6 +152,14 @@ impl Retry {
         let hash = Sha256::new_with_prefix(chance).chain_update(attempt.to_be_bytes()).finalize();
         let drawn = hash.iter().take(2).fold(0_u32, |drawn, byte| drawn << 8 | u32::from(*byte));
         whole / 2 + (whole / 2).saturating_mul(drawn) / 0xffff
+    }
+}
+
+impl Outcome {
+    /// How long the other side asks everybody to wait: by its `Retry-After`, or with a 429 that has none, for a moment.
+    pub fn asks_to_wait(&self, at: Timestamp) -> Option<Duration> {
+        let Self::Answered { status, headers, .. } = self else { return None };
+        retry_after(headers, at).filter(|wait| !wait.is_zero()).or((*status == 429).then_some(LEAST))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a step kind is: a verb, how it is documented, and how it lowers to instructions.
 
 use crate::lowering::{Lowering, StepNode};
-use crate::{Ask, Effect, Fault, Outcome, Place, Waiting};
+use crate::{Ask, Effect, Fault, Outcome, Place, Via, Waiting};
 use hookflow_expr::{Env, EvalError, Template};
 use hookflow_text::Json;
 use std::fmt;
@@ -83,6 +83,10 @@ pub(crate) trait Asks: fmt::Debug + Send + Sync {
     }
     /// The flow that it runs, if it runs one.
     fn runs(&self) -> Option<&Arc<str>> {
+        None
+    }
+    /// The integration that it goes by, if it goes by one.
+    fn calls(&self) -> Option<&Via> {
         None
     }
     /// What a call of its own URL is judged by, if it has one.

@@ -1,9 +1,10 @@
 //! The table of step kinds. To add one: a file in `step_kinds/`, a `mod` line and a line in [`ALL`].
 
+pub(crate) mod call;
 mod emit;
 mod fail;
 mod r#for;
-mod http;
+pub(crate) mod http;
 mod r#if;
 mod log;
 mod parallel;
@@ -22,6 +23,7 @@ use crate::StepKind;
 
 /// Every step kind, by verb.
 pub static ALL: &[&StepKind] = &[
+    &call::KIND,
     &emit::KIND,
     &fail::KIND,
     &r#for::KIND,

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::in_force::{Board, Standing};
+use crate::outlets;
 use crate::project::Project;
 use crate::reload::{Origin, ReloadMetrics, Reloader};
 use anyhow::{Context as _, bail};
@@ -77,11 +78,11 @@ impl Service {
         })?;
         let ops = console.bind().await?;
 
-        let listen = public_address(config).map_err(|error| cannot_listen(config, error))?;
+        let listen = public_address(project).map_err(|error| cannot_listen(config, error))?;
         let policy = policy(config, listen, ops.addr);
         // What strangers can make us fetch is small.
         let small = Policy { response_bytes: CERTIFICATE_BYTES, ..policy.clone() };
-        let caller = Caller::new(policy, clock.clone());
+        let caller = Caller::new(policy.clone(), clock.clone());
         let ground = (&clock, &chance, &tasks, &heartbeats);
         let engine = engine(config, &store, caller, ground, &metrics).await?;
         let parts = DoorParts {
@@ -101,6 +102,8 @@ impl Service {
         let public = door.bind(listen).await.map_err(|error| cannot_listen(config, error))?;
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
+        let policy = Policy { public_listeners: vec![public.addr], ..policy };
+        engine.integrate(outlets::of(project, &policy, &clock));
         let number = begin(&engine, project, &base_url).await?;
         engine_once.get_or_init(|| engine.clone());
         let (keeping, beats, soft) = (Arc::clone(&rejections), heartbeats.clone(), tasks.soft());
@@ -110,6 +113,7 @@ impl Service {
         let reloader = Reloader {
             origin: Origin::new(project, folder, environment),
             public: public.addr,
+            policy,
             engine: engine.clone(),
             clock,
             tasks: tasks.clone(),
@@ -201,9 +205,10 @@ fn conditions(store: &Arc<dyn Store>, board: &Arc<Board>, tls: Option<&Arc<Tls>>
 
 /// The address to listen on. Where calls could reach our own listener, its port must be known before the first call is
 /// possible, so a free one is looked for here instead of by the door.
-fn public_address(config: &Config) -> io::Result<SocketAddr> {
+fn public_address(project: &Project) -> io::Result<SocketAddr> {
+    let config = &project.config;
     let listen = config.public.listen;
-    if listen.port() == 0 && !config.outbound.allow.is_empty() {
+    if listen.port() == 0 && (!config.outbound.allow.is_empty() || outlets::reach_private(project)) {
         return TcpListener::bind(listen)?.local_addr();
     }
     Ok(listen)

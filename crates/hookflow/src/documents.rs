@@ -9,7 +9,7 @@ use crate::project::{Project, SecretMode};
 use crate::sample_request::SampleRequest;
 use crate::sections;
 use crate::starter;
-use hookflow_flow::{Answer, End, Flow, Rehearsal, Start, Surroundings, rehearse, step_kinds};
+use hookflow_flow::{Answer, End, Flow, Integrations, Rehearsal, Start, Surroundings, rehearse, step_kinds};
 use hookflow_runtime::Clock;
 use hookflow_text::{Diagnostics, Json, Source, parse};
 use hookflow_trigger::Credentials;
@@ -155,7 +155,13 @@ fn read_flow(name: &str, text: &str) -> Flow {
     let root = parse(&Source::new("credentials.yaml", CREDENTIALS), &mut diagnostics).unwrap();
     let credentials = Credentials::load(&root, &secrets, &mut diagnostics);
     let read_file = |path: &str| Err(format!("there is no `{path}`"));
-    let surroundings = Surroundings { credentials: &credentials, body_limit: 1 << 20, read_file: &read_file };
+    let integrations = Integrations::of_examples();
+    let surroundings = Surroundings {
+        credentials: &credentials,
+        integrations: &integrations,
+        body_limit: 1 << 20,
+        read_file: &read_file,
+    };
     let root = parse(&Source::new(name, text), &mut diagnostics).unwrap();
     let flow = Flow::load(&root, &surroundings, &mut diagnostics);
     assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
@@ -190,6 +196,23 @@ fn every_flow_in_the_documentation_is_sound() {
         }
     }
     assert!(flows > 10, "only {flows} flows are shown");
+}
+
+#[test]
+fn every_integration_in_the_documentation_is_sound() {
+    let example = hookflow_flow::EXAMPLE_INTEGRATION;
+    assert_written("integrations.md", "example", &format!("```yaml\n{example}```\n"));
+    let text = fs::read_to_string(root().join("docs/integrations.md")).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+    let blocks: Vec<_> = blocks.filter(|block| block.starts_with("integration:")).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let mut diagnostics = Diagnostics::default();
+        let root = parse(&Source::new("docs/integrations.md", block), &mut diagnostics).unwrap();
+        let secrets = crate::secrets::FolderSecrets::invented();
+        Integrations::default().load(&root, &secrets, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+    }
 }
 
 #[test]

@@ -110,17 +110,15 @@ impl InForce for Board {
             let told = self.told();
             (Arc::clone(&told.standing), told.trouble.clone())
         };
-        let (credentials, settings) = standing.inventory.to_json();
         let refused = trouble.map(|trouble| {
             json!({"at": trouble.at.to_string(), "why": trouble.why, "diagnostics": trouble.diagnostics})
         });
-        json!({
-            "generation": standing.generation,
-            "since": standing.since.to_string(),
-            "credentials": credentials,
-            "settings": settings,
-            "refused": refused,
-        })
+        let mut told = json!({"generation": standing.generation, "since": standing.since.to_string()});
+        if let Json::Object(told) = &mut told {
+            told.extend(standing.inventory.to_json());
+            told.insert("refused".into(), refused.into());
+        }
+        told
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reloaded> + Send>> {

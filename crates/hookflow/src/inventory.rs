@@ -10,6 +10,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How many digits of a digest are shown to people.
 const SHOWN: usize = 12;
@@ -21,6 +22,8 @@ pub(crate) struct Inventory {
     pub(crate) flows: BTreeMap<String, Item>,
     /// By name, with a digest of their definitions.
     pub(crate) credentials: BTreeMap<String, Item>,
+    /// By name, with a digest of their documents.
+    pub(crate) integrations: BTreeMap<String, Item>,
     /// The keys of the configuration that only a restart changes, with their values.
     pub(crate) settings: BTreeMap<String, Item>,
 }
@@ -42,6 +45,7 @@ pub(crate) struct Mark([u8; 32]);
 pub(crate) struct Changes {
     flows: Vec<Change>,
     credentials: Vec<Change>,
+    integrations: Vec<Change>,
     settings: Vec<Change>,
 }
 
@@ -56,7 +60,7 @@ impl Inventory {
     /// What stands in a folder.
     pub(crate) fn of<'f>(
         config: &Config,
-        credentials: &Node,
+        (credentials, integrations): (&Node, &[(Arc<str>, Node)]),
         flows: impl Iterator<Item = &'f Flow>,
         secrets: &FolderSecrets,
     ) -> Self {
@@ -69,7 +73,11 @@ impl Inventory {
             flows: flows.map(|flow| (flow.id.to_string(), Item::plain(&*flow.plan.version))).collect(),
             credentials: credentials
                 .iter()
-                .map(|(name, node)| (name.text().to_owned(), Item::of_credential(node, secrets)))
+                .map(|(name, node)| (name.text().to_owned(), Item::of_document(node, secrets)))
+                .collect(),
+            integrations: integrations
+                .iter()
+                .map(|(name, node)| (name.to_string(), Item::of_document(node, secrets)))
                 .collect(),
             settings: settings
                 .map(|setting| {
@@ -90,16 +98,22 @@ impl Inventory {
         Some(Self {
             flows: list(flows.get("items")?, "flow", "version")?,
             credentials: list(generation.get("credentials")?, "credential", "definition")?,
+            integrations: list(generation.get("integrations")?, "integration", "definition")?,
             settings: list(generation.get("settings")?, "key", "value")?,
         })
     }
 
-    /// What a server tells of its credentials and settings. Its flows have a list of their own.
-    pub(crate) fn to_json(&self) -> (Json, Json) {
+    /// What a server tells of its credentials, integrations and settings, each a list under its name. Its flows have a
+    /// list of their own.
+    pub(crate) fn to_json(&self) -> serde_json::Map<String, Json> {
         let list = |items: &BTreeMap<String, Item>, name: &str, told: &str| {
-            items.iter().map(|(key, item)| json!({name: key, told: item.told})).collect()
+            items.iter().map(|(key, item)| json!({name: key, told: item.told})).collect::<Json>()
         };
-        (list(&self.credentials, "credential", "definition"), list(&self.settings, "key", "value"))
+        serde_json::Map::from_iter([
+            ("credentials".to_owned(), list(&self.credentials, "credential", "definition")),
+            ("integrations".to_owned(), list(&self.integrations, "integration", "definition")),
+            ("settings".to_owned(), list(&self.settings, "key", "value")),
+        ])
     }
 }
 
@@ -108,7 +122,7 @@ impl Item {
         Self { told: told.into(), secrets: None }
     }
 
-    fn of_credential(node: &Node, secrets: &FolderSecrets) -> Self {
+    fn of_document(node: &Node, secrets: &FolderSecrets) -> Self {
         // Names and places of secrets only: a secret that is written into the file does not load.
         let definition = node.to_json(&mut Diagnostics::default()).to_string();
         let mut hash = Sha256::new();
@@ -169,13 +183,19 @@ impl Changes {
         Self {
             flows: changes(&old.flows, &new.flows),
             credentials: changes(&old.credentials, &new.credentials),
+            integrations: changes(&old.integrations, &new.integrations),
             settings: changes(&old.settings, &new.settings),
         }
     }
 
     /// Whether nothing differs.
     pub(crate) fn is_empty(&self) -> bool {
-        self.flows.is_empty() && self.credentials.is_empty() && self.settings.is_empty()
+        self.named().iter().all(|(_, changes)| changes.is_empty()) && self.settings.is_empty()
+    }
+
+    /// What is told by name, with what one of it is called.
+    fn named(&self) -> [(&'static str, &[Change]); 3] {
+        [("flow", &self.flows), ("credential", &self.credentials), ("integration", &self.integrations)]
     }
 
     /// The keys that wait for a restart.
@@ -183,7 +203,7 @@ impl Changes {
         self.settings.iter().map(|change| change.name.as_str()).collect()
     }
 
-    /// `flows`, `credentials` and `restart`, each a list.
+    /// `flows`, `credentials`, `integrations` and `restart`, each a list.
     pub(crate) fn to_json(&self) -> Json {
         let list = |changes: &[Change], key: &str| -> Json {
             let item = |it: &Change| json!({key: it.name, "change": it.word(), "from": it.from, "to": it.to});
@@ -192,6 +212,7 @@ impl Changes {
         json!({
             "flows": list(&self.flows, "flow"),
             "credentials": list(&self.credentials, "credential"),
+            "integrations": list(&self.integrations, "integration"),
             "restart": list(&self.settings, "key"),
         })
     }
@@ -199,7 +220,7 @@ impl Changes {
     /// In one line: `1 flow added, 2 credentials changed`.
     pub(crate) fn summary(&self) -> String {
         let mut parts = Vec::new();
-        for (changes, kind) in [(&self.flows, "flow"), (&self.credentials, "credential")] {
+        for (kind, changes) in self.named() {
             for word in ["added", "changed", "rotated", "removed"] {
                 let number = changes.iter().filter(|change| change.word() == word).count();
                 if number > 0 {
@@ -231,9 +252,9 @@ impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown =
             |text: &Option<String>| text.as_deref().map(|text| text.chars().take(SHOWN).collect::<String>());
-        for (title, changes) in [("flows", &self.flows), ("credentials", &self.credentials)] {
+        for (kind, changes) in self.named() {
             if !changes.is_empty() {
-                writeln!(f, "{title}")?;
+                writeln!(f, "{kind}s")?;
             }
             let width = changes.iter().map(|change| change.name.chars().count()).max().unwrap_or_default();
             for change in changes {
@@ -351,10 +372,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = [("config/credentials.yaml", CREDENTIALS), ("b", "b"), ("flows/a.yaml", FLOW)];
         let here = inventory(folder.path(), &[("A", "a")], &files);
-        let (credentials, settings) = here.to_json();
         let version = &here.flows["a"].told;
         let flows = json!({"items": [{"flow": "a", "version": version}], "next": null});
-        let generation = json!({"credentials": credentials, "settings": settings});
+        let generation = Json::Object(here.to_json());
         let told = Inventory::from_json(&flows, &generation).unwrap();
         let rotated = inventory(folder.path(), &[("A", "b")], &[]);
         assert!(Changes::between(&told, &rotated).is_empty());

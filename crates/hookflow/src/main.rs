@@ -15,6 +15,7 @@ mod listing;
 mod logging;
 mod named_credential;
 mod ops_client;
+mod outlets;
 mod pages;
 mod project;
 mod recorded_request;

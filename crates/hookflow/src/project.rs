@@ -3,6 +3,7 @@
 
 mod doors;
 mod files;
+mod integrations;
 mod runs;
 
 use crate::config::Config;
@@ -12,11 +13,12 @@ use crate::secrets::{FolderSecrets, NewSecret};
 use crate::seen::Seen;
 use anyhow::{Context as _, bail};
 use files::Files;
-use hookflow_flow::{Enabled, Flow, Surroundings};
+use hookflow_flow::{Enabled, Flow, Integrations, Surroundings};
 use hookflow_ingress::Tls;
+use hookflow_outbound::Tls as OutboundTls;
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, Source, Span, nearest, parse};
 use hookflow_trigger::Credentials;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -27,7 +29,7 @@ const STACK: usize = 16 << 20;
 const CREDENTIALS: &str = "config/credentials.yaml";
 /// What may stand in `config/`, and whether this version reads it.
 const CONFIG: &[(&str, bool)] =
-    &[("credentials.yaml", true), ("hookflow.yaml", true), ("integrations", false), ("subscriptions", false)];
+    &[("credentials.yaml", true), ("hookflow.yaml", true), ("integrations", true), ("subscriptions", false)];
 
 /// Where the secrets of a folder come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub(crate) struct Project {
     /// The public listener's certificate, where it has one and secrets are read.
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) credentials: Arc<Credentials>,
+    /// The outside services.
+    pub(crate) integrations: Integrations,
+    /// The TLS settings of those that have their own, where secrets are read.
+    pub(crate) integration_tls: BTreeMap<Arc<str>, OutboundTls>,
     /// Those that nothing stops, in the order of their files.
     pub(crate) flows: Vec<LoadedFlow>,
     /// How many files were read.
@@ -117,10 +123,19 @@ impl Project {
         let credentials = Arc::new(Credentials::load(&root, &secrets, &mut diagnostics));
         let mut seen = secrets.seen();
         let tls = read_tls(folder, &config, mode, &mut seen, &mut diagnostics);
-        let flows = read_flows(&mut files, &credentials, &config, &mut diagnostics);
+        let outside = integrations::read(&mut files, &secrets, mode, &mut diagnostics);
+        seen.extend(secrets.seen());
+        let against = (&*credentials, &outside.integrations);
+        let flows = read_flows(&mut files, against, &config, &mut diagnostics);
         runs::check(&flows, &mut diagnostics);
         doors::warn_of_unused(&root, &flows, &mut diagnostics);
-        let inventory = Inventory::of(&config, &root, flows.iter().map(|loaded| &*loaded.flow), &secrets);
+        integrations::check(&outside.integrations, &flows, &mut diagnostics);
+        let inventory = Inventory::of(
+            &config,
+            (&root, &outside.documents),
+            flows.iter().map(|loaded| &*loaded.flow),
+            &secrets,
+        );
         let (count, secret_files) = (files.count(), secrets.seen());
         seen.extend(files.seen());
         let new_secrets = secrets.new_secrets();
@@ -128,6 +143,8 @@ impl Project {
             config,
             tls,
             credentials,
+            integrations: outside.integrations,
+            integration_tls: outside.tls,
             flows,
             files: count,
             new_secrets,
@@ -248,7 +265,7 @@ fn check_config_folder(files: &Files, diagnostics: &mut Diagnostics) {
 
 fn read_flows(
     files: &mut Files,
-    credentials: &Credentials,
+    (credentials, integrations): (&Credentials, &Integrations),
     config: &Config,
     diagnostics: &mut Diagnostics,
 ) -> Vec<LoadedFlow> {
@@ -262,7 +279,7 @@ fn read_flows(
         let source = files.read_source(&name, &mut found);
         let root = source.and_then(|source| parse(&source, &mut found));
         let read_file = |path: &str| files.read_sample(path);
-        let surroundings = Surroundings { credentials, body_limit, read_file: &read_file };
+        let surroundings = Surroundings { credentials, integrations, body_limit, read_file: &read_file };
         if let Some(root) = root
             && let Some(flow) = Flow::load(&root, &surroundings, &mut found)
         {

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::in_force::{Asked, Board, Standing, Trouble};
 use crate::inventory::Changes;
+use crate::outlets;
 use crate::project::{Project, SecretMode};
 use crate::report;
 use crate::secrets::NewSecret;
@@ -16,6 +17,7 @@ use crate::seen::Seen;
 use anyhow::bail;
 use hookflow_console::Reloaded;
 use hookflow_engine::Engine;
+use hookflow_outbound::Policy;
 use hookflow_runtime::{Clock, Heartbeats, Tasks};
 use hookflow_text::{Code, Diagnostics, Json, Severity, Source, Span};
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +51,8 @@ pub(crate) struct Reloader {
     pub(crate) origin: Origin,
     /// Where the public listener is.
     pub(crate) public: SocketAddr,
+    /// The rules for calls, as at the start.
+    pub(crate) policy: Policy,
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
@@ -213,6 +217,7 @@ impl Reloader {
             Err(error) => return self.impossible(cause, format!("the flows cannot be kept: {error}")),
         };
         self.engine.trust(Arc::clone(&project.credentials)).await;
+        self.engine.integrate(outlets::of(&project, &self.policy, &self.clock));
         let former = self.board.standing();
         let changes = Changes::between(&former.inventory, &project.inventory);
         // Until a restart these are as they were at the start.

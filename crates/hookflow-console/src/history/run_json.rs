@@ -196,7 +196,8 @@ fn asked(known: &RetracedStep, room: &mut Room) -> Option<Json> {
 fn sent(call: &HttpCall, room: &mut Room) -> Json {
     json!({
         "method": call.method.as_str(),
-        "url": call.url.as_str(),
+        "integration": call.via.as_ref().map(|via| &*via.integration),
+        "url": call.url.to_string(),
         "headers": headers(&call.headers, &MASKED),
         "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body) },
     })

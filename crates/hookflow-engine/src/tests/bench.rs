@@ -150,6 +150,7 @@ pub(super) fn flow(text: &str) -> Arc<Flow> {
     let credentials = credentials();
     let surroundings = Surroundings {
         credentials: &credentials,
+        integrations: &hookflow_flow::Integrations::default(),
         body_limit: 1 << 20,
         read_file: &|name| Err(format!("{name}: there is no file")),
     };

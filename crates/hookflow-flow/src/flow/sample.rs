@@ -143,8 +143,12 @@ mod tests {
         let root = parse(&Source::new("a.yaml", text), &mut diagnostics).unwrap();
         let credentials = Credentials::default();
         let read_file = |_: &str| Ok(b"{\"id\": 7}".to_vec());
-        let surroundings =
-            Surroundings { credentials: &credentials, body_limit: 1 << 20, read_file: &read_file };
+        let surroundings = Surroundings {
+            credentials: &credentials,
+            integrations: &crate::Integrations::default(),
+            body_limit: 1 << 20,
+            read_file: &read_file,
+        };
         let flow = Flow::load(&root, &surroundings, &mut diagnostics);
         assert_eq!(flow.is_none(), diagnostics.has_errors());
         let told = diagnostics.iter().map(|it| format!("{}: {}", it.code, it.message));

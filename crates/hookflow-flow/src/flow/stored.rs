@@ -1,6 +1,7 @@
 //! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
 
 use super::{Durability, Flow, Foreseen, Order, Queue, Surroundings, read_enabled};
+use crate::integration::{Definitions, called};
 use crate::lowering::{self, Document};
 use hookflow_text::{Diagnostics, Fields, Source, parse};
 use hookflow_trigger::{Credentials, PathPattern};
@@ -9,22 +10,28 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What is kept of a flow whose steps name files. No flow's own text reads as one.
+/// What is kept of a flow whose steps name files or go by integrations. No flow's own text reads as one.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WithFiles {
+struct With {
     flow_text: Arc<str>,
     files: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    integrations: Definitions,
 }
 
-/// A flow's text, and that of the files that its steps name.
-pub(super) fn document(flow_text: &Arc<str>, files: &BTreeMap<String, String>) -> Arc<str> {
-    if files.is_empty() {
+/// A flow's text, that of the files that its steps name, and the definitions that they call.
+pub(super) fn document(
+    flow_text: &Arc<str>,
+    files: &BTreeMap<String, String>,
+    integrations: Definitions,
+) -> Arc<str> {
+    if files.is_empty() && integrations.is_empty() {
         return Arc::clone(flow_text);
     }
-    let with_files = WithFiles { flow_text: Arc::clone(flow_text), files: files.clone() };
+    let with = With { flow_text: Arc::clone(flow_text), files: files.clone(), integrations };
     // Strings under strings can be written.
-    serde_json::to_string(&with_files).unwrap_or_default().into()
+    serde_json::to_string(&with).unwrap_or_default().into()
 }
 
 impl Flow {
@@ -40,18 +47,21 @@ impl Flow {
         document: &Arc<str>,
         credentials: &Credentials,
     ) -> Result<Self, String> {
-        let WithFiles { flow_text, files } = serde_json::from_str(document)
-            .unwrap_or_else(|_| WithFiles { flow_text: Arc::clone(document), files: BTreeMap::new() });
+        let With { flow_text, files, integrations } = serde_json::from_str(document).unwrap_or_else(|_| {
+            let (files, integrations) = (BTreeMap::new(), Definitions::new());
+            With { flow_text: Arc::clone(document), files, integrations }
+        });
         let read_file = |name: &str| {
             let text = files.get(name).ok_or_else(|| format!("{name} is not kept with the flow"))?;
             Ok(text.clone().into_bytes())
         };
+        let mut diagnostics = Diagnostics::default();
         let surroundings = Surroundings {
             credentials: &credentials.forgiving(),
+            integrations: &called(&integrations, &mut diagnostics),
             body_limit: u64::MAX,
             read_file: &read_file,
         };
-        let mut diagnostics = Diagnostics::default();
         let source = Source::new(format!("{id} at {version}"), flow_text);
         let flow = parse(&source, &mut diagnostics).and_then(|root| {
             let mut fields = Fields::of(&root, "a flow", &mut diagnostics)?;
@@ -124,7 +134,7 @@ mod tests {
         let bare = Flow::of_version(&"shop".into(), "v1", &text.into(), &known).unwrap_err();
         assert!(bare.contains("schemas/a.json is not kept with the flow"), "{bare}");
         let files = BTreeMap::from([("schemas/a.json".to_owned(), "{\"type\": \"integer\"}".to_owned())]);
-        let kept = document(&text.into(), &files);
+        let kept = document(&text.into(), &files, Definitions::new());
         let flow = Flow::of_version(&"shop".into(), "v1", &kept, &known).unwrap();
         assert_eq!((&flow.document, &flow.plan.files), (&kept, &files), "and can be kept again");
         assert_eq!(&*flow.span.source.text, text, "places are those of the flow's own file");

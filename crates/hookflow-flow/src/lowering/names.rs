@@ -208,7 +208,7 @@ impl Known for Names {
             "WebhookRequest" => Err(unknown(
                 Code("expr.unknown-name"),
                 "`WebhookRequest` is in scope only within a call".into(),
-                Some("it stands in the `url`, `query`, `headers` or body of an `http` step".into()),
+                Some("it stands in the `url`, `query`, `headers` or body of an `http` step or an outbound webhook".into()),
             )),
             "loop" => {
                 Err(unknown(Code("expr.unknown-name"), "`loop` is in scope only within a `for`".into(), None))
@@ -271,7 +271,7 @@ fn unknown(code: Code, message: String, help: Option<String>) -> Unknown {
 }
 
 /// Reads a step's `id`, or a name that a flow gives to something of its own.
-pub(super) fn read_id(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<str>> {
+pub(crate) fn read_id(node: &Node, diagnostics: &mut Diagnostics) -> Option<Arc<str>> {
     let id = node.as_str(diagnostics)?;
     let mut bytes = id.bytes();
     let valid = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')

@@ -1,17 +1,19 @@
 //! `http`: an outgoing call.
 
-mod url;
+pub(crate) mod url;
 
 use super::respond::{header_name, text_escape};
+use crate::integration::unknown_integration;
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
+use crate::reading::Reading;
 use crate::retry::Retry;
 use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
-use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet};
+use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
-use hookflow_expr::{Env, Escape, Path, Template, Text};
-use hookflow_text::{Code, Fields, Json, Node};
+use hookflow_expr::{Env, Escape, EvalError, Path, Template, Text};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +30,17 @@ pub(super) static KIND: StepKind = StepKind {
     summary: "Calls another service. An answer outside `ok`, or none, fails the step. A call that holds `${WebhookRequest.TransactionalId}` may be repeated.",
     result: "`{ok, status, headers, body, attempts}` and the captures; after a failure that the flow goes on from, `ok` is false and `error` says why",
     companions: &[
+        Companion {
+            key: "integration",
+            about: "the service it goes to: its root URL, headers and limits hold",
+        },
         Companion { key: "method", about: "GET, or POST when there is a body" },
         Companion {
             key: "url",
-            about: "the whole URL; what templates put into its path or query is percent-encoded",
+            about: "the whole URL, or what follows the integration's root; what templates put into its path or query is percent-encoded",
         },
         Companion { key: "query", about: "a map of names to text, added to the URL's query" },
-        Companion { key: "headers", about: "a map of names to text" },
+        Companion { key: "headers", about: "a map of names to text; null: the integration's is not sent" },
         Companion { key: "json", about: "the body as a value" },
         Companion { key: "text", about: "the body as text" },
         Companion { key: "form", about: "the body as form fields: a map of names to text" },
@@ -68,10 +74,12 @@ steps:
     lower,
 };
 
+/// A call as it is written, in a step or as a webhook of an integration.
 #[derive(Debug)]
-struct Http {
+pub(crate) struct Http {
     method: Method,
-    url: UrlTemplate,
+    pub(crate) url: UrlTemplate,
+    via: Option<Via>,
     query: Vec<(String, Text)>,
     headers: Vec<(HeaderName, Text)>,
     body: Body,
@@ -79,7 +87,7 @@ struct Http {
     ok: StatusSet,
     capture: Arc<[(String, Path)]>,
     /// Whether its URL, a header or its body holds the transactional ID.
-    transactional: bool,
+    pub(crate) transactional: bool,
 }
 
 #[derive(Debug)]
@@ -90,105 +98,173 @@ enum Body {
     Form(Vec<(String, Text)>),
 }
 
+/// What a call is read with.
+pub(crate) struct Around<'a> {
+    /// Which methods it may have.
+    pub methods: &'static [&'static str],
+    /// The key of a text body.
+    pub text: &'static str,
+    /// The integration that it goes by, with the content type that this one names.
+    pub via: Option<(Via, Option<&'a str>)>,
+}
+
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let (request, transactional) = cx.call(|cx| read(cx, step.value));
     let request = Http { transactional, ..request? };
     if transactional {
         step.retry = Some(Retry::of_a_transaction());
     }
-    let captures = request.capture.iter().map(|(name, _)| name.clone());
-    let names = RESULT.iter().map(|name| (*name).to_owned()).chain(captures);
-    step.result = ResultFields::Known(names.collect());
+    step.result = request.result();
     cx.emit(Instruction::Ask { step: step.number, request: Arc::new(request) });
     Some(())
 }
 
 fn read(cx: &mut Lowering<'_>, node: &Node) -> Option<Http> {
     let mut fields = Fields::of(node, "an `http` step", cx.diagnostics)?;
-    let url = fields.require("url", cx.diagnostics).and_then(|node| UrlTemplate::compile(cx, node));
-    let method = fields.take("method").map(|node| node.one_of(METHODS, cx.diagnostics));
-    let query = texts(cx, fields.take("query"), Escape::None);
-    let headers = read_headers(cx, fields.take("headers"));
-    let bodies = ["json", "text", "form"].map(|key| fields.take_entry(key));
-    let response =
-        match fields.take("response").map(|node| node.one_of(&["auto", "json", "text"], cx.diagnostics)) {
+    let mut integration = None;
+    if let Some(node) = fields.take("integration") {
+        let name = node.as_str(cx.diagnostics)?;
+        let Some(found) = cx.surroundings.integrations.get(name) else {
+            unknown_integration(node, name, cx.surroundings.integrations, cx.diagnostics);
+            return None;
+        };
+        found.hash(None, &mut cx.hash);
+        integration = Some(found);
+    }
+    let via = integration.map(|it| (it.via(None), it.content_type.as_deref()));
+    let url_key = fields.has("url").then(|| fields.take("url")).flatten();
+    let mut reading = cx.reading();
+    let around = Around { methods: METHODS, text: "text", via };
+    let request = Http::read(&mut reading, &mut fields, around);
+    fields.finish(reading.diagnostics);
+    if let (Some(request), Some(integration)) = (&request, integration) {
+        integration.check_url(&request.url, url_key.unwrap_or(node), reading.diagnostics);
+    }
+    request
+}
+
+impl Http {
+    /// Reads what a call has in every place where one is written.
+    pub(crate) fn read(cx: &mut Reading<'_>, fields: &mut Fields<'_>, around: Around<'_>) -> Option<Self> {
+        let Around { methods, text: text_key, via } = around;
+        let url = if via.is_some() {
+            UrlTemplate::under(cx, fields.take("url"))
+        } else {
+            fields.require("url", cx.diagnostics).and_then(|node| UrlTemplate::compile(cx, node))
+        };
+        let method = fields.take("method").map(|node| node.one_of(methods, cx.diagnostics));
+        let query = texts(cx, fields.take("query"), Escape::None);
+        let headers = read_headers(cx, fields.take("headers"), via.is_some());
+        let bodies = ["json", text_key, "form"].map(|key| fields.take_entry(key));
+        let formats = &["auto", "json", "text"];
+        let response = match fields.take("response").map(|node| node.one_of(formats, cx.diagnostics)) {
             None | Some(Some("auto")) => Some(ResponseFormat::Auto),
             Some(Some("json")) => Some(ResponseFormat::Json),
             Some(Some(_)) => Some(ResponseFormat::Text),
             Some(None) => None,
         };
-    let ok = fields
-        .take("ok")
-        .map_or_else(|| Some(StatusSet::default()), |node| StatusSet::load(node, cx.diagnostics));
-    let capture = read_capture(cx, fields.take("capture"));
-    fields.finish(cx.diagnostics);
+        let ok = fields
+            .take("ok")
+            .map_or_else(|| Some(StatusSet::default()), |node| StatusSet::load(node, cx.diagnostics));
+        let capture = read_capture(cx, fields.take("capture"));
 
-    let mut written = bodies.iter().flatten();
-    if let (Some((first, _)), Some((second, _))) = (written.next(), written.next()) {
-        cx.diagnostics
-            .error(Code("http.two-bodies"), &second.span, "a call has one body: `json`, `text` or `form`")
-            .also(&first.span, "the first");
-        return None;
+        let mut written = bodies.iter().flatten();
+        if let (Some((first, _)), Some((second, _))) = (written.next(), written.next()) {
+            let message = format!("a call has one body: `json`, `{text_key}` or `form`");
+            cx.diagnostics
+                .error(Code("http.two-bodies"), &second.span, message)
+                .also(&first.span, "the first");
+            return None;
+        }
+        let (headers, without) = headers?;
+        let (via, inherited) = via.map_or((None, None), |(via, inherited)| {
+            let inherited = inherited.filter(|_| !without.contains(&header::CONTENT_TYPE));
+            (Some(Via { without: without.into(), ..via }), inherited)
+        });
+        let body = read_body(cx, bodies.map(|entry| entry.map(|(_, node)| node)), &headers, inherited)?;
+        let method = match method {
+            None if matches!(body, Body::None) => Method::GET,
+            None => Method::POST,
+            Some(word) => Method::from_bytes(word?.as_bytes()).ok()?,
+        };
+        Some(Self {
+            method,
+            url: url?,
+            via,
+            query: query?,
+            headers,
+            body,
+            response: response?,
+            ok: ok?,
+            capture: capture?,
+            transactional: false,
+        })
     }
-    let [json, text, form] = bodies.map(|entry| entry.map(|(_, node)| node));
-    let body = if let Some(node) = json {
+
+    /// What its step's result holds.
+    pub(crate) fn result(&self) -> ResultFields {
+        let captures = self.capture.iter().map(|(name, _)| name.clone());
+        ResultFields::Known(RESULT.iter().map(|name| (*name).to_owned()).chain(captures).collect())
+    }
+}
+
+/// The body, of which there is one at the most: JSON, text or a form.
+fn read_body(
+    cx: &mut Reading<'_>,
+    [json, text, form]: [Option<&Node>; 3],
+    headers: &[(HeaderName, Text)],
+    inherited: Option<&str>,
+) -> Option<Body> {
+    Some(if let Some(node) = json {
         Body::Json(cx.template(node)?)
     } else if let Some(node) = text {
-        let content_type = headers.as_deref()?.iter().find(|(name, _)| name == header::CONTENT_TYPE);
-        let (escape, content_type) =
-            text_escape(node.text(), content_type.map(|(_, text)| text.constant().unwrap_or("")));
+        let content_type = headers.iter().find(|(name, _)| name == header::CONTENT_TYPE);
+        let written = content_type.map(|(_, text)| text.constant().unwrap_or("")).or(inherited);
+        let (escape, content_type) = text_escape(node.text(), written);
         Body::Text { text: cx.text(node, escape)?, content_type }
     } else if form.is_some() {
         Body::Form(texts(cx, form, Escape::None)?)
     } else {
         Body::None
-    };
-    let method = match method {
-        None if matches!(body, Body::None) => Method::GET,
-        None => Method::POST,
-        Some(word) => Method::from_bytes(word?.as_bytes()).ok()?,
-    };
-    Some(Http {
-        method,
-        url: url?,
-        query: query?,
-        headers: headers?,
-        body,
-        response: response?,
-        ok: ok?,
-        capture: capture?,
-        transactional: false,
     })
 }
 
-fn texts(cx: &mut Lowering<'_>, node: Option<&Node>, escape: Escape) -> Option<Vec<(String, Text)>> {
+fn texts(cx: &mut Reading<'_>, node: Option<&Node>, escape: Escape) -> Option<Vec<(String, Text)>> {
     let Some(node) = node else { return Some(Vec::new()) };
     let entries = node.as_map(cx.diagnostics)?;
     entries.iter().map(|(name, value)| Some((name.text().to_owned(), cx.text(value, escape)?))).collect()
 }
 
-fn read_headers(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Vec<(HeaderName, Text)>> {
-    let Some(node) = node else { return Some(Vec::new()) };
-    let mut headers = Vec::new();
-    for (key, value) in node.as_map(cx.diagnostics)? {
-        let name = header_name(key, Code("http.header"), cx.diagnostics)?;
-        if matches!(
-            name,
-            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::HOST
-        ) {
-            cx.diagnostics.error(
-                Code("http.header"),
-                &key.span,
-                format!("`{name}` follows from the call itself"),
-            );
-            return None;
+type Headers = (Vec<(HeaderName, Text)>, Vec<HeaderName>);
+
+/// The headers, and the names of those that are not to be inherited. What is a map is its integration's to read.
+fn read_headers(cx: &mut Reading<'_>, node: Option<&Node>, inherits: bool) -> Option<Headers> {
+    let (mut headers, mut without) = (Vec::new(), Vec::new());
+    let entries = node.map_or(Some(&[][..]), |node| node.as_map(cx.diagnostics))?;
+    for (key, value) in entries {
+        let name = call_header(key, cx.diagnostics)?;
+        if inherits && value.is_null() {
+            without.push(name);
+        } else if !inherits || !matches!(value.value, NodeValue::Map(_)) {
+            headers.push((name, cx.text(value, Escape::Header)?));
         }
-        headers.push((name, cx.text(value, Escape::Header)?));
     }
-    Some(headers)
+    Some((headers, without))
 }
 
-fn read_capture(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Arc<[(String, Path)]>> {
+/// The name of a header that a call may be given.
+pub(crate) fn call_header(key: &Node, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
+    let name = header_name(key, Code("http.header"), diagnostics)?;
+    if matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::HOST)
+    {
+        let message = format!("`{name}` follows from the call itself");
+        diagnostics.error(Code("http.header"), &key.span, message);
+        return None;
+    }
+    Some(name)
+}
+
+fn read_capture(cx: &mut Reading<'_>, node: Option<&Node>) -> Option<Arc<[(String, Path)]>> {
     let Some(node) = node else { return Some(Arc::new([])) };
     let mut captures = Vec::new();
     for (key, value) in node.as_map(cx.diagnostics)? {
@@ -210,14 +286,14 @@ fn read_capture(cx: &mut Lowering<'_>, node: Option<&Node>) -> Option<Arc<[(Stri
 }
 
 impl Asks for Http {
+    fn calls(&self) -> Option<&Via> {
+        self.via.as_ref()
+    }
+
     fn ask(&self, env: &Env, ask: Ask) -> Result<Effect, Stop> {
         let mut url = self.url.eval(env)?;
-        if !self.query.is_empty() {
-            let mut pairs = url.query_pairs_mut();
-            for (name, text) in &self.query {
-                pairs.append_pair(name, &text.eval(env)?);
-            }
-        }
+        let pairs = self.query.iter().map(|(name, text)| Ok((name.as_str(), text.eval(env)?)));
+        url.add_query(&pairs.collect::<Result<Vec<_>, EvalError>>()?);
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
         for (name, text) in &self.headers {
             let value = HeaderValue::try_from(text.eval(env)?).map_err(|_| {
@@ -241,12 +317,18 @@ impl Asks for Http {
                 (Some("application/x-www-form-urlencoded"), form.finish().into())
             }
         };
-        if let Some(content_type) = content_type {
-            headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+        let mut via = self.via.clone();
+        match (content_type, &mut via) {
+            (Some(content_type), Some(via)) => via.content_type = Some(content_type),
+            (Some(content_type), None) => {
+                headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+            }
+            (None, _) => {}
         }
         let call = HttpCall {
             method: self.method.clone(),
             url,
+            via,
             headers,
             body,
             timeout: DEFAULT_TIMEOUT,
@@ -307,6 +389,7 @@ fn code_of(kind: FaultKind) -> Code {
         FaultKind::Tls => Code("step.http.tls"),
         FaultKind::TooLarge => Code("step.http.too-large"),
         FaultKind::Parse => Code("step.http.parse"),
+        FaultKind::RateLimited => Code("step.http.rate-limited"),
         FaultKind::Refused => Code("step.http.refused"),
         _ => Code("step.http.failed"),
     }

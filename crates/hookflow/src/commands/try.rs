@@ -4,13 +4,14 @@ mod mocks;
 mod show;
 
 use crate::command::{Command, Format, Verdict, dir, dir_arg, format, format_arg};
+use crate::outlets;
 use crate::project::{LoadedFlow, Project, SecretMode, with_deep_stack};
 use crate::report;
 use crate::sample_request::SampleRequest;
 use crate::terminal::Terminal;
 use anyhow::{bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches};
-use hookflow_flow::{End, Rehearsal, Start, rehearse_in};
+use hookflow_flow::{End, Integrations, Rehearsal, Start, rehearse_in};
 use hookflow_runtime::Clock;
 use hookflow_text::nearest;
 use mocks::Mocks;
@@ -55,7 +56,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
     }
     let public = &project.config.public;
     let base_url = public.root(public.listen).into();
-    let trial = with_deep_stack(|| try_out(loaded, &base_url, &mut mocks))?;
+    let trial = with_deep_stack(|| try_out(loaded, &project.integrations, &base_url, &mut mocks))?;
     let trial = match trial {
         Ok(trial) => trial,
         Err(why) => {
@@ -79,7 +80,12 @@ fn missing(project: &Project, id: &str, folder: &Path, terminal: &mut Terminal) 
     bail!("there is no flow `{id}` in `{}`{}", folder.display(), near.unwrap_or_default())
 }
 
-fn try_out(loaded: &LoadedFlow, base_url: &Arc<str>, mocks: &mut Mocks) -> Result<Trial, String> {
+fn try_out(
+    loaded: &LoadedFlow,
+    integrations: &Integrations,
+    base_url: &Arc<str>,
+    mocks: &mut Mocks,
+) -> Result<Trial, String> {
     let flow = &loaded.flow;
     let at = Clock::system().now();
     let request = SampleRequest::of(flow, at, base_url)?;
@@ -92,6 +98,9 @@ fn try_out(loaded: &LoadedFlow, base_url: &Arc<str>, mocks: &mut Mocks) -> Resul
         attempt: 1,
         deadline: None,
     };
-    let rehearsal: Rehearsal = rehearse_in(flow, start, mocks);
+    let mut rehearsal: Rehearsal = rehearse_in(flow, start, mocks);
+    for (_, call) in &mut rehearsal.calls {
+        outlets::complete(call, integrations);
+    }
     Ok(Trial { flow: Arc::clone(flow), request, rehearsal, unmocked: mocks.unmocked() })
 }

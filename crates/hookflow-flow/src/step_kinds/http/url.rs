@@ -1,8 +1,8 @@
 //! The URL of a call: what a template puts into it stays within the part where it stands.
 
-use crate::lowering::Lowering;
+use crate::reading::Reading;
 use crate::step_kind::Stop;
-use crate::{Fault, FaultKind};
+use crate::{CallUrl, Fault, FaultKind};
 use hookflow_expr::{Env, Escape, Part, Text};
 use hookflow_text::{Code, Node};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,22 +12,25 @@ use url::Url;
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A URL with templates in it.
-#[derive(Debug)]
-pub(super) struct UrlTemplate {
-    text: Text,
+#[derive(Debug, Default)]
+pub(crate) struct UrlTemplate {
+    /// `None` for nothing at all.
+    text: Option<Text>,
+    /// Whether it is all of the URL, and not what follows the root of an integration.
+    whole: bool,
 }
 
 impl UrlTemplate {
-    pub(super) fn compile(cx: &mut Lowering<'_>, node: &Node) -> Option<Self> {
+    /// All of a URL.
+    pub(super) fn compile(cx: &mut Reading<'_>, node: &Node) -> Option<Self> {
         let text = cx.text(node, Escape::None)?;
         let written = node.text().trim();
-        let has_scheme = written.starts_with("http://") || written.starts_with("https://");
         // A template before the rest would stand in the host, where it may yield no scheme.
         let is_one_template =
             written.starts_with("${") && written.ends_with('}') && written.matches("${").count() == 1;
         let problem = match text.constant() {
             Some(constant) => parse(constant).err(),
-            None if has_scheme || is_one_template => None,
+            None if has_scheme(written) || is_one_template => None,
             None => Some(
                 "a URL begins with `http://` or `https://`, or is one template that gives all of it"
                     .to_owned(),
@@ -37,20 +40,42 @@ impl UrlTemplate {
             cx.diagnostics.error(Code("http.url"), &node.span, format!("this is not a whole URL: {why}"));
             return None;
         }
-        Some(Self { text })
+        Some(Self { text: Some(text), whole: true })
     }
 
-    pub(super) fn eval(&self, env: &Env) -> Result<Url, Stop> {
-        let parts = self.text.parts(env)?;
-        if let [Part::Inserted(whole)] = parts.as_slice() {
-            return Ok(parse(whole).map_err(refused)?);
+    /// What follows the root of an integration, or a whole URL.
+    pub(super) fn under(cx: &mut Reading<'_>, node: Option<&Node>) -> Option<Self> {
+        match node {
+            None => Some(Self::default()),
+            Some(node) if has_scheme(node.text().trim()) => Self::compile(cx, node),
+            Some(node) => Some(Self { text: Some(cx.text(node, Escape::None)?), whole: false }),
+        }
+    }
+
+    /// Whether it needs no root.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The URL when nothing in it has to be evaluated.
+    pub(crate) fn constant(&self) -> Option<CallUrl> {
+        match self.text.as_ref().map_or(Some(""), Text::constant)? {
+            url if self.whole => parse(url).ok().map(CallUrl::Whole),
+            rest => Some(CallUrl::Rest(rest.to_owned())),
+        }
+    }
+
+    pub(super) fn eval(&self, env: &Env) -> Result<CallUrl, Stop> {
+        let parts = self.text.as_ref().map_or_else(|| Ok(Vec::new()), |text| text.parts(env))?;
+        if let ([Part::Inserted(whole)], true) = (parts.as_slice(), self.whole) {
+            return Ok(CallUrl::Whole(parse(whole).map_err(refused)?));
         }
         let mut url = String::new();
         let mut inserted_segments = false;
         for part in &parts {
             match part {
                 Part::Literal(text) => url.push_str(text),
-                Part::Inserted(text) if in_host(&url) => {
+                Part::Inserted(text) if self.whole && in_host(&url) => {
                     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) {
                         let why = "a template in the host may yield only letters, digits, `.` and `-`";
                         return Err(refused(why).into());
@@ -64,11 +89,22 @@ impl UrlTemplate {
             }
         }
         let path = url.split(['?', '#']).next().unwrap_or_default();
-        if inserted_segments && path.split('/').skip(3).any(|segment| matches!(segment, "." | "..")) {
+        // What stands before the path of a whole URL is its scheme and its host.
+        let mut segments = path.split('/').skip(if self.whole { 3 } else { 0 });
+        if inserted_segments && segments.any(is_dots) {
             return Err(refused("a template made a `.` or `..` segment").into());
         }
-        Ok(parse(&url).map_err(refused)?)
+        Ok(if self.whole { CallUrl::Whole(parse(&url).map_err(refused)?) } else { CallUrl::Rest(url) })
     }
+}
+
+/// Whether a segment leads to where it stands, or up; a dot may also be written as `%2e`.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").trim(), "." | "..")
+}
+
+pub(crate) fn has_scheme(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
 }
 
 /// Whether what comes next stands in the scheme, host or port.
@@ -134,6 +170,7 @@ mod tests {
             ("https://${ webhook.body }.example/", "'evil.test/'"),
             ("https://${ webhook.body }", "'user@evil.test'"),
             ("https://x.example/${ webhook.body }/secret", "'..'"),
+            ("https://x.example/%2E${ webhook.body }/secret", "'.'"),
             ("${ webhook.body }", "'file:///etc/passwd'"),
             ("${ webhook.body }", "'https://user:pw@x.example/'"),
             ("${ webhook.body }", "'not a url'"),

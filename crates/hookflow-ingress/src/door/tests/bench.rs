@@ -217,8 +217,12 @@ async fn open_whole(
 
 fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<Flow>> {
     let mut diagnostics = Diagnostics::default();
-    let surroundings =
-        Surroundings { credentials, body_limit, read_file: &|_| Err("there are no files".into()) };
+    let surroundings = Surroundings {
+        credentials,
+        integrations: &hookflow_flow::Integrations::default(),
+        body_limit,
+        read_file: &|_| Err("there are no files".into()),
+    };
     let load = |text: &&str| {
         let root = parse(&Source::new("flow.yaml", *text), &mut diagnostics).unwrap();
         let flow = Flow::load(&root, &surroundings, &mut diagnostics);

@@ -107,7 +107,8 @@ impl Trial {
             "calls": calls.iter().map(|(step, call)| json!({
                 "step": &**step,
                 "method": call.method.as_str(),
-                "url": call.url.as_str(),
+                "integration": call.via.as_ref().map(|via| &*via.integration),
+                "url": call.url.to_string(),
                 "headers": pairs(mask(&call.headers)).collect::<serde_json::Map<_, Json>>(),
                 "body": String::from_utf8_lossy(&call.body),
                 "mocked": !self.unmocked.contains(&**step),
@@ -169,7 +170,12 @@ fn mask(headers: &HeaderMap) -> Vec<(String, String)> {
     let private = |name: &HeaderName| PRIVATE.iter().any(|part| name.as_str().contains(part));
     headers
         .iter()
-        .map(|(name, value)| (name.to_string(), if private(name) { "***".into() } else { shown(value) }))
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                if private(name) || value.is_sensitive() { "***".into() } else { shown(value) },
+            )
+        })
         .collect()
 }
 

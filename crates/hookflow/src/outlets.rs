@@ -1,0 +1,46 @@
+//! The integrations of a folder with what performs their calls: a caller of its own for each that reaches other ranges or
+//! trusts others than all calls do.
+
+use crate::project::Project;
+use hookflow_engine::LiveIntegration;
+use hookflow_flow::{CallUrl, HttpCall, Integrations};
+use hookflow_outbound::{Caller, Policy};
+use hookflow_runtime::Clock;
+use std::sync::Arc;
+
+/// All integrations of a folder, to be put in force.
+pub(crate) fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveIntegration> {
+    let live = project.integrations.iter().map(|integration| {
+        let allow = integration.outlet.as_ref().and_then(|outlet| outlet.allow.clone());
+        let tls = project.integration_tls.get(&integration.id).cloned();
+        let differs = allow.is_some() || tls.is_some();
+        let caller = differs.then(|| {
+            let policy = policy.clone();
+            let (allow, tls) = (allow.unwrap_or(policy.allow), tls.unwrap_or(policy.tls));
+            Caller::new(Policy { allow, tls, ..policy }, clock.clone())
+        });
+        LiveIntegration { integration: Arc::clone(integration), caller }
+    });
+    live.collect()
+}
+
+/// Whether any integration reaches more than the public.
+pub(crate) fn reach_private(project: &Project) -> bool {
+    let ranges = |allow: &Vec<_>| !allow.is_empty();
+    let outlets = project.integrations.iter().filter_map(|integration| integration.outlet.as_ref());
+    outlets.into_iter().any(|outlet| outlet.allow.as_ref().is_some_and(ranges))
+}
+
+/// A call with what its integration adds to it, as it would leave; for people, for secrets are in it and marked as such.
+pub(crate) fn complete(call: &mut HttpCall, integrations: &Integrations) {
+    let Some(via) = &call.via else { return };
+    let outlet = integrations.get(&via.integration).and_then(|integration| integration.outlet.as_ref());
+    if let Ok(whole) = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref())) {
+        call.url = CallUrl::Whole(whole);
+    }
+    for header in outlet.into_iter().flat_map(|outlet| &outlet.headers) {
+        if !via.without.contains(&header.name) && !call.headers.contains_key(&header.name) {
+            call.headers.insert(header.name.clone(), header.value.clone());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `config/integrations/*.yaml`: the outside services, and what no file can know of itself: which webhooks are called.
+
+use super::{LoadedFlow, SecretMode};
+use crate::project::files::Files;
+use hookflow_flow::{Integrations, TlsFiles};
+use hookflow_outbound::Tls;
+use hookflow_text::{Code, Diagnostics, Node, SecretSource, Source, Span, nearest, parse};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where they stand.
+pub(super) const FOLDER: &str = "config/integrations";
+
+/// The outside services of a folder.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) integrations: Integrations,
+    /// The TLS settings of those that have their own, where secrets are read.
+    pub(super) tls: BTreeMap<Arc<str>, Tls>,
+    /// Their documents, by name.
+    pub(super) documents: Vec<(Arc<str>, Node)>,
+}
+
+/// Reads them.
+pub(super) fn read(
+    files: &mut Files,
+    secrets: &dyn SecretSource,
+    mode: SecretMode,
+    diagnostics: &mut Diagnostics,
+) -> Read {
+    let mut read = Read::default();
+    for name in files.names(FOLDER) {
+        let path = format!("{FOLDER}/{name}");
+        if Path::new(&name).extension().is_none_or(|extension| extension != "yaml") {
+            let span = Span::new(&Source::new(path.clone(), ""), 0..0);
+            let message = format!("`{path}` is not a file that the service reads");
+            diagnostics
+                .warning(Code("config.unknown-file"), &span, message)
+                .help("integrations stand in files that end in `.yaml`");
+            continue;
+        }
+        let mut found = Diagnostics::default();
+        let source = files.read_source(&path, &mut found);
+        if let Some(root) = source.and_then(|source| parse(&source, &mut found)) {
+            read.integrations.load(&root, secrets, &mut found);
+            let loaded = read.integrations.iter().find(|it| *it.span.source.name == *path);
+            if let Some(integration) = loaded {
+                let tls = integration.outlet.as_ref().and_then(|outlet| outlet.tls.as_ref());
+                // A private key is a secret as well.
+                let tls = tls.filter(|_| mode != SecretMode::Invent);
+                if let Some(tls) = tls.and_then(|tls| read_tls(files, tls, &mut found)) {
+                    read.tls.insert(Arc::clone(&integration.id), tls);
+                }
+                read.documents.push((Arc::clone(&integration.id), root));
+            }
+        }
+        diagnostics.extend(found);
+    }
+    read
+}
+
+fn read_tls(files: &Files, tls: &TlsFiles, diagnostics: &mut Diagnostics) -> Option<Tls> {
+    let read =
+        |path: &String| files.read_sample(path).map_err(|why| format!("`{path}` cannot be read: {why}"));
+    let ready = || {
+        let ca = tls.ca.as_ref().map(read).transpose()?;
+        let identity = match &tls.identity {
+            Some((cert, key)) => Some((read(cert)?, read(key)?)),
+            None => None,
+        };
+        let identity = identity.as_ref().map(|(cert, key)| (cert.as_slice(), key.as_slice()));
+        Tls::own(ca.as_deref(), identity).map_err(|error| error.to_string())
+    };
+    match ready() {
+        Ok(tls) => Some(tls),
+        Err(why) => {
+            diagnostics.error(Code("integration.tls"), &tls.span, why);
+            None
+        }
+    }
+}
+
+/// Says which webhooks no flow calls.
+pub(super) fn check(integrations: &Integrations, flows: &[LoadedFlow], diagnostics: &mut Diagnostics) {
+    // A flow with a mistake is not among them, and may be who calls.
+    if diagnostics.has_errors() {
+        return;
+    }
+    let vias = flows.iter().flat_map(|loaded| loaded.flow.plan.calls());
+    let called: HashSet<_> = vias.filter_map(|via| Some((&via.integration, via.webhook.as_ref()?))).collect();
+    for integration in integrations.iter() {
+        let webhooks = integration.webhooks.values();
+        for webhook in webhooks.filter(|webhook| !called.contains(&(&integration.id, &webhook.name))) {
+            let message = format!("no flow calls `{}.{}`", integration.id, webhook.name);
+            let diagnostic = diagnostics.warning(Code("integration.unused-webhook"), &webhook.span, message);
+            let others = called.iter().filter(|(id, _)| **id == integration.id);
+            if let Some(near) = nearest(&webhook.name, others.map(|(_, name)| &***name)) {
+                diagnostic.help(format!("flows call `{near}`, which is near"));
+            }
+        }
+    }
+}
