@@ -18,6 +18,9 @@ use tower_service::Service;
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// Says which addresses a name has, each time anew.
+type Names = fn(String, u16) -> Dialing<Vec<SocketAddr>>;
+
 type Dialing<T> = Pin<Box<dyn Future<Output = Result<T, DialFault>> + Send>>;
 
 /// Opens connections, within the policy's time.
@@ -44,7 +47,12 @@ impl Dialer {
             .with_tls_config(policy.tls.config())
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(JudgedTcp { policy: Arc::clone(&policy), public_path, clock: clock.clone() });
+            .wrap_connector(JudgedTcp {
+                policy: Arc::clone(&policy),
+                public_path,
+                clock: clock.clone(),
+                names: of_the_system,
+            });
         Self { https, policy, clock }
     }
 }
@@ -89,6 +97,16 @@ struct JudgedTcp {
     policy: Arc<Policy>,
     public_path: bool,
     clock: Clock,
+    names: Names,
+}
+
+/// Names as the system resolves them.
+fn of_the_system(host: String, port: u16) -> Dialing<Vec<SocketAddr>> {
+    Box::pin(async move {
+        let found = tokio::net::lookup_host((host, port)).await;
+        let found = found.map_err(|error| DialFault::connect(format!("its name does not resolve ({error})")));
+        Ok(found?.collect())
+    })
 }
 
 impl Service<Uri> for JudgedTcp {
@@ -106,9 +124,8 @@ impl Service<Uri> for JudgedTcp {
             let host = target.host().unwrap_or_default();
             let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
             let usual = if target.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-            let found = tokio::net::lookup_host((host, target.port_u16().unwrap_or(usual)))
-                .await
-                .map_err(|error| DialFault::connect(format!("its name does not resolve ({error})")))?;
+            let found = (this.names)(host.to_owned(), target.port_u16().unwrap_or(usual)).await?;
+            // What was judged is what is connected to: the name is not asked again in between.
             this.connect(this.judge(found)?).await
         })
     }
@@ -116,7 +133,7 @@ impl Service<Uri> for JudgedTcp {
 
 impl JudgedTcp {
     /// The addresses that may be called; a fault when there is none.
-    fn judge(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, DialFault> {
+    fn judge(&self, found: impl IntoIterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, DialFault> {
         let mut refused = None;
         let mut open = Vec::new();
         for address in found {
@@ -156,11 +173,46 @@ impl JudgedTcp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::TcpListener;
+
+    fn tcp(policy: Policy, names: Names) -> JudgedTcp {
+        JudgedTcp { policy: Arc::new(policy), public_path: false, clock: Clock::system(), names }
+    }
+
+    /// How often the name was asked for.
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    /// A name that is harmless when it is asked first, and something else each time after.
+    fn rebound(_: String, port: u16) -> Dialing<Vec<SocketAddr>> {
+        let answers = [["127.0.0.1", "127.0.0.1"], ["169.254.169.254", "10.0.0.1"], ["::1", "127.0.0.1"]];
+        let nth = ASKED.fetch_add(1, Ordering::SeqCst);
+        let found = answers[nth % 3].map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).to_vec();
+        Box::pin(async move { Ok(found) })
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_answer_is_judged_each_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let uri: Uri = format!("http://rebound.test:{port}/").parse().unwrap();
+        let policy = Policy { allow: vec!["127.0.0.1/32".parse().unwrap()], ..Policy::default() };
+        let mut tcp = tcp(policy, rebound);
+        for turn in 0..2 {
+            let first = tcp.call(uri.clone()).await.unwrap();
+            assert_eq!(first.inner().peer_addr().unwrap().ip().to_string(), "127.0.0.1");
+            let fault = tcp.call(uri.clone()).await.err().unwrap();
+            assert_eq!(fault.kind, CallFaultKind::Refused, "{}", fault.message);
+            let third = tcp.call(uri.clone()).await.unwrap();
+            assert_eq!(third.inner().peer_addr().unwrap().ip().to_string(), "127.0.0.1", "not to ::1");
+            assert_eq!(ASKED.load(Ordering::SeqCst), 3 * (turn + 1), "once for each connection");
+        }
+    }
 
     #[test]
     fn of_mixed_answers_only_the_permitted_are_dialled() {
         let policy = Policy { allow: vec!["10.1.0.0/16".parse().unwrap()], ..Policy::default() };
-        let tcp = JudgedTcp { policy: Arc::new(policy), public_path: false, clock: Clock::system() };
+        let tcp = tcp(policy, of_the_system);
         let judge = |list: &[&str]| {
             tcp.judge(list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)))
                 .map(|open| open.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
