@@ -8,6 +8,7 @@ use crate::headers::load_name;
 use hookflow_text::{Code, Diagnostics, Fields, Node};
 use http::HeaderValue;
 use http::header::HeaderName;
+use std::borrow::Cow;
 
 /// The place, the layout there and the encoding of a signature.
 #[derive(Debug, Clone)]
@@ -106,10 +107,10 @@ impl Signature {
         matches!(self.layout, Layout::Kv { .. })
     }
 
-    fn texts(&self, material: &Material<'_>) -> Result<Vec<String>, Reason> {
+    fn texts<'m>(&self, material: &'m Material<'_>) -> Result<Vec<Cow<'m, str>>, Reason> {
         let names = match &self.site {
             Site::Headers(names) => names,
-            Site::Body(place) => return Ok(vec![place.read(material)?]),
+            Site::Body(place) => return Ok(vec![place.read(material)?.into()]),
         };
         let single = matches!(self.layout, Layout::Single { .. });
         let mut texts = Vec::new();
@@ -119,7 +120,7 @@ impl Signature {
                 if single && count > 0 {
                     return Err(Reason::Repeated(what()));
                 }
-                texts.push(value.to_str().map_err(|_| Reason::Unreadable(what()))?.to_owned());
+                texts.push(value.to_str().map_err(|_| Reason::Unreadable(what()))?.into());
             }
         }
         if texts.is_empty() {
