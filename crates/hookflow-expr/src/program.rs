@@ -247,6 +247,14 @@ impl Made {
         }
     }
 
+    /// The JSON that it is a part of already.
+    pub(crate) fn as_json(&self) -> Option<&Json> {
+        match self {
+            Self::Place(Place::Json(view)) => Some(view.get()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn value(self) -> Value {
         match self {
             Self::Place(place) => place.into_value(),

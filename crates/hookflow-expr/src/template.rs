@@ -36,6 +36,11 @@ impl Template {
         self.0.eval(env)
     }
 
+    /// Writes the value as JSON, as it is made: nobody else needs the lists and objects in it.
+    pub fn write_json(&self, env: &Env, out: &mut Vec<u8>) -> Result<(), EvalError> {
+        self.0.write_json(env, out)
+    }
+
     /// The value when nothing in it has to be evaluated.
     pub fn constant(&self) -> Option<&Arc<Json>> {
         match &self.0 {
@@ -63,6 +68,54 @@ impl Shape {
             }
         }
     }
+}
+
+impl Shape {
+    fn write_json(&self, env: &Env, out: &mut Vec<u8>) -> Result<(), EvalError> {
+        match self {
+            Self::List(items) => {
+                out.push(b'[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push(b',');
+                    }
+                    item.write_json(env, out)?;
+                }
+                out.push(b']');
+            }
+            Self::Map(entries) => {
+                out.push(b'{');
+                for (n, (key, item)) in entries.iter().enumerate() {
+                    if n > 0 {
+                        out.push(b',');
+                    }
+                    // Memory takes everything that is written into it.
+                    drop(serde_json::to_writer(&mut *out, key));
+                    out.push(b':');
+                    item.write_json(env, out)?;
+                }
+                out.push(b'}');
+            }
+            Self::Whole(program) => {
+                let made = program.eval(env)?;
+                if let Some(json) = made.as_json() {
+                    append(out, json);
+                } else {
+                    let json = made.json().map_err(|failure| program.locate(failure))?;
+                    append(out, &json);
+                }
+            }
+            Self::Constant(_) | Self::Text(_) => {
+                let json = self.eval(env)?;
+                append(out, &json);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn append(out: &mut Vec<u8>, value: &Json) {
+    drop(serde_json::to_writer(out, value));
 }
 
 fn shape(node: &Node, known: &dyn Known, diagnostics: &mut Diagnostics) -> Option<Shape> {

@@ -34,7 +34,14 @@ fn whole_templates_keep_their_type() {
         let template = compile(yaml);
         assert!(template.constant().is_none(), "{yaml}");
         assert_eq!(template.eval(&env(SCOPE)).unwrap().to_string(), expected, "{yaml}");
+        assert_eq!(written(&template), expected, "{yaml}");
     }
+}
+
+fn written(template: &Template) -> String {
+    let mut out = Vec::new();
+    template.write_json(&env(SCOPE), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 #[test]
@@ -53,6 +60,7 @@ fn what_holds_no_template_is_a_constant() {
     ] {
         let template = compile(yaml);
         assert_eq!(template.constant().map(ToString::to_string).as_deref(), Some(expected), "{yaml}");
+        assert_eq!(written(&template), expected, "{yaml}");
         assert_eq!(template.eval(&env(SCOPE)).unwrap().to_string(), expected, "{yaml}");
     }
 }

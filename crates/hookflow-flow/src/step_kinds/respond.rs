@@ -46,6 +46,9 @@ steps:
     lower,
 };
 
+/// What a JSON body has room for at first: most are smaller.
+const BODY: usize = 256;
+
 /// Whether an answer with a status has a body (RFC 9110, 15.3.5 and 15.4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyRule {
@@ -214,8 +217,9 @@ impl Tells for Respond {
             Body::None => Bytes::new(),
             Body::Json(template) => {
                 add_content_type(&mut headers, Some("application/json"));
-                let value = template.eval(env)?;
-                Bytes::from(serde_json::to_vec(&*value).unwrap_or_default())
+                let mut body = Vec::with_capacity(BODY);
+                template.write_json(env, &mut body)?;
+                body.into()
             }
             Body::Text { text, content_type, nosniff } => {
                 add_content_type(&mut headers, Some(content_type));
