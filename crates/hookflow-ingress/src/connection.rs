@@ -12,6 +12,7 @@ use crate::socket::Socket;
 use crate::wire::{HeadLimits, Line, Violation, Wire};
 use bytes::Bytes;
 use hookflow_engine::LiveFlow;
+use hookflow_runtime::Seldom;
 use hookflow_text::Code;
 use http::{Request, Response, Version, header};
 use http_body_util::Full;
@@ -84,10 +85,11 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
         })
     });
     let mut connection = pin!(doorway.http.serve_connection(TokioIo::new(wire), service));
-    let mut overdue = pin!(line.overdue(doorway.limits.header_timeout));
+    let mut overdue = Seldom::new(line.overdue(doorway.limits.header_timeout));
     // Begins to count when it is first awaited.
     let mut last = pin!(doorway.clock.sleep(doorway.limits.body_timeout));
     let mut soft = doorway.tasks.soft();
+    let mut soft = Seldom::new(async move { soft.wait().await });
     let mut draining = false;
     let mut leaving = false;
     loop {
@@ -99,11 +101,11 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
                 }
                 return false;
             }
-            () = soft.wait(), if !draining => {
+            () = &mut soft, if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = overdue.as_mut(), if !leaving => {
+            () = &mut overdue, if !leaving => {
                 if !line.is_http2() {
                     return true;
                 }

@@ -4,10 +4,12 @@
 mod chance;
 mod clock;
 mod heartbeats;
+mod seldom;
 mod tasks;
 
 pub use chance::Chance;
 pub use clock::{Clock, Elapsed};
 pub use heartbeats::{Heartbeat, Heartbeats};
+pub use seldom::Seldom;
 pub use tasks::{Tasks, Token};
 pub use uuid::Uuid;

@@ -3,7 +3,7 @@
 //! Shutdown has two steps. *Soft*: loops that watch [`Tasks::soft`] stop taking new work and finish what they have.
 //! *Hard*: every task that is left is dropped at its next await.
 
-use crate::{Clock, Elapsed};
+use crate::{Clock, Elapsed, Seldom};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -56,6 +56,7 @@ impl Tasks {
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let entry = Entry::new(self, name);
         let mut hard = self.hard();
+        let hard = Seldom::new(async move { hard.wait().await });
         // Pinned within the task, it would take its room twice: as what the task is given, and as what it awaits.
         let future = Box::pin(future);
         tokio::spawn(async move {
@@ -69,7 +70,7 @@ impl Tasks {
             });
             tokio::select! {
                 biased;
-                () = hard.wait() => {}
+                () = hard => {}
                 outcome = guarded => if let Err(panic) = outcome { entry.panicked(panic.as_ref()) },
             }
         });
