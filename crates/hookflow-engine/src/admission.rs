@@ -87,21 +87,21 @@ impl Engine {
 
 impl Inner {
     fn accept(&self, live: &LiveFlow, event: Event, place: &QueuePlace) -> Arc<Accepted> {
+        let now = self.clock.now();
         let dedupe = live.flow.webhook.as_ref().and_then(|webhook| webhook.dedupe.as_ref());
         let dedupe = dedupe.and_then(|dedupe| {
-            let key = dedupe.key(&event, self.clock.now());
+            let key = dedupe.key(&event, now);
             if key.is_none() {
                 live.queue.without_key();
             }
             key.map(|key| (key.into(), dedupe.window))
         });
-        let order =
-            live.flow.order.as_ref().and_then(|order| order.key(&event, self.clock.now())).map(Into::into);
+        let order = live.flow.order.as_ref().and_then(|order| order.key(&event, now)).map(Into::into);
         let is_relaxed = live.flow.durability == Durability::Relaxed;
         let mut accepted = Accepted::new(
-            self.chance.uuid_v7().to_string().into(),
+            self.chance.uuid_v7_at(now).to_string().into(),
             self.chance.bytes(),
-            self.clock.now(),
+            now,
             Arc::new(event),
             place.bytes(),
             Arc::clone(&live.flow.id),

@@ -121,9 +121,10 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
 /// From a request to its answer, logged and counted.
 async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let id: Arc<str> = doorway.chance.uuid_v7().to_string().into();
+    let at = doorway.clock.now();
+    let id: Arc<str> = doorway.chance.uuid_v7_at(at).to_string().into();
     let request_id = RequestId::of(&parts.headers).unwrap_or_else(|| RequestId::new(&id));
-    let mut knock = Knock { ip, id, flow: None };
+    let mut knock = Knock { ip, at, id, flow: None };
     let http2 = parts.version == Version::HTTP_2;
     let sketch = Sketch::of(&parts);
     let mut body = Arriving::new(body, &parts.headers, doorway.memory.share());

@@ -12,6 +12,7 @@ use hookflow_flow::Webhook;
 use hookflow_trigger::{Blob, Event, Fetched, HandshakeAnswer, Head, Means, Received, Route, decode};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
+use jiff::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub(crate) struct Knock {
     /// Where it comes from.
     pub(crate) ip: IpAddr,
+    /// When it came.
+    pub(crate) at: Timestamp,
     /// The ID of the event that it may become.
     pub(crate) id: Arc<str>,
     /// The flow it is for, once that is known.
@@ -40,7 +43,7 @@ async fn guard(
     body: &mut Arriving,
     knock: &mut Knock,
 ) -> Result<Outcome, Refusal> {
-    let Doorway { limits, engine, clock, .. } = doorway;
+    let Doorway { limits, engine, .. } = doorway;
     // HTTP/1.1 heads were counted on the wire already.
     if parts.headers.len() > limits.header_count {
         return Err(Refusal::HeadTooLarge);
@@ -67,7 +70,7 @@ async fn guard(
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
         ip: knock.ip,
-        received_at: clock.now(),
+        received_at: knock.at,
         base_url: Arc::clone(&generation.base_url),
     };
     if let Some(answer) = auth.answer_head(&head)? {
@@ -233,7 +236,7 @@ async fn admit(
 ) -> Result<Outcome, Refusal> {
     let webhook = live.flow.webhook.as_ref().ok_or(Refusal::UnknownRoute)?;
     let rates = (webhook.rate_limit, webhook.rate_limit_per_address);
-    let taken = doorway.rates.take(&live.flow.id, ip, rates, doorway.clock.monotonic());
+    let taken = doorway.rates.take(&live.flow.id, ip, rates, || doorway.clock.monotonic());
     taken.map_err(Refusal::TooOften)?;
     let place = doorway.engine.reserve(live, weight(&event)).map_err(full)?;
     let event = settle(doorway, event).await?;

@@ -41,11 +41,12 @@ impl Rates {
         flow: &Arc<str>,
         ip: IpAddr,
         (all, per_address): (Option<Rate>, Option<Rate>),
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> Result<(), Duration> {
         if all.is_none() && per_address.is_none() {
             return Ok(());
         }
+        let now = now();
         let mut taken = self.lock();
         let who =
             if per_address.is_some() { taken.place(flow, Who::At(subscriber(ip)), now) } else { Who::Others };
@@ -107,7 +108,7 @@ mod tests {
     fn so_many_at_once_and_then_at_the_rate() {
         let (clock, rates, flow) =
             (Clock::turned(Timestamp::UNIX_EPOCH), Rates::default(), Arc::from("shop"));
-        let take = |n| rates.take(&flow, ip(n), (None, Some(MINUTE)), clock.monotonic());
+        let take = |n| rates.take(&flow, ip(n), (None, Some(MINUTE)), || clock.monotonic());
         for _ in 0..3 {
             assert_eq!(take(1), Ok(()));
         }
@@ -131,7 +132,7 @@ mod tests {
         let (clock, rates, flow) =
             (Clock::turned(Timestamp::UNIX_EPOCH), Rates::default(), Arc::from("shop"));
         let one = Rate { count: 1, per: Duration::from_mins(1) };
-        let take = |n| rates.take(&flow, ip(n), (Some(MINUTE), Some(one)), clock.monotonic());
+        let take = |n| rates.take(&flow, ip(n), (Some(MINUTE), Some(one)), || clock.monotonic());
         assert_eq!(take(1), Ok(()));
         assert!((0..9).all(|_| take(1).is_err()));
         assert_eq!((take(2), take(3)), (Ok(()), Ok(())));
@@ -139,7 +140,7 @@ mod tests {
         clock.advance(Duration::from_secs(20));
         assert_eq!(take(4), Ok(()), "its own allowance was not used up");
         let other: Arc<str> = "other".into();
-        assert_eq!(rates.take(&other, ip(1), (Some(one), Some(one)), clock.monotonic()), Ok(()));
+        assert_eq!(rates.take(&other, ip(1), (Some(one), Some(one)), || clock.monotonic()), Ok(()));
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
         let (clock, rates, flow) =
             (Clock::turned(Timestamp::UNIX_EPOCH), Rates::default(), Arc::from("shop"));
         let day = Rate { count: 1, per: Duration::from_hours(24) };
-        let take = |rate| rates.take(&flow, ip(1), (Some(rate), None), clock.monotonic());
+        let take = |rate| rates.take(&flow, ip(1), (Some(rate), None), || clock.monotonic());
         assert_eq!(take(day), Ok(()));
         assert_eq!(take(day), Err(Duration::from_hours(24)));
         assert_eq!(take(MINUTE), Err(Duration::from_secs(20)));
@@ -158,7 +159,7 @@ mod tests {
         let (clock, rates, flow) =
             (Clock::turned(Timestamp::UNIX_EPOCH), Rates::default(), Arc::from("shop"));
         let one = Rate { count: 1, per: Duration::from_mins(1) };
-        let take = |n| rates.take(&flow, ip(n), (None, Some(one)), clock.monotonic());
+        let take = |n| rates.take(&flow, ip(n), (None, Some(one)), || clock.monotonic());
         let most = u32::try_from(ADDRESSES).unwrap();
         assert!((0..most).all(|n| take(n).is_ok()));
         assert_eq!(take(most), Ok(()));

@@ -55,8 +55,9 @@ impl Arriving {
         loop {
             let earned = Duration::from_millis(self.received.saturating_mul(1_000) / limits.body_rate.max(1));
             let allowed = limits.body_grace.saturating_add(earned).min(limits.body_timeout);
-            let spent = clock.monotonic().saturating_duration_since(began);
-            let data = match clock.timeout(allowed.saturating_sub(spent), self.body.frame()).await {
+            // Asked when the next piece is not there yet.
+            let left = || allowed.saturating_sub(clock.monotonic().saturating_duration_since(began));
+            let data = match clock.timeout_of(left, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data(),
                 Ok(None) => break,
                 // Who breaks off, or is that slow, is not listened to any longer.

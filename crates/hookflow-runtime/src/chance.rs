@@ -1,6 +1,7 @@
 //! Random bytes and IDs: from the system, or from a seed so that a test can be run again.
 
 use crate::Clock;
+use jiff::Timestamp;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,12 @@ impl Chance {
 
     /// An ID that sorts by the millisecond it was made in.
     pub fn uuid_v7(&self) -> Uuid {
-        let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or_default();
+        self.uuid_v7_at(self.clock.now())
+    }
+
+    /// The same for whoever knows the time already.
+    pub fn uuid_v7_at(&self, now: Timestamp) -> Uuid {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
     }
 
@@ -95,7 +101,6 @@ fn split_mix(state: &AtomicU64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
     use std::time::Duration;
 
     #[test]

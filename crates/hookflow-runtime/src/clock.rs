@@ -93,11 +93,24 @@ impl Clock {
     }
 
     /// Waits for `future`, but no longer than `limit`; then it is dropped.
-    pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    pub fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Elapsed>> {
+        self.timeout_of(move || limit, future)
+    }
+
+    /// The same with a limit that is asked for only when `future` has to wait.
+    pub async fn timeout_of<F: Future>(
+        &self,
+        limit: impl FnOnce() -> Duration,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
         tokio::select! {
             biased;
             output = future => Ok(output),
-            () = self.sleep(limit) => Err(Elapsed),
+            () = async { self.sleep(limit()).await } => Err(Elapsed),
         }
     }
 

@@ -150,7 +150,7 @@ impl Hand<'_> {
             return None;
         }
         if !self.accepted.is_kept() {
-            self.admit_ended(progress, end);
+            self.admit_ended(progress, end, now);
             return None;
         }
         match self.record(progress).await {
@@ -185,8 +185,8 @@ impl Hand<'_> {
     }
 
     /// Keeps event and end in one. Nobody waits for the commit but the caller, whom the store's side tells.
-    fn admit_ended(mut self, progress: Progress, end: Arc<End>) {
-        let (now, new_run) = (self.now(), self.accepted.new_run(progress));
+    fn admit_ended(mut self, progress: Progress, end: Arc<End>, now: Timestamp) {
+        let new_run = self.accepted.new_run(progress);
         let (engine, accepted) = (self.engine, Arc::clone(&self.accepted));
         let (mut caller, reply) = (self.caller.take(), self.reply.take());
         let settled = Box::new(move |outcome| match outcome {
