@@ -69,7 +69,7 @@ impl Ticket {
         if !self.joined {
             return Conclusion::Gone;
         }
-        let conclusion = self.engine.answer_of(&self.run, &self.accepted).await;
+        let conclusion = Box::pin(self.engine.answer_of(&self.run, &self.accepted)).await;
         self.joined = false;
         conclusion
     }

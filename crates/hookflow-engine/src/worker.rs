@@ -87,7 +87,9 @@ pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat
         Work::Fresh(accepted) => (accepted, None),
         Work::Owed(owed) => (Arc::clone(&owed.accepted), Some(owed)),
         Work::Stored(in_hand) => {
-            if let Err(error) = stored(engine, queue, heartbeat, &in_hand, (caller, place)).await {
+            // Boxed, for else every worker has room for it.
+            let carried = Box::pin(stored(engine, queue, heartbeat, &in_hand, (caller, place))).await;
+            if let Err(error) = carried {
                 let (run, flow) = (&*in_hand.run, queue.flow());
                 tracing::error!(run, flow, %error, "a stored run cannot be taken up; it stays where it is");
             }

@@ -128,7 +128,7 @@ async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Re
     let http2 = parts.version == Version::HTTP_2;
     let sketch = Sketch::of(&parts);
     let mut body = Arriving::new(body, &parts.headers, doorway.memory.share());
-    let outcome = guards::pass(doorway, parts, &mut body, &mut knock).await;
+    let outcome = guards::pass(doorway, parts, &mut body, &mut knock).await.unwrap_or_else(Outcome::Refused);
     let received = body.received();
     if let Some(unread) = body.unread() {
         // The answer must not wait for what a refused caller still sends.

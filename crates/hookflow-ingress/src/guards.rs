@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::target::{Rules, Target};
 use hookflow_engine::{Admission, AdmitRefusal, Conclusion, Full, LiveFlow, Ticket};
 use hookflow_flow::Webhook;
-use hookflow_trigger::{Blob, Event, Fetched, HandshakeAnswer, Head, Means, Received, Route, decode};
+use hookflow_trigger::{Blob, Blobs, Event, Fetched, HandshakeAnswer, Head, Means, Received, Route, decode};
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use jiff::Timestamp;
@@ -29,15 +29,9 @@ pub(crate) struct Knock {
     pub(crate) flow: Option<Arc<LiveFlow>>,
 }
 
-/// Takes a request through every guard; what became of it.
-pub(crate) async fn pass(doorway: &Doorway, parts: Parts, body: &mut Arriving, knock: &mut Knock) -> Outcome {
-    match guard(doorway, parts, body, knock).await {
-        Ok(outcome) => outcome,
-        Err(refusal) => Outcome::Refused(refusal),
-    }
-}
-
-async fn guard(
+/// Takes a request through every guard; what became of it. Each request has a future of this, whole, wherever it goes:
+/// what few come to is boxed.
+pub(crate) async fn pass(
     doorway: &Doorway,
     parts: Parts,
     body: &mut Arriving,
@@ -101,7 +95,7 @@ async fn guard(
         Passage::Event(event) => match &target {
             Target::Webhook(live) => admit(doorway, live, event, knock.ip).await,
             Target::Wait(point, _) => {
-                doorway.engine.resume(point, &event).await?;
+                Box::pin(doorway.engine.resume(point, &event)).await?;
                 Ok(Outcome::Resumed(Arc::clone(point)))
             }
         },
@@ -148,7 +142,8 @@ async fn judge(
             Judgement::Passed(passage) => return Ok(passage),
             Judgement::Lacks(url, again) => {
                 let mut again = *again;
-                let certificate = doorway.certificates.get(&url).await.map_err(Refusal::Unfetched)?;
+                let certificate = Box::pin(doorway.certificates.get(&url)).await;
+                let certificate = certificate.map_err(Refusal::Unfetched)?;
                 again.fetched.add(url, certificate);
                 case = again;
             }
@@ -164,48 +159,57 @@ async fn examine(
     share: &mut Share,
     id: &Arc<str>,
 ) -> Result<Judgement, Refusal> {
-    let Case { received, route, fetched } = case;
+    let received = &case.received;
     let is_heavy =
         received.body.held().is_none() || received.head.headers.contains_key(header::CONTENT_ENCODING);
-    let (target, id, now) = (target.clone(), Arc::clone(id), doorway.clock.now());
-    let blobs = Arc::clone(&doorway.blobs);
-    let work = move |share: &mut Share| {
-        let Rules { auth, methods, body } = target.rules()?;
-        let again = auth.fetches().then(|| received.clone());
-        let authenticated = match auth.verify_with(received, now, &fetched) {
-            Ok(authenticated) => authenticated,
-            Err(why) => {
-                return match (why.not_fetched().map(str::to_owned), again) {
-                    (Some(url), Some(received)) => {
-                        Ok(Judgement::Lacks(url, Box::new(Case { received, route, fetched })))
-                    }
-                    _ => Err(why.into()),
-                };
-            }
-        };
-        if let Some(answer) = auth.answer_signed(&authenticated)? {
-            return Ok(Judgement::Passed(Passage::Handshake(answer)));
-        }
-        // A handshake's method came this far.
-        if !methods.contains(&authenticated.head().method) {
-            return Err(Refusal::Method(methods.allow()));
-        }
-        let mut room = |bytes| share.grow_by(bytes);
-        let event = decode(authenticated, body, route, id, &mut Means::new(blobs, &mut room))
-            .map_err(Refusal::Body)?;
-        if let Target::Webhook(live) = &target {
-            expect(live, &event)?;
-        }
-        Ok(Judgement::Passed(Passage::Event(event)))
-    };
+    let now = doorway.clock.now();
     if !is_heavy {
-        return work(share);
+        return work_on(target, case, (id, now), share, &doorway.blobs);
     }
+    let (target, id, blobs) = (target.clone(), Arc::clone(id), Arc::clone(&doorway.blobs));
     // The share is held by whichever of both lives longer: the work, or the request it is for.
     let mut lent = share.take();
-    let (passage, lent) = doorway.tasks.blocking("body", move || (work(&mut lent), lent)).await;
+    let work = move || (work_on(&target, case, (&id, now), &mut lent, &blobs), lent);
+    let (judgement, lent) = Box::pin(doorway.tasks.blocking("body", work)).await;
     *share = lent;
-    passage
+    judgement
+}
+
+fn work_on(
+    target: &Target,
+    case: Case,
+    (id, now): (&Arc<str>, Timestamp),
+    share: &mut Share,
+    blobs: &Arc<dyn Blobs>,
+) -> Result<Judgement, Refusal> {
+    let Case { received, route, fetched } = case;
+    let Rules { auth, methods, body } = target.rules()?;
+    let again = auth.fetches().then(|| received.clone());
+    let authenticated = match auth.verify_with(received, now, &fetched) {
+        Ok(authenticated) => authenticated,
+        Err(why) => {
+            return match (why.not_fetched().map(str::to_owned), again) {
+                (Some(url), Some(received)) => {
+                    Ok(Judgement::Lacks(url, Box::new(Case { received, route, fetched })))
+                }
+                _ => Err(why.into()),
+            };
+        }
+    };
+    if let Some(answer) = auth.answer_signed(&authenticated)? {
+        return Ok(Judgement::Passed(Passage::Handshake(answer)));
+    }
+    // A handshake's method came this far.
+    if !methods.contains(&authenticated.head().method) {
+        return Err(Refusal::Method(methods.allow()));
+    }
+    let mut room = |bytes| share.grow_by(bytes);
+    let means = &mut Means::new(Arc::clone(blobs), &mut room);
+    let event = decode(authenticated, body, route, Arc::clone(id), means).map_err(Refusal::Body)?;
+    if let Target::Webhook(live) = target {
+        expect(live, &event)?;
+    }
+    Ok(Judgement::Passed(Passage::Event(event)))
 }
 
 /// Refuses an event that is not as the webhook expects, or counts it when that is advice only.
@@ -256,7 +260,7 @@ async fn settle(doorway: &Doorway, event: Event) -> Result<Event, Refusal> {
         return Ok(event);
     }
     let syncing = move || event.blobs().try_for_each(Blob::sync).map(|()| event.clone());
-    doorway.tasks.blocking("spool", syncing).await.map_err(Refusal::Spool)
+    Box::pin(doorway.tasks.blocking("spool", syncing)).await.map_err(Refusal::Spool)
 }
 
 /// Waits for the flow's answer. A run's ID is given to a caller whose time is over only when the run is kept.
@@ -264,7 +268,7 @@ async fn wait(doorway: &Doorway, webhook: &Webhook, mut ticket: Ticket) -> Resul
     match doorway.clock.timeout(webhook.timeout, ticket.wait()).await {
         Ok(Conclusion::NotKept) => Err(Refusal::StoreUnavailable),
         Ok(conclusion) => Ok(Outcome::Concluded { run: ticket.run, conclusion }),
-        Err(_) if ticket.persist().await => {
+        Err(_) if Box::pin(ticket.persist()).await => {
             Ok(Outcome::Late { run: ticket.run, on_timeout: webhook.on_timeout })
         }
         Err(_) => Err(Refusal::StoreUnavailable),

@@ -72,7 +72,8 @@ impl Arriving {
             if gathering.writes(data.len()) {
                 let before = clock.monotonic();
                 let writing = move || gathering.add(data).map(|()| gathering);
-                gathering = tasks.blocking("spool", writing).await.map_err(Refusal::Spool)?;
+                // Boxed, as below: small bodies, which most are, have no room for it.
+                gathering = Box::pin(tasks.blocking("spool", writing)).await.map_err(Refusal::Spool)?;
                 // It is not the caller who is slow meanwhile.
                 began += clock.monotonic().saturating_duration_since(before);
             } else {
@@ -84,7 +85,7 @@ impl Arriving {
         }
         self.ended = true;
         let body = if gathering.is_spooled() {
-            tasks.blocking("spool", move || gathering.finish()).await
+            Box::pin(tasks.blocking("spool", move || gathering.finish())).await
         } else {
             gathering.finish()
         };

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use journal::leaves_once;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -167,14 +167,14 @@ impl<'e> Hand<'e> {
     /// Carries the run to its end or until it is parked, from where its journal ends if it has one. Whichever way this
     /// goes, the caller hears of it. The end is returned when it is kept by then.
     pub(crate) async fn carry(mut self, journal: Option<Journal>) -> Option<Arc<End>> {
-        let left = caught(self.drive(journal)).await;
+        let left = caught(pin!(self.drive(journal))).await;
         if let Some(child) = &mut self.child {
             child.has_left = true;
         }
         let end = match left {
             Ok(Ok(Left::Ended(end))) => end,
             Ok(Ok(Left::Parked(parked))) => {
-                self.park(parked).await;
+                Box::pin(self.park(parked)).await;
                 return None;
             }
             Ok(Err(lost)) => {
@@ -225,8 +225,9 @@ impl<'e> Hand<'e> {
                 effects = run.go_on();
                 continue;
             }
+            // What runs of pure steps never come to is boxed: each of them would have room for it.
             // Calls leave when they are first polled, which is not before this has gone well.
-            match self.keep().await {
+            match Box::pin(self.keep()).await {
                 Ok(()) => {}
                 Err(Lost::Refused(StoreError::JournalFull)) => {
                     return Ok(Left::Ended(End::Failed(journal_full())));
@@ -239,10 +240,10 @@ impl<'e> Hand<'e> {
             {
                 return Ok(Left::Parked(parked));
             }
-            let fact = match self.hear(&mut calls).await {
+            let fact = match Box::pin(self.hear(&mut calls)).await {
                 Heard::Fact(fact) => fact,
                 Heard::Inbox => {
-                    self.look_into_inbox(&mut calls).await?;
+                    Box::pin(self.look_into_inbox(&mut calls)).await?;
                     effects = Vec::new();
                     continue;
                 }
@@ -375,8 +376,7 @@ fn journal_full() -> Fault {
 }
 
 /// The future's output, or the panic in it.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
     std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),

@@ -153,7 +153,7 @@ impl Hand<'_> {
             self.admit_ended(progress, end, now);
             return None;
         }
-        match self.record(progress).await {
+        match Box::pin(self.record(progress)).await {
             Ok(recorded) => {
                 tell(&mut self.caller, conclusion(self.reply.take(), &end));
                 self.next_of_its_key(recorded.promoted);
