@@ -199,9 +199,10 @@ impl FlowQueue {
         Ok(QueuePlace { queue: Arc::clone(self), bytes, started: false })
     }
 
-    /// Puts an event that is in memory only behind the others. Gives it back when the flow is paused, or when nobody waits
-    /// for it and it has to be kept first: others before it are in the store only, or nothing starts any more. Then who
-    /// waits is let go, and hears `Gone`.
+    /// Puts an event that is in memory only behind the others. When there are none, a worker is free and somebody waits for
+    /// the run, it begins at once, on the thread that brings it: one that waits for nothing is over when this returns. Gives
+    /// the event back when the flow is paused, or when nobody waits for it and it has to be kept first: others before it are
+    /// in the store only, or nothing starts any more. Then who waits is let go, and hears `Gone`.
     pub(crate) fn push(self: &Arc<Self>, engine: &Arc<Inner>, item: Item) -> Result<(), Item> {
         let mut state = self.lock();
         let has_caller = item.caller.is_some();
@@ -213,6 +214,13 @@ impl FlowQueue {
         }
         if state.is_paused() || (!has_caller && (state.closed || !state.window.is_at_hand())) {
             return Err(item);
+        }
+        if has_caller && state.has_hand_free() {
+            state.workers += 1;
+            drop(state);
+            let worker = Worker::new(Arc::clone(engine), Arc::clone(self));
+            engine.tasks.begin("flow worker", worker.work(Some(item)));
+            return Ok(());
         }
         state.waiting.push_back(item);
         let rouse = state.rouse();
@@ -318,7 +326,7 @@ impl FlowQueue {
             Rouse::New => {
                 let worker = Worker::new(Arc::clone(engine), Arc::clone(self));
                 let _on_our_threads = engine.runtime.enter();
-                engine.tasks.spawn("flow worker", worker.work());
+                engine.tasks.spawn("flow worker", worker.work(None));
             }
         }
     }
@@ -350,6 +358,13 @@ impl State {
         } else {
             Rouse::Nobody
         }
+    }
+
+    /// Whether an event would be taken up at once, unless the flow is paused. Beside idle workers there may be one too
+    /// many then: the first of them that wakes leaves, so there never are too many at work.
+    fn has_hand_free(&self) -> bool {
+        let busy = self.workers.saturating_sub(self.idle);
+        self.waiting.is_empty() && busy < self.serving.queue.workers
     }
 
     fn retry_after(&self, clock: &Clock) -> Duration {

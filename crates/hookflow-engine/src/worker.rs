@@ -27,14 +27,24 @@ pub(crate) struct Worker {
 impl Worker {
     /// A worker that the queue has counted.
     pub(crate) fn new(engine: Arc<Inner>, queue: Arc<FlowQueue>) -> Self {
-        engine.workers.send_modify(|workers| *workers += 1);
+        engine.workers.send_if_modified(|workers| {
+            *workers += 1;
+            // Who waits for the last one to leave need not know.
+            false
+        });
         Self { engine, queue, counted: true }
     }
 
-    /// Works until there has been nothing to do for a while, or the service goes down and the queue is empty.
-    pub(crate) async fn work(mut self) {
-        let heartbeat = self.engine.heartbeats.register("flow worker");
-        let (mut was_idle, mut stays) = (false, true);
+    /// Works until there has been nothing to do for a while, or the service goes down and the queue is empty. One that
+    /// comes with its `first` event is on the thread of whoever brought it: it leaves when there is no other, and goes on
+    /// with others as a task of its own.
+    pub(crate) async fn work(mut self, first: Option<Item>) {
+        let heartbeat = self.engine.heartbeats.register_late("flow worker");
+        let mut lent = first.is_some();
+        if let Some(item) = first {
+            self.carry(&heartbeat, item).await;
+        }
+        let (mut was_idle, mut stays) = (false, !lent);
         loop {
             let queue = Arc::clone(&self.queue);
             let work = queue.work();
@@ -42,8 +52,10 @@ impl Worker {
                 Taken::Item(item) => {
                     was_idle = false;
                     stays = !self.engine.soft.is_set();
-                    heartbeat.wait(self.engine.trials.wait()).await;
-                    carry(&self.engine, &self.queue, &heartbeat, item).await;
+                    if std::mem::take(&mut lent) {
+                        tokio::task::yield_now().await;
+                    }
+                    self.carry(&heartbeat, item).await;
                 }
                 Taken::Nothing => {
                     was_idle = true;
@@ -64,6 +76,11 @@ impl Worker {
             }
         }
     }
+
+    async fn carry(&self, heartbeat: &Heartbeat, item: Item) {
+        heartbeat.wait(self.engine.trials.wait()).await;
+        carry(&self.engine, &self.queue, heartbeat, item).await;
+    }
 }
 
 impl Drop for Worker {
@@ -71,7 +88,10 @@ impl Drop for Worker {
         if self.counted {
             self.queue.worker_lost();
         }
-        self.engine.workers.send_modify(|workers| *workers -= 1);
+        self.engine.workers.send_if_modified(|workers| {
+            *workers -= 1;
+            *workers == 0
+        });
     }
 }
 

@@ -4,7 +4,8 @@ use crate::Clock;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// How often a loop that waits beats.
@@ -36,12 +37,15 @@ impl Heartbeats {
 
     /// A loop begins, with a first beat. Several may have one name.
     pub fn register(&self, name: &'static str) -> Heartbeat {
-        let mut loops = self.lock();
-        loops.last_id += 1;
-        let id = loops.last_id;
-        let last = Arc::new(Beat::new(self.now()));
-        loops.beats.insert(id, (name, Arc::clone(&last)));
-        Heartbeat { id, last, all: self.clone() }
+        let heartbeat = self.register_late(name);
+        heartbeat.beat();
+        heartbeat
+    }
+
+    /// The same for what may be over before it has turned once: it begins with its first beat, or when it first has to
+    /// wait.
+    pub fn register_late(&self, name: &'static str) -> Heartbeat {
+        Heartbeat { name, entry: OnceLock::new(), all: self.clone() }
     }
 
     /// The loops whose last beat is older than `max_age`, each name once.
@@ -74,20 +78,34 @@ impl Heartbeats {
 /// turns stale.
 #[derive(Debug)]
 pub struct Heartbeat {
+    name: &'static str,
+    entry: OnceLock<Entry>,
+    all: Heartbeats,
+}
+
+/// A loop that has begun.
+#[derive(Debug)]
+struct Entry {
     id: u64,
     last: Arc<Beat>,
-    all: Heartbeats,
 }
 
 impl Heartbeat {
     /// The loop turns.
     pub fn beat(&self) {
-        self.last.store(self.all.now(), Ordering::Relaxed);
+        self.entry().last.store(self.all.now(), Ordering::Relaxed);
     }
 
     /// Waits for `future` and beats meanwhile: an idle loop is not a dead one.
     pub async fn wait<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
+        // What is there at once is no wait, and no reason to begin.
+        if let Poll::Ready(output) = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+            if self.entry.get().is_some() {
+                self.beat();
+            }
+            return output;
+        }
         loop {
             self.beat();
             if let Ok(output) = self.all.clock.timeout(INTERVAL, future.as_mut()).await {
@@ -114,7 +132,20 @@ impl Heartbeat {
 
     /// The loop ends as it should.
     pub fn end(self) {
-        self.all.lock().beats.remove(&self.id);
+        if let Some(entry) = self.entry.get() {
+            self.all.lock().beats.remove(&entry.id);
+        }
+    }
+
+    fn entry(&self) -> &Entry {
+        self.entry.get_or_init(|| {
+            let last = Arc::new(Beat::new(self.all.now()));
+            let mut loops = self.all.lock();
+            loops.last_id += 1;
+            let id = loops.last_id;
+            loops.beats.insert(id, (self.name, Arc::clone(&last)));
+            Entry { id, last }
+        })
     }
 }
 
@@ -143,6 +174,25 @@ mod tests {
         drop(worker);
         clock.advance(AGE * 2);
         assert_eq!(heartbeats.stale(AGE), ["timers", "worker"]);
+    }
+
+    #[tokio::test]
+    async fn a_late_loop_is_known_from_its_first_wait() {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        let heartbeats = Heartbeats::new(clock.clone());
+        let late = heartbeats.register_late("worker");
+        assert_eq!(late.wait(async { 7 }).await, 7);
+        assert!(heartbeats.lock().beats.is_empty(), "it has not waited");
+        late.end();
+        let late = heartbeats.register_late("worker");
+        late.wait(tokio::task::yield_now()).await;
+        clock.advance(AGE * 2);
+        assert_eq!(heartbeats.stale(AGE), ["worker"]);
+        late.wait(async {}).await;
+        assert!(heartbeats.stale(AGE).is_empty(), "it beats, waiting or not");
+        late.end();
+        clock.advance(AGE * 2);
+        assert!(heartbeats.stale(AGE).is_empty());
     }
 
     #[tokio::test]

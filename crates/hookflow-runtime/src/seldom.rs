@@ -81,10 +81,11 @@ mod tests {
             assert!(Pin::new(&mut seldom).poll(&mut cx).is_pending());
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        let waiting = tokio::spawn(seldom);
-        tokio::task::yield_now().await;
-        done.send(7).unwrap();
-        assert_eq!(waiting.await.unwrap(), Ok(7));
+        let sending = async {
+            tokio::task::yield_now().await;
+            done.send(7).unwrap();
+        };
+        assert_eq!(tokio::join!(seldom, sending).0, Ok(7));
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinError;
@@ -74,6 +74,22 @@ impl Tasks {
                 outcome = guarded => if let Err(panic) = outcome { entry.panicked(panic.as_ref()) },
             }
         });
+    }
+
+    /// Begins `future` here and now, and runs what it has to wait for as [`Self::spawn`] does: what waits for nothing is
+    /// over when this returns, without the cost of a task. A panic in it harms whoever calls this as little as a task's.
+    pub fn begin(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        if *self.0.phase.borrow() == Phase::Hard {
+            return;
+        }
+        let mut future = Box::pin(future);
+        let mut cx = Context::from_waker(Waker::noop());
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+            Ok(Poll::Ready(())) => {}
+            // A task polls at once, so nothing that has come meanwhile is missed.
+            Ok(Poll::Pending) => self.spawn(name, future),
+            Err(panic) => Entry::new(self, name).panicked(panic.as_ref()),
+        }
     }
 
     /// Runs `work` on a thread of its own, which the hard step cannot drop: it must end by itself.
@@ -251,6 +267,34 @@ mod tests {
         tasks.spawn("late", async { panic!("it began") });
         running.wait_for(BTreeMap::is_empty).await.unwrap();
         assert_eq!(tasks.panics(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_begins_here_is_over_or_becomes_a_task() {
+        let (_, tasks) = turned();
+        let (done, receive) = tokio::sync::oneshot::channel();
+        let over = Arc::new(AtomicU64::new(0));
+        let count = |by| {
+            let over = Arc::clone(&over);
+            move || {
+                over.fetch_add(by, Ordering::Relaxed);
+            }
+        };
+        let (at_once, later) = (count(1), count(10));
+        tasks.begin("quick", async move { at_once() });
+        assert_eq!(over.load(Ordering::Relaxed), 1, "nothing had to be waited for");
+        tasks.begin("bad", async { panic!("on purpose") });
+        tasks.begin("slow", async move {
+            receive.await.unwrap();
+            later();
+        });
+        assert_eq!(tasks.running(), BTreeMap::from([("slow", 1)]));
+        done.send(()).unwrap();
+        tasks.drain(Duration::from_secs(1)).await;
+        assert_eq!((over.load(Ordering::Relaxed), tasks.panics()), (11, 1));
+        let late = count(100);
+        tasks.begin("late", async move { late() });
+        assert_eq!(over.load(Ordering::Relaxed), 11, "after the hard step nothing begins");
     }
 
     #[tokio::test]

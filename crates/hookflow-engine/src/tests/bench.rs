@@ -22,6 +22,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+/// A step of more than one slice: a run with it becomes a task, and in a runtime of one thread goes no further before its
+/// test waits for something.
+pub(super) const LONG: &str = "{for: a, in: '${ [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }', do: [{for: b, in: '${ [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }', do: [{for: c, in: '${ [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] }', do: [{set: {x: 1}}]}]}]}";
+
 pub(super) struct Bench {
     pub engine: Engine,
     pub clock: Clock,

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::collections::HashSet;
 
 const MANY: usize = 10_000;
+const QUICK: &str = "flow: quick\nwebhook: {auth: none}\nsteps: [{respond: {status: 200}}]";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_events_through_eight_workers_end_once_each() {
@@ -89,11 +90,14 @@ async fn workers_end_after_idling_and_come_back_with_work() {
     let limits = Limits::default();
     let idle = limits.idle_worker;
     let bench =
-        Bench::with(limits, &["flow: sync\nwebhook: {auth: none}\nsteps: [{respond: {status: 200}}]"]).await;
+        Bench::with(limits, &["flow: later\nwebhook: {auth: none}\nsteps: [{set: {a: 1}}]", QUICK]).await;
     let workers = || bench.tasks.running().get("flow worker").copied().unwrap_or_default();
     for _ in 0..2 {
-        assert!(matches!(bench.conclusion("sync", json!({})).await, Conclusion::Reply(_)));
+        bench.queued("later", json!({})).await;
+        bench.all_ended().await;
         assert_eq!(workers(), 1);
+        assert!(matches!(bench.conclusion("quick", json!({})).await, Conclusion::Reply(_)));
+        assert_eq!(workers(), 1, "a run that waits for nothing is over where it was brought");
         bench
             .until(async || {
                 bench.clock.advance(idle);
@@ -101,4 +105,32 @@ async fn workers_end_after_idling_and_come_back_with_work() {
             })
             .await;
     }
+}
+
+#[tokio::test]
+async fn runs_that_begin_where_they_are_brought_take_a_worker_each() {
+    let bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let slow = format!(
+        "flow: slow\nwebhook: {{auth: none}}\nqueue: {{workers: 2}}\n\
+         steps: [{{http: {{url: '{}'}}}}, {{respond: {{status: 200}}}}]",
+        server.url
+    );
+    bench.install(&[&slow, QUICK]).await;
+    let mut tickets = Vec::new();
+    for _ in 0..5 {
+        let Admission::Waiting(ticket) = bench.admit("slow", json!({})).await else { panic!("it is kept") };
+        tickets.push(ticket);
+    }
+    bench.until(async || server.hits() == 2).await;
+    assert!(matches!(bench.conclusion("quick", json!({})).await, Conclusion::Reply(_)));
+    assert_eq!((server.hits(), bench.metric("hookflow_queue_items{flow=\"slow\"}")), (2, 3));
+    // Their callers go away, which cancels nothing.
+    drop(tickets.split_off(3));
+    server.answer(5);
+    for mut ticket in tickets {
+        assert!(matches!(ticket.wait().await, Conclusion::Reply(_)));
+    }
+    bench.all_ended().await;
+    assert_eq!(bench.metric("hookflow_runs_total{flow=\"slow\",outcome=\"succeeded\"}"), 5);
 }

@@ -1,6 +1,6 @@
 //! The operator's pause.
 
-use super::bench::Bench;
+use super::bench::{Bench, LONG};
 use crate::{Admission, AdmitRefusal, Conclusion, PauseRefusal, PausedBy};
 use hookflow_store::Store as _;
 use serde_json::json;
@@ -28,11 +28,13 @@ async fn a_pause_holds_more_than_memory_has() {
 
 #[tokio::test]
 async fn who_waits_is_let_go_and_others_refused() {
-    let bench = Bench::new(&[SYNC]).await;
-    // In this runtime nothing has started yet.
+    let sync = SYNC.replace("steps: [", &format!("queue: {{workers: 1}}\nsteps: [{LONG}, "));
+    let bench = Bench::new(&[&sync]).await;
+    let mut begun = bench.ticket("sync", json!({})).await;
     let mut ticket = bench.ticket("sync", json!({})).await;
     bench.engine.pause("sync").await.unwrap();
     assert!(matches!(ticket.wait().await, Conclusion::Gone));
+    assert!(matches!(begun.wait().await, Conclusion::Reply(_)), "what has begun goes on");
     assert!(matches!(bench.admit("sync", json!({})).await, Admission::Refused(AdmitRefusal::Paused)));
     assert_eq!(bench.metric("hookflow_flow_paused{flow=\"sync\"}"), 1);
     bench.engine.go_on("sync").await.unwrap();

@@ -1,6 +1,6 @@
 //! Flows that are relaxed: what is written of them, and what is known of them only in memory.
 
-use super::bench::{Bench, Server, signed_event};
+use super::bench::{Bench, LONG, Server, signed_event};
 use crate::{Admission, Conclusion, Limits, Ticket};
 use hookflow_store::{RunFilter, RunStatus, Store as _, StoreError};
 use serde_json::json;
@@ -139,13 +139,15 @@ async fn a_signed_id_is_known_again_in_memory() {
 
 #[tokio::test]
 async fn a_signed_id_is_let_in_again_when_its_run_failed_or_never_came() {
-    let failing = SYNC.replace("{respond", "{when: true, fail: broken}, {respond");
+    let failing = SYNC.replace("{respond", &format!("{LONG}, {{when: true, fail: broken}}, {{respond"));
+    let failing = failing.replace("steps:", "queue: {workers: 1}\nsteps:");
     let bench = Bench::new(&[&failing]).await;
     for _ in 0..2 {
         let mut ticket = signed_ticket(&bench, "sync", "msg-1").await;
         assert!(matches!(ticket.wait().await, Conclusion::Failed(_)));
     }
     assert_eq!(bench.metric("hookflow_runs_total{flow=\"sync\",outcome=\"failed\"}"), 2);
+    let _begun = signed_ticket(&bench, "sync", "msg-3").await;
     let mut let_go = signed_ticket(&bench, "sync", "msg-2").await;
     bench.engine.pause("sync").await.unwrap();
     assert!(matches!(let_go.wait().await, Conclusion::Gone));
