@@ -18,7 +18,7 @@ pub use history::{FINISHED_BYTES, FINISHED_KEPT};
 use hookflow_flow::{Fact, Place};
 use jiff::Timestamp;
 use rejected::Refusals;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,10 @@ pub(super) const BACKEND: Backend = Backend {
     },
     care: None,
 };
+
+/// By names that we or the operator have given: no stranger can choose them so that all of them collide, and a quick hash
+/// is enough.
+type Named<V> = HashMap<Arc<str>, V, foldhash::fast::RandomState>;
 
 pub(super) fn new() -> Arc<dyn Store> {
     Arc::<Memory>::default()

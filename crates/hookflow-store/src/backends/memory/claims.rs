@@ -1,5 +1,6 @@
 //! Who claims what, until when.
 
+use super::Named;
 use super::contents::Row;
 use crate::{Claim, Duplicate, NewRun};
 use hookflow_flow::{End, Reply};
@@ -46,7 +47,7 @@ impl Claims {
     }
 
     /// The run that holds one of the claims.
-    pub(super) fn taken(&self, claims: &[Claim], runs: &HashMap<Arc<str>, Row>) -> Option<Duplicate> {
+    pub(super) fn taken(&self, claims: &[Claim], runs: &Named<Row>) -> Option<Duplicate> {
         let held = claims.iter().find_map(|claim| self.held.get(&key(claim)))?;
         let running = || runs.get(&held.run).and_then(|row| row.run.progress.reply.clone());
         let reply = held.reply.clone().or_else(running);

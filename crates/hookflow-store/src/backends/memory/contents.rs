@@ -1,5 +1,6 @@
 //! What is kept, and the operations on it.
 
+use super::Named;
 use super::claims::Claims;
 use super::history::History;
 use super::lanes::Lanes;
@@ -9,20 +10,20 @@ use crate::{
 };
 use hookflow_flow::{Fact, Place};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Contents {
-    nodes: HashMap<Arc<str>, Node>,
-    pub(super) runs: HashMap<Arc<str>, Row>,
+    nodes: Named<Node>,
+    pub(super) runs: Named<Row>,
     /// By turn.
     pub(super) unfinished: BTreeMap<u64, Arc<str>>,
     /// The parked ones that wait for a moment.
     moments: BTreeSet<(Timestamp, u64)>,
     /// All kept runs, by position.
     pub(super) order: BTreeMap<u64, Arc<str>>,
-    flows: HashMap<Arc<str>, Versions>,
+    flows: Named<Versions>,
     /// What operators have set.
     pub(super) states: BTreeMap<Arc<str>, Arc<str>>,
     claims: Claims,
@@ -52,7 +53,7 @@ pub(super) struct Row {
 
 #[derive(Default)]
 struct Versions {
-    kept: HashMap<Arc<str>, Version>,
+    kept: Named<Version>,
     /// The latest ones, oldest first.
     latest: VecDeque<Arc<str>>,
 }

@@ -1,11 +1,12 @@
 //! How much of what has ended is kept: so many runs and so many bytes over all flows, the oldest ends going first.
 
+use super::Named;
 use super::contents::Row;
 use crate::{NewRun, Retention};
 use hookflow_flow::End;
 use hookflow_text::weight as weight_of;
 use hookflow_trigger::Blob;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How many finished runs are kept: as many as stay in a processor's cache, for freeing one that has left it costs
@@ -66,7 +67,7 @@ impl History {
     }
 
     /// The oldest run, if it is beyond what is retained.
-    pub(super) fn beyond(&self, keep: &Retention, runs: &HashMap<Arc<str>, Row>) -> Option<Arc<str>> {
+    pub(super) fn beyond(&self, keep: &Retention, runs: &Named<Row>) -> Option<Arc<str>> {
         let oldest = &self.finished.front()?.run;
         let ended = runs.get(oldest).and_then(|row| row.run.progress.ended.as_ref());
         let many = u64::try_from(self.finished.len()).unwrap_or(u64::MAX) > keep.runs;
