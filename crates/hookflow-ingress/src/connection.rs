@@ -78,11 +78,7 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
         // Before the library reads on.
         line.begin();
         // The library keeps room for it as long as the connection lives, so in a box an idle one costs little.
-        Box::pin(async move {
-            let response = answer(&doorway, request, ip).await;
-            line.answered();
-            Ok::<_, Infallible>(response)
-        })
+        Box::pin(answer(doorway, line, request, ip))
     });
     let mut connection = pin!(doorway.http.serve_connection(TokioIo::new(wire), service));
     let mut overdue = Seldom::new(line.overdue(doorway.limits.header_timeout));
@@ -119,7 +115,13 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
 }
 
 /// From a request to its answer, logged and counted.
-async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Response<Full<Bytes>> {
+async fn answer(
+    doorway: Arc<Doorway>,
+    line: Arc<Line>,
+    request: Request<Incoming>,
+    ip: IpAddr,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let doorway = &*doorway;
     let (parts, body) = request.into_parts();
     let at = doorway.clock.now();
     let id: Arc<str> = doorway.chance.uuid_v7_at(at).to_string().into();
@@ -140,7 +142,8 @@ async fn answer(doorway: &Doorway, request: Request<Incoming>, ip: IpAddr) -> Re
         // HTTP/2 has no such header.
         response.headers_mut().remove(header::CONNECTION);
     }
-    response.map(Full::new)
+    line.answered();
+    Ok(response.map(Full::new))
 }
 
 /// What an operator may hear of a request.

@@ -138,44 +138,49 @@ async fn judge(
     id: &Arc<str>,
 ) -> Result<Passage, Refusal> {
     loop {
-        match examine(doorway, target, case, share, id).await? {
+        let judgement = if case.is_heavy() {
+            Box::pin(examine_beside(doorway, target, case, share, id)).await?
+        } else {
+            examine(target, case, (id, doorway.clock.now()), share, &doorway.blobs)?
+        };
+        match judgement {
             Judgement::Passed(passage) => return Ok(passage),
             Judgement::Lacks(url, again) => {
-                let mut again = *again;
+                case = *again;
                 let certificate = Box::pin(doorway.certificates.get(&url)).await;
-                let certificate = certificate.map_err(Refusal::Unfetched)?;
-                again.fetched.add(url, certificate);
-                case = again;
+                case.fetched.add(url, certificate.map_err(Refusal::Unfetched)?);
             }
         }
     }
 }
 
-/// The guards over the body. A large one, or one that may become large, is not worked on where others are served.
-async fn examine(
+impl Case {
+    /// A large body, or one that may become large, is not worked on where others are served.
+    fn is_heavy(&self) -> bool {
+        let Received { head, body } = &self.received;
+        body.held().is_none() || head.headers.contains_key(header::CONTENT_ENCODING)
+    }
+}
+
+async fn examine_beside(
     doorway: &Doorway,
     target: &Target,
     case: Case,
     share: &mut Share,
     id: &Arc<str>,
 ) -> Result<Judgement, Refusal> {
-    let received = &case.received;
-    let is_heavy =
-        received.body.held().is_none() || received.head.headers.contains_key(header::CONTENT_ENCODING);
-    let now = doorway.clock.now();
-    if !is_heavy {
-        return work_on(target, case, (id, now), share, &doorway.blobs);
-    }
-    let (target, id, blobs) = (target.clone(), Arc::clone(id), Arc::clone(&doorway.blobs));
+    let (target, id, now) = (target.clone(), Arc::clone(id), doorway.clock.now());
+    let blobs = Arc::clone(&doorway.blobs);
     // The share is held by whichever of both lives longer: the work, or the request it is for.
     let mut lent = share.take();
-    let work = move || (work_on(&target, case, (&id, now), &mut lent, &blobs), lent);
-    let (judgement, lent) = Box::pin(doorway.tasks.blocking("body", work)).await;
+    let work = move || (examine(&target, case, (&id, now), &mut lent, &blobs), lent);
+    let (judgement, lent) = doorway.tasks.blocking("body", work).await;
     *share = lent;
     judgement
 }
 
-fn work_on(
+/// The guards over the body.
+fn examine(
     target: &Target,
     case: Case,
     (id, now): (&Arc<str>, Timestamp),
