@@ -263,8 +263,8 @@ impl FlowQueue {
     /// An event leaves the queue for its run.
     pub(crate) fn started(&self, mut place: QueuePlace) -> QueuePlace {
         if !place.started {
-            self.lock().drain.count(self.clock.monotonic());
-            self.give_back(place.bytes);
+            let now = self.clock.monotonic();
+            self.give_back(place.bytes, |state| state.drain.count(now));
             place.started = true;
         }
         place
@@ -331,8 +331,9 @@ impl FlowQueue {
         }
     }
 
-    fn give_back(&self, bytes: u64) {
+    fn give_back(&self, bytes: u64, note: impl FnOnce(&mut State)) {
         let mut state = self.lock();
+        note(&mut state);
         state.items = state.items.saturating_sub(1);
         state.bytes = state.bytes.saturating_sub(bytes);
         drop(state);

@@ -44,7 +44,7 @@ impl QueuePlace {
 impl Drop for QueuePlace {
     fn drop(&mut self) {
         if !self.started {
-            self.queue.give_back(self.bytes);
+            self.queue.give_back(self.bytes, |_| {});
         }
         self.queue.overall.give_back(self.bytes);
     }
