@@ -82,12 +82,11 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
     });
     let mut connection = pin!(doorway.http.serve_connection(TokioIo::new(wire), service));
     let mut overdue = Seldom::new(line.overdue(doorway.limits.header_timeout));
-    // Begins to count when it is first awaited.
-    let mut last = pin!(doorway.clock.sleep(doorway.limits.body_timeout));
+    // The time that an HTTP/2 connection has left once it was told to end. Boxed: few come to it.
+    let mut last = None;
     let mut soft = doorway.tasks.soft();
     let mut soft = Seldom::new(async move { soft.wait().await });
     let mut draining = false;
-    let mut leaving = false;
     loop {
         tokio::select! {
             biased;
@@ -101,15 +100,15 @@ async fn converse(doorway: &Arc<Doorway>, wire: Wire, line: &Arc<Line>, ip: IpAd
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = &mut overdue, if !leaving => {
+            () = &mut overdue, if last.is_none() => {
                 if !line.is_http2() {
                     return true;
                 }
                 // Its caller may be about to ask, so it is told to ask elsewhere first.
-                leaving = true;
+                last = Some(Box::pin(doorway.clock.sleep(doorway.limits.body_timeout)));
                 connection.as_mut().graceful_shutdown();
             }
-            () = last.as_mut(), if leaving => return false,
+            () = async { if let Some(last) = &mut last { last.await } }, if last.is_some() => return false,
         }
     }
 }
