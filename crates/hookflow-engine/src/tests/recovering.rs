@@ -173,6 +173,24 @@ async fn a_run_that_takes_the_node_down_three_times_is_set_aside() {
 }
 
 #[tokio::test]
+async fn what_is_paused_is_not_tried_after_two_crashes() {
+    let bench = Bench::new(&[&paused(LATER)]).await;
+    let run = bench.queued("later", json!({"n": 1})).await;
+    let mut bench = bench;
+    for _ in 0..4 {
+        bench = bench.next_life(&[&paused(LATER)]).await;
+        // Whatever else there is need not wait for it either.
+        bench.engine.0.trials.wait().await;
+        assert_eq!(bench.unfinished().await, 1);
+    }
+    bench.install(&[LATER]).await;
+    bench.all_ended().await;
+    assert_eq!(ends(&bench, "later").await, [End::Succeeded(json!(1))]);
+    let ended = bench.store.load(&run).await.unwrap().run.progress.ended.unwrap();
+    assert_eq!(*ended.end, End::Succeeded(json!(1)));
+}
+
+#[tokio::test]
 async fn an_end_in_order_makes_nobody_a_suspect() {
     let bench = Bench::new(&[&paused(LATER)]).await;
     let run = bench.queued("later", json!({"n": 1})).await;
