@@ -6,6 +6,7 @@ use crate::relaxed::Owed;
 use crate::ticket::{Accepted, Ticket};
 use crate::{Conclusion, Duplicate, Engine, LiveFlow};
 use hookflow_flow::Durability;
+use hookflow_runtime::{fault_point, is_planted};
 use hookflow_store::{Admitted, StoreError};
 use hookflow_trigger::Event;
 use std::sync::Arc;
@@ -58,6 +59,9 @@ impl Engine {
                 Err(place) => place,
             };
             let outcome = engine.keep_and_queue(live, accepted, place, None);
+            if is_planted("answer-too-early") {
+                return Admission::Queued { run };
+            }
             return match outcome.await {
                 Ok(Ok(Admitted::Kept { .. })) => Admission::Queued { run },
                 Ok(Ok(Admitted::Duplicate(duplicate))) => Admission::Duplicate(duplicate),
@@ -106,8 +110,8 @@ impl Inner {
             place.bytes(),
             Arc::clone(&live.flow.id),
         );
-        accepted.dedupe = dedupe;
-        accepted.order = order;
+        accepted.dedupe = dedupe.filter(|_| !is_planted("forget-claims"));
+        accepted.order = order.filter(|_| !is_planted("forget-order"));
         accepted.relaxed = is_relaxed.then(|| Arc::clone(live.queue.relaxed()));
         Arc::new(accepted)
     }
@@ -164,6 +168,7 @@ impl Inner {
         let settled = Box::new(move |outcome: Result<Admitted, StoreError>| {
             match (&outcome, caller) {
                 (Ok(Admitted::Kept { turn, behind }), caller) => {
+                    fault_point("engine.admitted");
                     accepted.set_kept();
                     queue.series().accepted.inc();
                     let item = Item { work: Work::Fresh(accepted), caller, place };

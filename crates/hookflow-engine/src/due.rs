@@ -3,6 +3,7 @@
 //! However many there are, only those that are due are looked at, some hundred at a time.
 
 use crate::engine::Inner;
+use hookflow_runtime::fault_point;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,6 +86,7 @@ impl Inner {
                 Some(queue) => Ok(queue),
                 None => self.queue_of_run(&row.run).await,
             };
+            fault_point("engine.due");
             match queue {
                 Ok(queue) => queue.take_up(self, row, false),
                 Err(error) => {

@@ -5,6 +5,7 @@
 
 use crate::Engine;
 use crate::engine::Inner;
+use hookflow_runtime::fault_point;
 use hookflow_store::{Inbound, Posted, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,6 +57,7 @@ impl Engine {
 impl Inner {
     pub(crate) async fn post(&self, run: &str, inbound: Inbound) -> Result<Posted, StoreError> {
         let posted = self.store.post(run, inbound).await?;
+        fault_point("engine.posted");
         if matches!(posted, Posted::Kept { .. }) && !self.hands.rouse(run) {
             self.due_changed.tell();
         }

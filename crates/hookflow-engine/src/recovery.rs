@@ -10,6 +10,7 @@ use crate::queue::{FlowQueue, Item};
 use crate::versions::VersionFault;
 use crate::worker;
 use hookflow_flow::{End, Fault, FaultKind};
+use hookflow_runtime::fault_point;
 use hookflow_store::{Ended, Life, Progress, StoreError, UnfinishedRun};
 use hookflow_text::Code;
 use jiff::Timestamp;
@@ -82,6 +83,7 @@ impl Engine {
     pub async fn recover(&self) -> Result<(), StoreError> {
         let engine = &self.0;
         let suspects = if engine.trials.clean { Vec::new() } else { engine.suspects().await? };
+        fault_point("engine.recovering");
         let mut tried = Vec::new();
         for Suspect { row, counts } in suspects {
             // In hand before the queues load what waits: nobody else is to begin with it.

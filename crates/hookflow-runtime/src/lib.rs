@@ -3,12 +3,16 @@
 
 mod chance;
 mod clock;
+mod fault_points;
 mod heartbeats;
 mod seldom;
 mod tasks;
 
 pub use chance::Chance;
 pub use clock::{Clock, Elapsed};
+#[cfg(feature = "fault-points")]
+pub use fault_points::arm_faults;
+pub use fault_points::{FAULT_POINTS, PLANTS, fault_point, is_planted};
 pub use heartbeats::{Heartbeat, Heartbeats};
 pub use seldom::Seldom;
 pub use tasks::{Tasks, Token};

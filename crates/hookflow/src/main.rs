@@ -8,6 +8,8 @@ mod command;
 mod commands;
 mod config;
 mod environment;
+#[cfg(feature = "fault-points")]
+mod faults;
 mod in_force;
 mod inventory;
 mod kept;
@@ -40,6 +42,10 @@ use terminal::Terminal;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "fault-points")]
+    if let Some(ended) = faults::arm() {
+        return ended;
+    }
     let matches = commands::cli().get_matches();
     commands::run(&matches, &mut Terminal::of_process())
 }

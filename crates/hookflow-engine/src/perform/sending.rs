@@ -5,6 +5,7 @@ use crate::engine::Inner;
 use crate::integrations::{Outside, Try, Turn, one_try, request};
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
+use hookflow_runtime::fault_point;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,10 +100,15 @@ async fn attempt(engine: &Inner, ask: &Ask, call: &HttpCall, outside: Option<&Ou
     let timeout = outside.and_then(Outside::timeout).unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
     match request(call, outside) {
-        Ok(request) => match caller.send(request, timeout).await {
-            Ok(answer) => call.answered(answer.status(), answer.headers(), answer.body()),
-            Err(fault) => failed(kind(fault.kind), fault.message),
-        },
+        Ok(request) => {
+            fault_point("engine.before-send");
+            let sent = caller.send(request, timeout).await;
+            fault_point("engine.sent");
+            match sent {
+                Ok(answer) => call.answered(answer.status(), answer.headers(), answer.body()),
+                Err(fault) => failed(kind(fault.kind), fault.message),
+            }
+        }
         Err(why) => failed(FaultKind::Refused, format!("the URL is refused: {why}")),
     }
 }

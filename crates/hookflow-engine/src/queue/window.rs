@@ -7,6 +7,7 @@
 use super::{Caller, FlowQueue, Item, QueuePlace, State, Work};
 use crate::due::Changes;
 use crate::engine::Inner;
+use hookflow_runtime::fault_point;
 use hookflow_store::UnfinishedRun;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -185,6 +186,7 @@ impl FlowQueue {
             };
             match engine.store.ready(&engine.owner.node, &self.flow, after, WINDOW).await {
                 Ok(rows) => {
+                    fault_point("engine.refilling");
                     if !self.loaded(engine, &rows, last) {
                         return;
                     }

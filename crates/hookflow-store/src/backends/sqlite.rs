@@ -23,6 +23,7 @@ use crate::{
 use failure::Failure;
 use file::File;
 use hookflow_flow::{Fact, Place};
+use hookflow_runtime::fault_point;
 use hookflow_trigger::{Blob, Blobs};
 use jiff::Timestamp;
 use ledger::{Forgotten, Ledger};
@@ -132,6 +133,7 @@ impl Sqlite {
                 move |ledger| ledger.forget(&positions, with_claims),
                 move |forgotten| {
                     answered(forgotten.map(|Forgotten { runs, unnamed }| {
+                        fault_point("store.forgotten");
                         for blob in &unnamed {
                             blobs.remove(blob);
                         }

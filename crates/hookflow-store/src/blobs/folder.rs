@@ -5,7 +5,7 @@
 //! the next one when the process was killed.
 
 use crate::lasting;
-use hookflow_runtime::Chance;
+use hookflow_runtime::{Chance, fault_point};
 use hookflow_trigger::{BlobFault, Blobs};
 use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -158,6 +158,7 @@ impl Blobs for BlobFolder {
         if written.is_err() {
             inner.give_back(more);
         }
+        fault_point("blob.appended");
         Ok(written?)
     }
 
@@ -181,6 +182,7 @@ impl Blobs for BlobFolder {
         for folder in path.ancestors().skip(1).take(2) {
             File::open(folder)?.sync_all()?;
         }
+        fault_point("blob.synced");
         Ok(())
     }
 
@@ -222,6 +224,7 @@ impl Inner {
     fn remove_now(&self, id: &str) {
         let Ok(path) = self.path(id) else { return };
         let Ok(length) = fs::metadata(&path).map(|file| file.len()) else { return };
+        fault_point("blob.removing");
         // What cannot be removed now is an orphan for the next start.
         if fs::remove_file(&path).is_ok() {
             self.give_back(length);

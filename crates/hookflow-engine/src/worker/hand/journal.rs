@@ -3,6 +3,7 @@
 use super::{Hand, Lost};
 use crate::perform::{Calls, is_asked_by};
 use hookflow_flow::{Ask, Effect, End, Fact, Fault, FaultKind, Outcome, Run, Start};
+use hookflow_runtime::is_planted;
 use hookflow_store::{Inbound, Journal, Sent, StoreError};
 use hookflow_text::Code;
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ impl Hand<'_> {
         let start = Start {
             run: Arc::clone(&self.accepted.run),
             started_at: self.begun_at,
-            seed: self.accepted.seed,
+            seed: if is_planted("forget-seeds") { self.engine.chance.bytes() } else { self.accepted.seed },
             event: Arc::clone(&self.accepted.event),
             attempt: self.accepted.attempt,
             deadline: self.child.as_ref().and_then(|child| child.deadline),
@@ -100,7 +101,7 @@ impl Hand<'_> {
 /// The mark of a try that must not leave twice: one that is not known to be harmless when it is repeated.
 pub(super) fn leaves_once(effect: &Effect) -> Option<Sent> {
     match effect {
-        Effect::Call(ask, call) if !call.is_repeatable() => {
+        Effect::Call(ask, call) if !call.is_repeatable() && !is_planted("forget-what-left") => {
             Some(Sent { place: ask.place.clone(), attempt: ask.attempt })
         }
         _ => None,

@@ -3,6 +3,7 @@
 use super::{Hand, Lost, Program, conclusion, let_go, tell};
 use crate::Conclusion;
 use hookflow_flow::{End, Reply};
+use hookflow_runtime::fault_point;
 use hookflow_store::{Admitted, Ended, Parked, Progress, Recorded, StoreError, UnfinishedRun};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -120,6 +121,7 @@ impl Hand<'_> {
         let progress = Progress { parked: Some(parked), ..self.progress(None) };
         match self.record(progress).await {
             Ok(_) => {
+                fault_point("engine.parked");
                 if let Some(caller) = self.caller.take() {
                     self.queue.keep_caller(&self.accepted.run, caller);
                 }
@@ -155,6 +157,7 @@ impl Hand<'_> {
         }
         match Box::pin(self.record(progress)).await {
             Ok(recorded) => {
+                fault_point("engine.answering");
                 tell(&mut self.caller, conclusion(self.reply.take(), &end));
                 self.next_of_its_key(recorded.promoted);
                 Some(end)
@@ -192,6 +195,7 @@ impl Hand<'_> {
         let settled = Box::new(move |outcome| match outcome {
             Ok(Admitted::Kept { .. }) => {
                 accepted.set_kept();
+                fault_point("engine.answering");
                 tell(&mut caller, conclusion(reply, &end));
             }
             Ok(Admitted::Duplicate(duplicate)) => tell(&mut caller, Conclusion::Duplicate(duplicate)),

@@ -3,6 +3,7 @@
 //! What is hot is narrow and only appended to: the wide row of an event is written once, and what its schedule needs
 //! while it is unfinished lies in `open`. The index over run IDs grows at its end, for the IDs begin with the time.
 
+use hookflow_runtime::fault_point;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Marks a file as ours (`hook`).
@@ -67,13 +68,17 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), String> {
     if judge(connection)? == MIGRATIONS.len() {
         return Ok(());
     }
+    fault_point("store.before-migration");
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     for sql in MIGRATIONS.iter().skip(judge(&transaction)?) {
         transaction.execute_batch(sql).map_err(told)?;
+        fault_point("store.migrating");
     }
     transaction.pragma_update(None, "application_id", APPLICATION).map_err(told)?;
     transaction.pragma_update(None, "user_version", MIGRATIONS.len()).map_err(told)?;
-    transaction.commit().map_err(told)
+    transaction.commit().map_err(told)?;
+    fault_point("store.after-migration");
+    Ok(())
 }
 
 /// That the file is of this version, for who only reads.

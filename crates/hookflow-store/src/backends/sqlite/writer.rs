@@ -6,6 +6,7 @@ use super::file::File;
 use super::ledger::Ledger;
 use super::waiting::{Taken, Waiting};
 use crate::StoreError;
+use hookflow_runtime::fault_point;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,7 +160,12 @@ impl Desk<'_> {
         loop {
             ledger.begin()?;
             match perform(ledger, batch, &refused) {
-                Ok(()) => return ledger.commit(),
+                Ok(()) => {
+                    fault_point("store.before-commit");
+                    ledger.commit()?;
+                    fault_point("store.after-commit");
+                    return Ok(());
+                }
                 Err((n, Failure::Row(why))) => {
                     ledger.roll_back()?;
                     if let (Some(operation), Some(refused)) = (batch.get_mut(n), refused.get_mut(n)) {
@@ -193,7 +199,9 @@ impl Desk<'_> {
     fn tidy(&mut self) {
         if let Some(ledger) = &self.ledger {
             self.swept = ledger.changes();
+            fault_point("store.before-checkpoint");
             drop(ledger.checkpoint());
+            fault_point("store.after-checkpoint");
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::{RunRow, claims_text, moment};
 use crate::{Admitted, FACTS_PER_RUN, Owner, StoreError};
+use hookflow_runtime::fault_point;
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -36,6 +37,7 @@ impl Ledger {
         let version = self.version(flow, &run.progress.version)?.ok_or(StoreError::UnknownVersion)?;
         let seq = self.next();
         self.insert_event(run, (seq, flow, version, node))?;
+        fault_point("store.admitting");
         self.insert_blobs(seq, run)?;
         self.take(seq, run)?;
         self.insert_journal(seq, 0, &run.progress)?;

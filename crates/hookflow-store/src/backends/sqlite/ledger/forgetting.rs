@@ -3,6 +3,7 @@
 use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::claims_of;
+use hookflow_runtime::fault_point;
 
 /// What was forgotten.
 #[derive(Default)]
@@ -39,6 +40,7 @@ impl Ledger {
                 }
             }
             self.run("DELETE FROM events WHERE seq = ?1", (seq,))?;
+            fault_point("store.forgetting");
             self.run("DELETE FROM facts WHERE seq = ?1", (seq,))?;
             self.run("DELETE FROM sent WHERE seq = ?1", (seq,))?;
             self.run("DELETE FROM ends WHERE seq = ?1", (seq,))?;

@@ -5,6 +5,7 @@ use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::{moment, text, value};
 use crate::{INBOX_ENTRIES, Inbound, Owner, Posted, StoreError};
 use hookflow_flow::{Fact, Place};
+use hookflow_runtime::fault_point;
 use std::sync::Arc;
 
 /// Where a cancel lies: no place of a plan is written so.
@@ -33,6 +34,7 @@ impl Ledger {
         if there.is_none() {
             self.insert_inbox(event.seq, &place, fact.as_deref(), Some(at))?;
         }
+        fault_point("store.posting");
         if open.parking.parked {
             let due = open.parking.until.map_or(at, |until| until.min(at));
             self.run("UPDATE open SET until = ?2 WHERE turn = ?1", (open.turn, due))?;

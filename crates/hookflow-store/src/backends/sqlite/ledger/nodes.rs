@@ -4,6 +4,7 @@ use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::{int, uint};
 use crate::{Life, Owner, VERSIONS_KEPT};
+use hookflow_runtime::fault_point;
 use std::sync::Arc;
 
 impl Ledger {
@@ -19,6 +20,7 @@ impl Ledger {
             ON CONFLICT (node) DO UPDATE SET epoch = ?2, under_way = 1, alone = NULL",
             (&**node, int(epoch)),
         )?;
+        fault_point("store.registered");
         self.names.nodes.remove(node);
         let last_turn = u64::try_from(self.last()).unwrap_or_default();
         let owner = Owner { node: Arc::clone(node), epoch };
@@ -47,7 +49,9 @@ impl Ledger {
             let more = "UPDATE open SET suspected = suspected + 1 WHERE turn = ?1 RETURNING suspected";
             Ok(self.one(more, (open.turn,), |row| row.get(0))?.unwrap_or_default())
         };
-        runs.iter().map(count).collect()
+        let crashes = runs.iter().map(count).collect();
+        fault_point("store.suspecting");
+        crashes
     }
 
     pub(in super::super) fn keep_version(

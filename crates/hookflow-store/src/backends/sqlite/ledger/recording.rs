@@ -4,6 +4,7 @@ use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::{EndRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
 use crate::{FACTS_PER_RUN, Owner, Recorded, StoreError, UnfinishedRun};
+use hookflow_runtime::fault_point;
 use std::sync::Arc;
 
 /// What an event's row says about its run.
@@ -47,6 +48,7 @@ impl Ledger {
             }
         }
         self.insert_journal(event.seq, facts, progress)?;
+        fault_point("store.recording");
         if let Some(reply) = &progress.reply {
             self.insert_reply(event.seq, reply)?;
         }
@@ -86,6 +88,7 @@ impl Ledger {
         self.run("DELETE FROM open WHERE turn = ?1", (turn,))?;
         self.run("DELETE FROM inbox WHERE seq = ?1", (event.seq,))?;
         self.insert_end(event.seq, end, begun_at)?;
+        fault_point("store.ending");
         if let Some(claims) = &event.claims {
             let reply = "SELECT status FROM replies WHERE seq = ?1";
             let status: Option<u16> = self.one(reply, (event.seq,), |row| row.get(0))?;
