@@ -12,6 +12,7 @@ mod request;
 use crate::tree::cargo;
 use anyhow::{Context as _, Result, bail};
 use contender::Contender;
+pub(crate) use contender::LIFELINE;
 use load::Load;
 use options::{Options, Scene};
 use report::Row;
@@ -101,7 +102,7 @@ fn build(root: &Path, what: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn target(root: &Path) -> Result<PathBuf> {
+pub(crate) fn target(root: &Path) -> Result<PathBuf> {
     let metadata = cargo(root, &["metadata", "--format-version=1", "--no-deps"])?;
     let metadata: Value = serde_json::from_str(&metadata)?;
     let folder = metadata

@@ -1,7 +1,10 @@
 //! The project's own commands: the one that tests everything, the one that holds the house's rules, the
-//! benches, and the one that lets senders' own libraries send. A library, so that `cargo test` runs the rules too.
+//! benches, the ones that kill the program under load and cut its power, and the one that lets senders' own libraries
+//! send. A library, so that `cargo test` runs the rules too.
 
 pub mod bench;
+pub mod crash;
+pub mod judge;
 pub mod power;
 pub mod senders;
 pub mod test;
@@ -17,6 +20,7 @@ cargo xtask <command>
   test         everything that has to hold before a change goes in: format, lints, tests
   tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
   bench door   the door against a bare server that does the same by hand; --help lists its options
+  crash        the real program under load, killed again and again; --help lists its options
   power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc
   senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3";
 
@@ -29,6 +33,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["bench", "door", options @ ..] => bench::run(&root(), options),
+        ["crash", options @ ..] => crash::run(&root(), options),
         ["power", options @ ..] => power::run(&root(), options),
         ["senders"] => senders::run(&root()),
         ["help" | "--help" | "-h"] => {

@@ -15,7 +15,8 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Becomes the server, and ends it when the pipe from this program ends: so it does not outlive us, however
 /// we go.
-const LIFELINE: &str = r#"exec 3<&0; (cat <&3 >/dev/null; kill $$ 2>/dev/null) & exec "$@" </dev/null 3<&-"#;
+pub(crate) const LIFELINE: &str =
+    r#"exec 3<&0; (cat <&3 >/dev/null; kill $$ 2>/dev/null) & exec "$@" </dev/null 3<&-"#;
 
 /// A running server.
 #[derive(Debug)]
