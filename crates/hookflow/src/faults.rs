@@ -12,8 +12,12 @@ pub(crate) fn arm() -> Option<ExitCode> {
     let order = Environment::of_process().get(VARIABLE)?;
     let order = String::from_utf8_lossy(&order);
     if order == "list" {
-        FAULT_POINTS.iter().for_each(|name| println!("point {name}"));
-        PLANTS.iter().for_each(|name| println!("plant {name}"));
+        for name in FAULT_POINTS {
+            println!("point {name}");
+        }
+        for name in PLANTS {
+            println!("plant {name}");
+        }
         return Some(ExitCode::SUCCESS);
     }
     let why = arm_faults(&order).err()?;

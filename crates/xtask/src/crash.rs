@@ -18,7 +18,7 @@ mod scenes;
 mod service;
 mod target;
 
-use crate::judge::plants;
+use crate::judge::{SOUND, plants};
 use anyhow::{Context as _, Result, bail};
 use chance::Chance;
 use evidence::now;
@@ -29,6 +29,15 @@ use service::{Orders, orders};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
+
+/// The mistakes that the program makes on demand, each with the rule that finds it.
+const OF_THE_PROGRAM: &[(&str, &str)] = &[
+    ("answer-too-early", "lost"),
+    ("forget-claims", "one-end"),
+    ("forget-order", "order"),
+    ("forget-seeds", "same-id"),
+    ("forget-what-left", "once"),
+];
 
 /// Runs the proof.
 ///
@@ -41,11 +50,14 @@ pub fn run(root: &Path, args: &[&str]) -> Result<ExitCode> {
     }
     let options = Options::parse(args)?;
     let workshop = tempfile::tempdir()?;
-    // A copy, so that nobody builds another one in its place.
-    let program = workshop.path().join("hookflow");
+    // Copies, so that nobody builds others in their place.
+    let (program, judge) = (workshop.path().join("hookflow"), workshop.path().join("judge"));
     std::fs::copy(built(root, &options)?, &program).context("there is no such program")?;
-    let judge = judge(root)?;
+    std::fs::copy(built_judge(root, &options)?, &judge).context("there is no judge")?;
     let known = orders(&program)?;
+    if known.points.is_empty() && options.built {
+        bail!("the program that was built last has no fault points");
+    }
     if known.points.is_empty() {
         println!("This program has no fault points: it is killed at random only.");
     }
@@ -56,7 +68,7 @@ pub fn run(root: &Path, args: &[&str]) -> Result<ExitCode> {
     // One order at a time: a program that errs is killed at random.
     let points = if matches!(planted, Some(Planted::Program(_))) { &[][..] } else { &known.points };
     let mut killer = Killer::new(points, chance.fork());
-    let (began, mut sound, mut rounds) = (now(), true, 0);
+    let (began, mut sound, mut found, mut rounds) = (now(), true, false, 0);
     while killer.kills() < options.kills {
         let is_late = |minutes: u64| began.elapsed() > Duration::from_secs(minutes * 60);
         if options.minutes.is_some_and(is_late) {
@@ -76,29 +88,35 @@ pub fn run(root: &Path, args: &[&str]) -> Result<ExitCode> {
         if let Some(Planted::Evidence(plant)) = &planted {
             plants::plant(plant, folder.path())?;
         }
-        let verdict = Command::new(&judge).arg(folder.path()).status().context("cannot run the judge")?;
-        println!("round {rounds}: {} kills, {:.0?}\n", killer.kills(), began.elapsed());
-        if !verdict.success() || options.keep.is_some() {
+        let verdict = judged(&judge, folder.path())?;
+        println!("{verdict}round {rounds}: {} kills, {:.0?}\n", killer.kills(), began.elapsed());
+        sound = verdict.ends_with(SOUND);
+        if !sound || options.keep.is_some() {
             keep(&options, folder.path(), rounds);
         }
-        if !verdict.success() {
-            sound = false;
+        if let Some(planted) = &planted {
+            found |= verdict.contains(&format!("[{}]", planted.rule()));
+        }
+        if !sound {
             break;
         }
     }
     report(&killer, rounds);
-    match (planted, sound) {
-        (None, true) => Ok(ExitCode::SUCCESS),
-        (Some(_), false) => {
-            println!("The planted mistake was found.");
-            Ok(ExitCode::SUCCESS)
-        }
-        (None, false) => Ok(ExitCode::FAILURE),
-        (Some(_), true) => {
-            println!("The planted mistake was not found.");
-            Ok(ExitCode::FAILURE)
-        }
+    if planted.is_some() {
+        println!("The planted mistake was {}found.", if found { "" } else { "not " });
     }
+    let holds = if planted.is_some() { found } else { sound };
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the judge says of the evidence in a folder.
+fn judged(judge: &Path, folder: &Path) -> Result<String> {
+    let verdict = Command::new(judge).arg(folder).output().context("cannot run the judge")?;
+    let said = String::from_utf8_lossy(&verdict.stdout).into_owned();
+    if verdict.status.success() != said.ends_with(SOUND) {
+        bail!("the judge failed: {said}{}", String::from_utf8_lossy(&verdict.stderr));
+    }
+    Ok(said)
 }
 
 /// A mistake that the judge has to find.
@@ -107,6 +125,21 @@ enum Planted {
     Program(String),
     /// The evidence is altered as if it had been made.
     Evidence(String),
+}
+
+impl Planted {
+    /// The rule that finds it.
+    fn rule(&self) -> &'static str {
+        let rule = match self {
+            Self::Program(name) => {
+                OF_THE_PROGRAM.iter().find(|(plant, _)| plant == name).map(|(_, rule)| *rule)
+            }
+            Self::Evidence(name) => {
+                plants::ALL.iter().find(|plant| plant.name == name).map(|plant| plant.rule)
+            }
+        };
+        rule.unwrap_or("no rule")
+    }
 }
 
 fn planted(options: &Options, known: &Orders) -> Result<Option<Planted>> {
@@ -129,6 +162,9 @@ fn built(root: &Path, options: &Options) -> Result<PathBuf> {
     if let Some(program) = &options.program {
         return Ok(program.clone());
     }
+    if options.built {
+        return Ok(crate::bench::target(root)?.join("debug/hookflow"));
+    }
     let mut args = vec!["build", "--locked", "-p", "hookflow", "--features", "fault-points"];
     args.extend(options.release.then_some("--release"));
     build(root, &args)?;
@@ -136,8 +172,10 @@ fn built(root: &Path, options: &Options) -> Result<PathBuf> {
     Ok(crate::bench::target(root)?.join(profile).join("hookflow"))
 }
 
-fn judge(root: &Path) -> Result<PathBuf> {
-    build(root, &["build", "--locked", "-p", "xtask", "--example", "judge"])?;
+fn built_judge(root: &Path, options: &Options) -> Result<PathBuf> {
+    if !options.built {
+        build(root, &["build", "--locked", "-p", "xtask", "--example", "judge"])?;
+    }
     Ok(crate::bench::target(root)?.join("debug/examples/judge"))
 }
 

@@ -12,7 +12,7 @@
 //!
 //! A run that fails is an end too, if it says that a call was interrupted and the service had died meanwhile: a call
 //! without an ID, of which nobody knows whether it has arrived, is not sent again. Such a run gives its dedupe key
-//! back, so a sender's next try begins another run.
+//! back, so a sender's next try begins another run. The same holds for one that is set aside, however far it has come.
 
 mod answers;
 mod calls;
@@ -24,6 +24,9 @@ pub mod plants;
 pub use case::Case;
 
 use std::fmt;
+
+/// The last line of a judge who has found nothing.
+pub const SOUND: &str = "nothing is lost, and nothing was done twice\n";
 
 /// A promise, and how it is looked whether it was kept.
 pub struct Rule {

@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use super::evidence::Evidence;
 use super::http::{self, Answer, post};
-use super::scenes::{Scene, body, drawn};
+use super::scenes::{Scene, body, drawn, ordered};
 use super::service::Door;
 use super::target::digest;
 use serde_json::json;
@@ -35,23 +35,30 @@ struct Sender<'p> {
     number: usize,
     sent: u64,
     turns: u64,
+    /// How many of the same key come next, without a pause.
+    burst: u64,
     /// Events that can be sent once more, long after.
     remembered: Vec<Event<'p>>,
 }
 
 /// How many are remembered.
 const REMEMBERED: usize = 40;
+/// How many events of a key follow the first, so that they wait for each other.
+const BURST: u64 = 5;
 /// Longer than the 64 KiB that are held in memory.
 const BIG: (u64, u64) = (70_000, 200_000);
 
 impl Callers<'_> {
     /// Sends until it is ended, then sends some of what it has sent before once more: that asks what was kept.
     pub(super) fn send(&self, number: usize, chance: Chance) {
-        let mut sender = Sender { callers: self, chance, number, sent: 0, turns: 0, remembered: Vec::new() };
+        let mut sender =
+            Sender { callers: self, chance, number, sent: 0, turns: 0, burst: 0, remembered: Vec::new() };
         while !self.ended.load(Ordering::Relaxed) {
             let event = sender.next();
             sender.bring(event);
-            std::thread::sleep(sender.chance.millis(0, 40));
+            if sender.burst == 0 {
+                std::thread::sleep(sender.chance.millis(0, 40));
+            }
         }
         // By now the service lives on, and has its claims from before.
         for event in std::mem::take(&mut sender.remembered) {
@@ -62,10 +69,14 @@ impl Callers<'_> {
 
 impl<'p> Sender<'p> {
     fn next(&mut self) -> Event<'p> {
-        let scene = drawn(self.chance.below(100));
+        let scene = if self.burst == 0 { drawn(self.chance.below(100)) } else { ordered() };
+        let is_ordered = scene.name == "ordered";
+        self.burst = match self.burst {
+            0 if is_ordered => BURST,
+            left => left.saturating_sub(1),
+        };
         self.sent += 1;
         let name = format!("{}-{}-{}", scene.name, self.number, self.sent);
-        let is_ordered = scene.name == "ordered";
         let key = is_ordered.then(|| format!("key-{}", self.number));
         self.turns += u64::from(is_ordered);
         let text = match scene.name {

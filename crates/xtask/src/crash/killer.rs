@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Of so many kills that could be at a point, one is at random all the same.
 const AT_RANDOM: u64 = 4;
+/// After one in so many kills the service ends in order for once.
+const IN_ORDER: u64 = 10;
 /// How long the service lives when it is killed at random.
 const LIFE: (u64, u64) = (30, 900);
 /// How long a point is waited for.
@@ -70,6 +72,11 @@ impl Killer {
 
     pub(super) fn kills(&self) -> u64 {
         self.hits.values().sum::<u64>() + self.at_random
+    }
+
+    /// How long the service lives before it ends in order, if it is to.
+    pub(super) fn end_in_order(&mut self) -> Option<Duration> {
+        self.chance.one_in(IN_ORDER).then(|| self.chance.millis(LIFE.0, LIFE.1))
     }
 
     /// The kills that only a new folder allows, in order.

@@ -12,6 +12,7 @@ cargo xtask crash [options]
   --callers N      how many send at once; default 4
   --seed N         the same choices again; what the machine does in between still differs
   --release        builds and kills the optimised program
+  --built          kills the program that `cargo test --workspace --features hookflow/fault-points` has left
   --program PATH   kills this program: one built with the feature `fault-points`, or any for kills at random alone
   --plant NAME     plants a mistake, in the program or in the evidence; then the judge has to find it
   --keep PATH      leaves the evidence there";
@@ -24,6 +25,7 @@ pub(super) struct Options {
     pub(super) callers: usize,
     pub(super) seed: Option<u64>,
     pub(super) release: bool,
+    pub(super) built: bool,
     pub(super) program: Option<PathBuf>,
     pub(super) plant: Option<String>,
     pub(super) keep: Option<PathBuf>,
@@ -38,14 +40,20 @@ impl Options {
             callers: 4,
             seed: None,
             release: false,
+            built: false,
             program: None,
             plant: None,
             keep: None,
         };
         let mut args = args.iter().copied();
         while let Some(name) = args.next() {
-            if name == "--release" {
-                options.release = true;
+            let flag = match name {
+                "--release" => Some(&mut options.release),
+                "--built" => Some(&mut options.built),
+                _ => None,
+            };
+            if let Some(flag) = flag {
+                *flag = true;
                 continue;
             }
             let value = args.next().with_context(|| format!("{name} takes a value\n\n{USAGE}"))?;
@@ -77,7 +85,7 @@ mod tests {
     #[test]
     fn options_are_read_and_mistakes_are_named() {
         let options = Options::parse(&["--kills", "3", "--release", "--plant", "forget-order"]).unwrap();
-        assert_eq!((options.kills, options.release), (3, true));
+        assert_eq!((options.kills, options.release, options.built), (3, true, false));
         assert_eq!(options.plant.as_deref(), Some("forget-order"));
         for (bad, why) in [
             (&["--kills"][..], "takes a value"),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long everything may take to end. What has not by then is for the judge.
-const DRAIN: Duration = Duration::from_mins(1);
+const DRAIN: Duration = Duration::from_mins(3);
 /// How long nothing may be left before it is believed.
 const QUIET: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(20);
@@ -88,8 +88,33 @@ impl Round<'_> {
         while killer.kills() < last {
             let kill = killer.next();
             self.kill_once(stage, killer, &kill)?;
+            if let Some(life) = killer.end_in_order() {
+                self.end_in_order(stage, life)?;
+            }
         }
         Ok(())
+    }
+
+    /// A life that an operator ends. What was under way then may be interrupted as well.
+    fn end_in_order(&self, stage: &Stage<'_>, life: Duration) -> Result<()> {
+        let service = self.start(stage)?;
+        std::thread::sleep(life);
+        let ended = service.stop();
+        stage.evidence.operator(&json!({"kind": "died", "at": stage.evidence.at()}));
+        stage.door.set(None);
+        ended
+    }
+
+    /// Starts it without an order to die.
+    fn start(&self, stage: &Stage<'_>) -> Result<Service> {
+        let order = match self.planted {
+            Some(Planted::Program(plant)) => Some(&**plant),
+            _ => None,
+        };
+        let mut service = Service::spawn(self.program, self.folder, order)?;
+        let Some(addresses) = service.listening()? else { bail!("the service died at its start") };
+        stage.door.set(Some(addresses));
+        Ok(service)
     }
 
     fn kill_once(&self, stage: &Stage<'_>, killer: &mut Killer, kill: &Kill) -> Result<()> {
@@ -114,13 +139,7 @@ impl Round<'_> {
 
     /// The last life: nothing is sent any more but repetitions, and everything ends.
     fn drain(&self, stage: &Stage<'_>, is_over: impl Fn() -> bool) -> Result<()> {
-        let order = match self.planted {
-            Some(Planted::Program(plant)) => Some(&**plant),
-            _ => None,
-        };
-        let mut service = Service::spawn(self.program, self.folder, order)?;
-        let Some(addresses) = service.listening()? else { bail!("the service died at its last start") };
-        stage.door.set(Some(addresses));
+        let service = self.start(stage)?;
         let (began, mut quiet) = (now(), now());
         while began.elapsed() < DRAIN && quiet.elapsed() < QUIET {
             std::thread::sleep(POLL);

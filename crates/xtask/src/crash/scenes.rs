@@ -37,7 +37,7 @@ pub(super) static SCENES: [Scene; 13] = [
     },
     Scene {
         name: "ask",
-        share: 10,
+        share: 14,
         ends_with_reply: false,
         dedupes: true,
         webhook: DEDUPE,
@@ -48,7 +48,7 @@ pub(super) static SCENES: [Scene; 13] = [
     },
     Scene {
         name: "two",
-        share: 12,
+        share: 14,
         ends_with_reply: false,
         dedupes: false,
         webhook: "",
@@ -65,9 +65,9 @@ pub(super) static SCENES: [Scene; 13] = [
         dedupes: true,
         webhook: DEDUPE,
         steps: "
-  - http: {url: 'TARGET/call', query: {WHO, step: a, id: '${ uuid() }'}}
+  - http: {method: POST, url: 'TARGET/call', query: {WHO, step: a}, headers: {Idempotency-Key: '${WebhookRequest.TransactionalId}'}}
     retry: {tries: 4, on: [5xx], backoff: 20ms..60ms}
-  - http: {url: 'TARGET/call', query: {WHO, step: b, id: '${ uuid() }'}}
+  - http: {method: POST, url: 'TARGET/call', query: {WHO, step: b}, headers: {Idempotency-Key: '${WebhookRequest.TransactionalId}'}}
     retry: {tries: 4, on: [5xx], backoff: 20ms..60ms}
   - http: {url: 'TARGET/end', query: {WHO, how: ok, steps: a b}}",
     },
@@ -87,7 +87,7 @@ pub(super) static SCENES: [Scene; 13] = [
     // The longer nap leaves the worker's hand.
     Scene {
         name: "nap",
-        share: 8,
+        share: 10,
         ends_with_reply: false,
         dedupes: true,
         webhook: DEDUPE,
@@ -142,7 +142,7 @@ pub(super) static SCENES: [Scene; 13] = [
     },
     Scene {
         name: "ordered",
-        share: 12,
+        share: 4,
         ends_with_reply: false,
         dedupes: true,
         webhook: "dedupe: {key: '${ webhook.body.id }', window: 1h}}
@@ -245,6 +245,12 @@ pub(super) fn drawn(mut number: u64) -> &'static Scene {
         is_it
     });
     found.unwrap_or(first)
+}
+
+/// The scene whose events wait for each other.
+pub(super) fn ordered() -> &'static Scene {
+    let [first, ..] = &SCENES;
+    SCENES.iter().find(|scene| scene.name == "ordered").unwrap_or(first)
 }
 
 /// Writes a folder that can be served.

@@ -186,6 +186,16 @@ impl Case {
         all
     }
 
+    /// How many runs of an event were set aside, and how often the operator has asked for them once more. The event's
+    /// sender may know of runs of which the target has not heard.
+    pub(super) fn given_up(&self, name: &str, runs: &[(&str, &Run)]) -> (usize, usize) {
+        let tries = self.events.get(name).into_iter().flat_map(|event| &event.tries);
+        let told = tries.filter_map(|one| one.run.as_deref());
+        let all: BTreeSet<&str> = told.chain(runs.iter().map(|(run, _)| *run)).collect();
+        let set_aside = all.iter().filter(|run| self.set_aside.contains(**run)).count();
+        (set_aside, all.iter().filter_map(|run| self.asked_again.get(*run)).sum())
+    }
+
     /// What there is, in one line.
     pub fn summary(&self) -> String {
         let count = |is_it: fn(&Event) -> bool| self.events.values().filter(|event| is_it(event)).count();

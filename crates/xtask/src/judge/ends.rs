@@ -27,8 +27,8 @@ pub(super) fn lost(case: &Case) -> Vec<String> {
     found
 }
 
-/// An event ends once, and a run ends in one way. A second run of an event needs a first that has failed, which has
-/// given its key back, or an operator who runs it again.
+/// An event ends once, and a run ends in one way. A second run of an event needs a first that has failed or was set aside,
+/// which has given its key back, or an operator who runs it again. Who was set aside may have come as far as its end.
 pub(super) fn one_end(case: &Case) -> Vec<String> {
     let mut found = Vec::new();
     for (name, run) in &case.runs {
@@ -41,14 +41,14 @@ pub(super) fn one_end(case: &Case) -> Vec<String> {
         }
     }
     for (event, runs) in case.runs_of() {
-        let again: usize = runs.iter().filter_map(|(name, _)| case.asked_again.get(*name)).sum();
+        let (set_aside, again) = case.given_up(event, &runs);
         let succeeded = runs.iter().filter(|(_, run)| run.has_succeeded()).count();
-        if succeeded > 1 + again {
+        if succeeded > 1 + set_aside + again {
             found.push(format!("the event {event} has ended {succeeded} times"));
         }
         for ((former, first), (name, second)) in runs.iter().zip(runs.iter().skip(1)) {
             let over = first.ends.iter().any(|end| end.says("how") == "failed" && end.at <= second.first());
-            if !over && !case.set_aside.contains(*former) && again == 0 {
+            if !over && set_aside == 0 {
                 found.push(format!("the event {event} is carried out by {name} while {former} is"));
             }
         }

@@ -115,6 +115,21 @@ fn a_run_that_was_set_aside_needs_the_operator() {
 }
 
 #[test]
+fn who_was_set_aside_gives_the_key_back_and_whoever_was_not_does_not() {
+    let tried = "{\"kind\":\"event\",\"scene\":\"two\",\"event\":\"x1\",\"replies\":false,\"ends_with_reply\":false,\"sent\":6000000,\"status\":202,\"run\":\"r11\"}";
+    let again = tried.replace("r11", "r13").replace("6000000", "7000000");
+    let end = "{\"kind\":\"end\",\"event\":\"x1\",\"run\":\"r12\",\"how\":\"ok\",\"steps\":\"a\",\"method\":\"GET\",\"at\":6000400}";
+    let call = "{\"kind\":\"call\",\"event\":\"x1\",\"run\":\"r13\",\"step\":\"a\",\"method\":\"POST\",\"at\":7000100}";
+    let ended = end.replace("r12", "r13").replace("6000400", "7000200");
+    let [callers, target, operator] = files();
+    let callers = callers.replace(tried, &format!("{tried}\n{again}"));
+    let target = target.replace(end, &format!("{end}\n{call}\n{ended}"));
+    assert_eq!(broken_rules([&callers, &target, operator]), [].into());
+    let operator = operator.replace("r11", "r99");
+    assert_eq!(broken_rules([&callers, &target, &operator]), ["lost", "one-end", "replies"].into());
+}
+
+#[test]
 fn an_event_that_got_no_answer_may_not_be_there_and_its_run_may_not_be_left() {
     let answered = "\"sent\":1000,\"status\":202,\"run\":\"r8\"";
     let unanswered = "\"sent\":1000,\"status\":null,\"run\":null";
