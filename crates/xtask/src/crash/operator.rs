@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use super::evidence::{Evidence, held};
 use super::http::{ask, post};
-use super::scenes;
+use super::scenes::{self, HELD};
 use super::service::Door;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -13,6 +13,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// How a flow is paused.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By its file, which is read again.
+    File,
+    /// By a request, which the service remembers.
+    Command,
+}
 
 /// What the log says of a run that is set aside.
 const SET_ASIDE: &str = "a run is set aside";
@@ -31,9 +40,10 @@ impl Operator<'_> {
     pub(super) fn work(&self, ended: &AtomicBool, mut chance: Chance) {
         while !ended.load(Ordering::Relaxed) {
             rest(chance.millis(500, 3_000), ended);
-            self.set(true);
+            let way = if chance.one_in(2) { Way::File } else { Way::Command };
+            self.set(true, way);
             rest(chance.millis(300, 2_000), ended);
-            self.set(false);
+            self.set(false, way);
             self.run_again();
         }
     }
@@ -55,13 +65,17 @@ impl Operator<'_> {
         again.len() - before
     }
 
-    fn set(&self, paused: bool) {
+    fn set(&self, paused: bool, way: Way) {
         let (before, after) = if paused { ("pausing", "paused") } else { ("resuming", "resumed") };
         let trying = json!({"kind": before});
         self.note(trying.clone());
-        if scenes::pause(self.folder, self.target, paused).is_ok()
-            && self.ask("/api/reload", &trying).is_some()
-        {
+        let path = match (way, paused) {
+            (Way::Command, true) => format!("/api/flows/{HELD}/pause"),
+            (Way::Command, false) => format!("/api/flows/{HELD}/resume"),
+            (Way::File, _) if scenes::pause(self.folder, self.target, paused).is_err() => return,
+            (Way::File, _) => "/api/reload".to_owned(),
+        };
+        if self.ask(&path, &trying).is_some() {
             self.note(json!({"kind": after}));
         }
     }
