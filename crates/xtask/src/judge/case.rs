@@ -23,6 +23,8 @@ pub struct Case {
     pub(super) set_aside: BTreeSet<String>,
     /// How often the operator has asked for a run once more.
     pub(super) asked_again: BTreeMap<String, usize>,
+    /// Runs that the operator has begun, each with the one that it repeats.
+    repeats: BTreeMap<String, String>,
 }
 
 /// An event, as its sender sees it.
@@ -162,7 +164,10 @@ impl Case {
                 self.set_aside.insert(text(line, "run")?);
             }
             "run-again" => *self.asked_again.entry(text(line, "run")?).or_default() += 1,
-            "pausing" | "resumed" | "runs-again" => {}
+            "runs-again" => {
+                self.repeats.insert(text(line, "as")?, text(line, "run")?);
+            }
+            "pausing" | "resumed" => {}
             _ => return None,
         }
         Some(())
@@ -187,11 +192,12 @@ impl Case {
     }
 
     /// How many runs of an event were set aside, and how often the operator has asked for them once more. The event's
-    /// sender may know of runs of which the target has not heard.
+    /// sender may know of runs of which the target has not heard, and the operator of some that neither has.
     pub(super) fn given_up(&self, name: &str, runs: &[(&str, &Run)]) -> (usize, usize) {
         let tries = self.events.get(name).into_iter().flat_map(|event| &event.tries);
         let told = tries.filter_map(|one| one.run.as_deref());
-        let all: BTreeSet<&str> = told.chain(runs.iter().map(|(run, _)| *run)).collect();
+        let mut all: BTreeSet<&str> = told.chain(runs.iter().map(|(run, _)| *run)).collect();
+        all.extend(runs.iter().filter_map(|(run, _)| self.repeats.get(*run)).map(String::as_str));
         let set_aside = all.iter().filter(|run| self.set_aside.contains(**run)).count();
         (set_aside, all.iter().filter_map(|run| self.asked_again.get(*run)).sum())
     }

@@ -125,7 +125,11 @@ fn who_was_set_aside_gives_the_key_back_and_whoever_was_not_does_not() {
     let callers = callers.replace(tried, &format!("{tried}\n{again}"));
     let target = target.replace(end, &format!("{end}\n{call}\n{ended}"));
     assert_eq!(broken_rules([&callers, &target, operator]), [].into());
-    let operator = operator.replace("r11", "r99");
+    // Its sender need not have heard of it.
+    let unheard = callers.replace(tried, &tried.replace("202,\"run\":\"r11\"", "null,\"run\":null"));
+    assert_ne!(unheard, callers);
+    assert_eq!(broken_rules([&unheard, &target, operator]), [].into());
+    let operator = operator.replace("r11", "r99").replace("r12", "r98");
     assert_eq!(broken_rules([&callers, &target, &operator]), ["lost", "one-end", "replies"].into());
 }
 
