@@ -1,11 +1,16 @@
-//! The limit that `cargo xtask bench door` measures against: a server that does one flow's work by hand, with
-//! nothing around it. It reads the body, verifies an HMAC-SHA256 in constant time, parses the JSON as a value
-//! (a receiver does not know its senders' types), maps three fields and answers JSON.
+//! The limits that `cargo xtask bench` measures against: a server that does one flow's work by hand, with
+//! nothing around it. It reads the body, verifies an HMAC-SHA256 in constant time and parses the JSON as a value
+//! (a receiver does not know its senders' types). Then, by its mode,
+//!
+//! - `reply` maps three fields and answers JSON,
+//! - `accept` answers 202 at once and keeps nothing,
+//! - `append` answers 202 when the body is on the disk: one thread takes what has gathered, appends it to the file
+//!   `events` with one write and one fdatasync, and then lets all of them be answered.
 //!
 //! Two threads, each with its own runtime and its own socket on one port: the fastest shape hyper has on two
 //! cores. Prints its URL first.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, Response, StatusCode, header};
@@ -16,30 +21,89 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::fs::File;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 const THREADS: usize = 2;
 const MOST_BYTES: usize = 1 << 20;
+/// As many as wait for the writer, and as many as one write takes.
+const GROUP: usize = 1024;
+const QUEUED: &str = r#"{"status":"queued"}"#;
 
 type Key = Hmac<Sha256>;
 
+#[derive(Clone)]
+struct Door {
+    key: Key,
+    mode: Mode,
+}
+
+#[derive(Clone)]
+enum Mode {
+    Reply,
+    Accept,
+    Append(mpsc::Sender<Event>),
+}
+
+struct Event {
+    body: Bytes,
+    kept: oneshot::Sender<()>,
+}
+
 fn main() -> Result<()> {
-    let secret = std::env::args().nth(1).context("usage: bare <secret>")?;
-    let key = Key::new_from_slice(secret.as_bytes())?;
+    let mut args = std::env::args().skip(1);
+    let secret = args.next().context("usage: bare <secret> [reply|accept|append]")?;
+    let (sender, events) = mpsc::channel(GROUP);
+    let mode = match args.next().as_deref() {
+        None | Some("reply") => Mode::Reply,
+        Some("accept") => Mode::Accept,
+        Some("append") => Mode::Append(sender),
+        Some(other) => bail!("unknown mode {other}"),
+    };
+    let door = Door { key: Key::new_from_slice(secret.as_bytes())?, mode };
     let mut sockets = vec![socket(0)?];
     let port = sockets.first().context("no socket")?.local_addr()?.port();
     for _ in 1..THREADS {
         sockets.push(socket(port)?);
     }
-    let key = &key;
-    println!("http://127.0.0.1:{port}/hook/door");
     std::thread::scope(|scope| {
-        let threads: Vec<_> = sockets.into_iter().map(|socket| scope.spawn(|| serve(socket, key))).collect();
+        let mut threads = Vec::new();
+        if let Mode::Append(_) = door.mode {
+            let file = File::create("events")?;
+            threads.push(scope.spawn(|| append(file, events)));
+        }
+        println!("http://127.0.0.1:{port}/hook/door");
+        for socket in sockets {
+            let door = door.clone();
+            threads.push(scope.spawn(|| serve(socket, door)));
+        }
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread panicked"))?)
     })
+}
+
+/// Group commit: what comes while one group is being synced is the next group.
+fn append(mut file: File, mut events: mpsc::Receiver<Event>) -> Result<()> {
+    let (mut group, mut bytes) = (Vec::new(), Vec::new());
+    while events.blocking_recv_many(&mut group, GROUP) > 0 {
+        bytes.clear();
+        for Event { body, .. } in &group {
+            bytes.extend_from_slice(&u32::try_from(body.len())?.to_be_bytes());
+            bytes.extend_from_slice(body);
+        }
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        for Event { kept, .. } in group.drain(..) {
+            // Who asked may be gone.
+            let _gone = kept.send(());
+        }
+    }
+    Ok(())
 }
 
 fn socket(port: u16) -> Result<TcpSocket> {
@@ -49,34 +113,35 @@ fn socket(port: u16) -> Result<TcpSocket> {
     Ok(socket)
 }
 
-fn serve(socket: TcpSocket, key: &Key) -> Result<()> {
+fn serve(socket: TcpSocket, door: Door) -> Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = socket.listen(1024)?;
-        accept(&listener, key).await
+        accept(&listener, Rc::new(door)).await
     })
 }
 
-async fn accept(listener: &TcpListener, key: &Key) -> Result<()> {
+async fn accept(listener: &TcpListener, door: Rc<Door>) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let key = key.clone();
+        let door = Rc::clone(&door);
         tokio::task::spawn_local(async move {
-            let service = service_fn(move |request| answer(request, key.clone()));
+            let service = service_fn(move |request| answer(request, Rc::clone(&door)));
             // A connection that breaks is the load generator's to report.
             drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
         });
     }
 }
 
-async fn answer(request: Request<Incoming>, mut key: Key) -> Result<Response<Full<Bytes>>, http::Error> {
+async fn answer(request: Request<Incoming>, door: Rc<Door>) -> Result<Response<Full<Bytes>>, http::Error> {
     let (head, body) = request.into_parts();
     #[expect(clippy::disallowed_methods, reason = "the body is capped here")]
     let Ok(body) = Limited::new(body, MOST_BYTES).collect().await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let body = body.to_bytes();
+    let mut key = door.key.clone();
     key.update(&body);
     let signature = head.headers.get("x-signature").and_then(|value| unhex(value.as_bytes()));
     if signature.is_none_or(|signature| key.verify_slice(&signature).is_err()) {
@@ -85,14 +150,29 @@ async fn answer(request: Request<Incoming>, mut key: Key) -> Result<Response<Ful
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         return refuse(StatusCode::BAD_REQUEST);
     };
-    let reply = json!({
-        "id": value.get("id"),
-        "amount": value.get("amount"),
-        "customer": value.pointer("/customer/name"),
-    });
-    Response::builder()
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(reply.to_string())))
+    match &door.mode {
+        Mode::Reply => {
+            let reply = json!({
+                "id": value.get("id"),
+                "amount": value.get("amount"),
+                "customer": value.pointer("/customer/name"),
+            });
+            respond(StatusCode::OK, Bytes::from(reply.to_string()))
+        }
+        Mode::Accept => respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes())),
+        Mode::Append(events) => {
+            let (kept, durable) = oneshot::channel();
+            // Both fail only when the writer has failed.
+            if events.send(Event { body, kept }).await.is_err() || durable.await.is_err() {
+                return refuse(StatusCode::SERVICE_UNAVAILABLE);
+            }
+            respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes()))
+        }
+    }
+}
+
+fn respond(status: StatusCode, body: Bytes) -> Result<Response<Full<Bytes>>, http::Error> {
+    Response::builder().status(status).header(header::CONTENT_TYPE, "application/json").body(Full::new(body))
 }
 
 fn refuse(status: StatusCode) -> Result<Response<Full<Bytes>>, http::Error> {

@@ -1,95 +1,106 @@
-//! `cargo xtask bench door`: what the door costs, as a ratio.
+//! `cargo xtask bench <scene>`: what the door and its store cost, as ratios.
 //!
-//! Absolute figures belong to one machine and one hour. So two servers stand side by side, the same load
-//! goes to them in turn, and only the ratio of their medians within one run is read.
+//! Absolute figures belong to one machine and one hour. So servers stand side by side, the same load goes to them
+//! in turn, and only the ratios of their medians within one run are read.
 
 mod contender;
 mod load;
+mod metrics;
 mod options;
+mod project;
 mod report;
 mod request;
+mod scenes;
 
 use crate::tree::cargo;
 use anyhow::{Context as _, Result, bail};
 use contender::Contender;
 pub(crate) use contender::LIFELINE;
 use load::Load;
-use options::{Options, Scene};
+use options::Options;
 use report::Row;
+use scenes::Scene;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Runs the bench with the options of the command line.
+/// Runs the bench with the scenes and options of the command line.
 ///
 /// # Errors
 /// When a server does not build, start or answer as it should.
 pub fn run(root: &Path, options: &[&str]) -> Result<ExitCode> {
     if options.contains(&"--help") {
-        println!("{}", options::USAGE);
+        println!("{}", options::usage());
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options::parse(options)?;
     if Command::new("wrk").arg("--version").output().is_err() {
         bail!("the load generator `wrk` is missing; install it with: apt-get install -y wrk");
     }
-    let mut rows = contenders(root, &options)?.map(Row::new);
-    let folder = tempfile::tempdir()?;
-    let load = Load::prepare(folder.path(), &options)?;
+    build(root, &["-p", "hookflow"])?;
+    build(root, &["-p", "xtask", "--example", "bare"])?;
+    let target = target(root)?;
+    let mut good = true;
+    for scene in &options.scenes {
+        println!("{}: {}\n", scene.name, scene.about);
+        good &= play(scene, &options, &target)?;
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures a scene and says what came of it; whether all was as it should be.
+fn play(scene: &Scene, options: &Options, target: &Path) -> Result<bool> {
+    // Not in the system's temporary folder, which may be memory: a sync would cost nothing.
+    let folder = tempfile::tempdir_in(target)?;
+    let release = target.join("release");
+    let start = |server| Contender::new(server, scene.answer, &release, folder.path()).map(Row::new);
+    let mut rows: Vec<Row> = scene.servers.iter().map(start).collect::<Result<_>>()?;
+    let load = Load::prepare(folder.path(), options, scene.answer)?;
+    let sound = measure(&mut rows, &load, options.rounds)?;
+    println!("{}", report::table(&rows));
+    let mut enough = true;
+    for (ratio, sentence) in report::ratios(&rows)? {
+        println!("{sentence}");
+        enough &= options.min_ratio.is_none_or(|least| ratio >= least);
+    }
+    let mut complete = true;
+    for (covered, sentence) in rows.iter().filter_map(Row::account) {
+        println!("{sentence}");
+        complete &= covered;
+    }
+    for (holds, complaint) in [
+        (sound, "Not all answers were as they should be."),
+        (enough, "A ratio is below the one asked for."),
+        (complete, "Not every accepted event has a run that succeeded."),
+    ] {
+        if !holds {
+            println!("{complaint}");
+        }
+    }
+    println!();
+    Ok(sound && enough && complete)
+}
+
+/// Whether all answers were right.
+fn measure(rows: &mut [Row], load: &Load, rounds: usize) -> Result<bool> {
     let mut sound = true;
-    for row in &rows {
+    for row in rows.iter_mut() {
         sound &= load.check(row)?;
     }
-    for round in 0..options.rounds {
-        eprintln!("round {} of {}", round + 1, options.rounds);
+    for round in 0..rounds {
+        eprintln!("round {} of {rounds}", round + 1);
         // A B, B A, A B, …: what drifts over time falls on both.
         if round % 2 == 1 {
             rows.reverse();
         }
-        for row in &mut rows {
+        for row in rows.iter_mut() {
             sound &= load.measure(row)?;
         }
         if round % 2 == 1 {
             rows.reverse();
         }
     }
-    let [base, measured] = &rows;
-    let ratio = report::ratio(base, measured).context("nothing was measured")?;
-    println!("{}", report::table(&rows, ratio));
-    let enough = options.min_ratio.is_none_or(|least| ratio >= least);
-    if !sound {
-        println!("Not all answers were 200 with the mapped fields.");
-    }
-    if !enough {
-        println!("The ratio is below the one asked for.");
-    }
-    Ok(if sound && enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds and starts the two servers: the one to compare with, then the one to judge.
-fn contenders(root: &Path, options: &Options) -> Result<[Contender; 2]> {
-    let release = target(root)?.join("release");
-    let hookflow = |name: &str, flows| {
-        build(root, &["-p", "hookflow"])?;
-        Contender::hookflow(name, &release.join("hookflow"), flows)
-    };
-    let bare = |name: &str| {
-        build(root, &["-p", "xtask", "--example", "bare"])?;
-        Contender::bare(name, &release.join("examples/bare"))
-    };
-    let many = options.flows;
-    Ok(match options.scene {
-        Scene::Bare => [bare("bare hyper")?, hookflow(&flows(many.unwrap_or(1)), many.unwrap_or(1))?],
-        Scene::Flows => {
-            let many = many.unwrap_or(10_000);
-            [hookflow(&flows(1), 1)?, hookflow(&flows(many), many)?]
-        }
-        Scene::Noise => [bare("bare hyper")?, bare("bare hyper again")?],
-    })
-}
-
-fn flows(count: usize) -> String {
-    if count == 1 { "hookflow, 1 flow".to_owned() } else { format!("hookflow, {count} flows") }
+    Ok(sound)
 }
 
 fn build(root: &Path, what: &[&str]) -> Result<()> {

@@ -19,7 +19,7 @@ cargo xtask <command>
 
   test         everything that has to hold before a change goes in: format, lints, tests
   tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
-  bench door   the door against a bare server that does the same by hand; --help lists its options
+  bench        the door and its store against bare servers that do the same by hand; --help lists its scenes
   crash        the real program under load, killed again and again; --help lists its options
   power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc
   senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3";
@@ -32,7 +32,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
     match args {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
-        ["bench", "door", options @ ..] => bench::run(&root(), options),
+        ["bench", options @ ..] => bench::run(&root(), options),
         ["crash", options @ ..] => crash::run(&root(), options),
         ["power", options @ ..] => power::run(&root(), options),
         ["senders"] => senders::run(&root()),

@@ -1,6 +1,8 @@
 //! A server under measurement: started on a free port of the loopback address, stopped when dropped.
 
+use super::metrics::Counts;
 use super::request::{self, SECRET};
+use super::scenes::{Answer, Program, Server};
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -12,6 +14,9 @@ use tempfile::TempDir;
 
 const START_DEADLINE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(2);
+const SETTLE_DEADLINE: Duration = Duration::from_mins(5);
+/// Asking takes processor time from the runs that are waited for.
+const SETTLE_POLL: Duration = Duration::from_millis(20);
 
 /// Becomes the server, and ends it when the pipe from this program ends: so it does not outlive us, however
 /// we go.
@@ -21,30 +26,45 @@ pub(crate) const LIFELINE: &str =
 /// A running server.
 #[derive(Debug)]
 pub(super) struct Contender {
-    pub(super) name: String,
+    pub(super) name: &'static str,
     pub(super) url: String,
     /// From the start of the process to its first right answer.
     pub(super) start: Duration,
     /// What it held in memory before the load, in KiB.
     pub(super) idle_kib: u64,
+    /// Where hookflow says what it has counted.
+    ops: Option<SocketAddr>,
     child: Child,
     folder: TempDir,
 }
 
 impl Contender {
-    /// The bare server.
-    pub(super) fn bare(name: &str, program: &Path) -> Result<Self> {
-        Self::start(name, &[program.as_os_str(), SECRET.as_ref()], tempfile::tempdir()?)
+    /// Starts the server on a folder of its own within `parent`; the programs lie in `release`.
+    pub(super) fn new(server: &Server, answer: Answer, release: &Path, parent: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir_in(parent)?;
+        match &server.program {
+            Program::Bare(mode) => {
+                let program = release.join("examples/bare");
+                Self::start(
+                    server.name,
+                    &[program.as_os_str(), SECRET.as_ref(), mode.as_ref()],
+                    folder,
+                    answer,
+                )
+            }
+            Program::Hookflow(project) => {
+                project.write(folder.path())?;
+                let program = release.join("hookflow");
+                let mut contender =
+                    Self::start(server.name, &[program.as_os_str(), "serve".as_ref()], folder, answer)?;
+                let ops = ops(&contender.printed()?).context("hookflow names no ops listener")?;
+                contender.ops = Some(ops);
+                Ok(contender)
+            }
+        }
     }
 
-    /// The product, with one measured flow among `flows`.
-    pub(super) fn hookflow(name: &str, program: &Path, flows: usize) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        write_project(folder.path(), flows)?;
-        Self::start(name, &[program.as_os_str(), "serve".as_ref()], folder)
-    }
-
-    fn start(name: &str, command: &[&OsStr], folder: TempDir) -> Result<Self> {
+    fn start(name: &'static str, command: &[&OsStr], folder: TempDir, answer: Answer) -> Result<Self> {
         let began = now();
         // Files, not pipes: a pipe that nobody reads stops its writer.
         let child = Command::new("sh")
@@ -57,27 +77,26 @@ impl Contender {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let url = String::new();
-        let mut contender =
-            Self { name: name.to_owned(), url, start: Duration::ZERO, idle_kib: 0, child, folder };
-        contender.await_first_answer(began)?;
+        let mut contender = Self { name, url, start: Duration::ZERO, idle_kib: 0, ops: None, child, folder };
+        contender.await_first_answer(began, answer)?;
         std::thread::sleep(Duration::from_secs(1));
         contender.idle_kib = contender.resident_kib()?;
         Ok(contender)
     }
 
-    fn await_first_answer(&mut self, began: Instant) -> Result<()> {
+    fn await_first_answer(&mut self, began: Instant, answer: Answer) -> Result<()> {
         loop {
-            let printed = fs::read_to_string(self.folder.path().join("stdout"))?;
+            let printed = self.printed()?;
             if let Some(url) = door_url(&printed) {
                 let (address, path) =
                     parts(url).with_context(|| format!("{}: strange URL {url}", self.name))?;
-                match request::probe(address, path) {
+                match request::probe(address, path, answer) {
                     Ok(true) => {
                         self.start = began.elapsed();
                         url.clone_into(&mut self.url);
                         return Ok(());
                     }
-                    Ok(false) => bail!("{} does not answer 200 with the mapped fields", self.name),
+                    Ok(false) => bail!("{} does not answer as it should", self.name),
                     Err(_) => {}
                 }
             }
@@ -89,6 +108,36 @@ impl Contender {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Waits until hookflow has run every event that it has accepted; says how long that took and what was counted.
+    pub(super) fn settle(&self) -> Result<Option<(Duration, Counts)>> {
+        let Some(ops) = self.ops else { return Ok(None) };
+        let began = now();
+        let mut last = None;
+        loop {
+            let waited = began.elapsed();
+            let counts = Counts::read(&request::get(ops, "/metrics")?);
+            // Twice the same: events of the last requests may still be on their way in.
+            match last {
+                Some((behind, before)) if before == counts && counts.accepted == counts.ended => {
+                    return Ok(Some((behind, counts)));
+                }
+                Some((_, before)) if before == counts => {}
+                _ => last = Some((waited, counts)),
+            }
+            if waited > SETTLE_DEADLINE {
+                bail!(
+                    "{}: not all runs have ended {SETTLE_DEADLINE:?} after the load: {counts:?}",
+                    self.name
+                );
+            }
+            std::thread::sleep(SETTLE_POLL);
+        }
+    }
+
+    fn printed(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join("stdout"))?)
     }
 
     fn complaint(&self) -> String {
@@ -116,37 +165,6 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn write_project(folder: &Path, flows: usize) -> Result<()> {
-    for name in ["config", "flows", "secrets"] {
-        fs::create_dir(folder.join(name))?;
-    }
-    // The disk's speed is not the door's.
-    let config = "public: {listen: 127.0.0.1:0}\nops: {listen: 127.0.0.1:0}\nstore: {memory: {}}\n";
-    fs::write(folder.join("config/hookflow.yaml"), config)?;
-    let credential = "bench: {type: hmac, header: X-Signature, algorithm: sha256, encoding: hex, secret: {file: secrets/bench}}\n";
-    fs::write(folder.join("config/credentials.yaml"), credential)?;
-    fs::write(folder.join("secrets/bench"), SECRET)?;
-    let name = |n: usize| if n == 0 { "door".to_owned() } else { format!("other-{n}") };
-    for name in (0..flows).map(name) {
-        fs::write(folder.join(format!("flows/{name}.yaml")), flow(&name))?;
-    }
-    Ok(())
-}
-
-fn flow(name: &str) -> String {
-    format!(
-        "flow: {name}\n\
-         webhook: {{methods: [POST], auth: bench}}\n\
-         steps:\n\
-         \x20 - respond:\n\
-         \x20     status: 200\n\
-         \x20     json:\n\
-         \x20       id: ${{ webhook.body.id }}\n\
-         \x20       amount: ${{ webhook.body.amount }}\n\
-         \x20       customer: ${{ webhook.body.customer.name }}\n"
-    )
-}
-
 /// The URL of the flow `door` in what a server printed, up to the flow's name. A line that is still being
 /// written does not count.
 fn door_url(printed: &str) -> Option<&str> {
@@ -163,6 +181,12 @@ fn parts(url: &str) -> Option<(SocketAddr, &str)> {
     let rest = url.strip_prefix("http://")?;
     let (address, path) = rest.split_at_checked(rest.find('/')?)?;
     Some((address.parse().ok()?, path))
+}
+
+/// The address of the ops listener in what hookflow printed.
+fn ops(printed: &str) -> Option<SocketAddr> {
+    let line = printed.lines().find_map(|line| line.strip_prefix("ops: http://"))?;
+    line.split(' ').next()?.parse().ok()
 }
 
 fn resident(status: &str) -> Option<u64> {
@@ -182,29 +206,16 @@ mod tests {
         assert_eq!(url, "http://127.0.0.1:4711/hook/door");
         assert_eq!(parts(url), Some((([127, 0, 0, 1], 4711).into(), "/hook/door")));
         assert_eq!(door_url("http://127.0.0.1:4711/hook/door"), None);
+        assert_eq!(ops("x\nops: http://127.0.0.1:81 (/healthz)\n"), Some(([127, 0, 0, 1], 81).into()));
         assert_eq!(resident("Name:\tx\nVmRSS:\t    5120 kB\n"), Some(5120));
-    }
-
-    #[test]
-    fn a_project_has_the_door_and_the_others() {
-        let folder = tempfile::tempdir().unwrap();
-        write_project(folder.path(), 3).unwrap();
-        let mut names: Vec<_> = fs::read_dir(folder.path().join("flows"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["door.yaml", "other-1.yaml", "other-2.yaml"]);
-        let flow = fs::read_to_string(folder.path().join("flows/door.yaml")).unwrap();
-        assert!(
-            flow.starts_with("flow: door\nwebhook: {methods: [POST], auth: bench}\nsteps:\n  - respond:\n")
-        );
     }
 
     #[test]
     fn a_server_that_ends_at_once_is_told_with_its_words() {
         let command = ["sh", "-c", "echo no such flow >&2; exit 3"].map(OsStr::new);
-        let error = Contender::start("it", &command, tempfile::tempdir().unwrap()).unwrap_err().to_string();
+        let answer = Answer { status: 200, text: "" };
+        let error =
+            Contender::start("it", &command, tempfile::tempdir().unwrap(), answer).unwrap_err().to_string();
         assert!(error.contains("it ended") && error.contains("no such flow"), "{error}");
     }
 }

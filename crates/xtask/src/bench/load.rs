@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::report::Row;
 use super::request;
+use super::scenes::Answer;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +22,9 @@ pub(super) struct Load {
 /// One round's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Round {
-    /// Requests in a second.
+    /// Right answers.
+    pub(super) right: u64,
+    /// Of these, in a second.
     pub(super) rate: u64,
     /// In microseconds.
     pub(super) p50: u64,
@@ -33,22 +36,26 @@ pub(super) struct Round {
 
 impl Load {
     /// Writes the scripts into `folder`.
-    pub(super) fn prepare(folder: &Path, options: &Options) -> Result<Self> {
+    pub(super) fn prepare(folder: &Path, options: &Options, answer: Answer) -> Result<Self> {
         let (strict, fast) = (folder.join("strict.lua"), folder.join("fast.lua"));
-        std::fs::write(&strict, request::script(true))?;
-        std::fs::write(&fast, request::script(false))?;
+        std::fs::write(&strict, request::script(Some(answer)))?;
+        std::fs::write(&fast, request::script(None))?;
         Ok(Self { strict, fast, duration: options.duration, connections: options.connections })
     }
 
     /// A short round in which every answer is looked at; warms up, too. Whether all were right.
-    pub(super) fn check(&self, row: &Row) -> Result<bool> {
+    pub(super) fn check(&self, row: &mut Row) -> Result<bool> {
         let round = self.send(&self.strict, CHECK, &row.contender.url)?;
+        row.settle(round)?;
         Ok(round.wrong == 0)
     }
 
     /// A measured round; whether all answers were successes.
     pub(super) fn measure(&self, row: &mut Row) -> Result<bool> {
         let round = self.send(&self.fast, self.duration, &row.contender.url)?;
+        // Before the others' turn: runs that are left would take their processor time.
+        let behind = row.settle(round)?;
+        row.behind.extend(behind);
         row.rounds.push(round);
         Ok(round.wrong == 0)
     }
@@ -75,8 +82,10 @@ fn parse(printed: &str) -> Option<Round> {
     let line = printed.lines().find_map(|line| line.strip_prefix("RESULT "))?;
     let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [requests, micros, wrong, p50, p99] = numbers.try_into().ok()?;
-    let rate = requests.checked_mul(1_000_000)?.checked_div(micros)?;
-    (rate > 0).then_some(Round { rate, p50, p99, wrong })
+    // What was refused was quick, and is no work done.
+    let right = requests.saturating_sub(wrong);
+    let rate = right.checked_mul(1_000_000)?.checked_div(micros)?;
+    (requests > 0).then_some(Round { right, rate, p50, p99, wrong })
 }
 
 #[cfg(test)]
@@ -86,7 +95,10 @@ mod tests {
     #[test]
     fn a_report_is_read_and_a_broken_one_refused() {
         let printed = "Running 1s test\nRESULT 100000 2000000 3 800 5100\n";
-        assert_eq!(parse(printed), Some(Round { rate: 50_000, p50: 800, p99: 5_100, wrong: 3 }));
+        assert_eq!(
+            parse(printed),
+            Some(Round { right: 99_997, rate: 49_998, p50: 800, p99: 5_100, wrong: 3 })
+        );
         for bad in
             ["", "RESULT 1 2 3\n", "RESULT 1 0 0 1 1\n", "RESULT 0 1000000 0 0 0\n", "RESULT a b c d e\n"]
         {

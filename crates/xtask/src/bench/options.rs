@@ -1,31 +1,18 @@
 //! What the bench is asked for on the command line.
 
+use super::scenes::{self, SCENES, Scene};
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
 
-pub(super) const USAGE: &str = "\
-cargo xtask bench door [options]
-
-  --scene bare|flows|noise   hookflow against a bare server (default), hookflow with many flows against
-                             hookflow with one, or the bare server against itself: the error of this bench
-  --flows N                  how many flows hookflow has loaded; default 1, in the scene `flows` 10000
+const OPTIONS: &str = "
   --rounds N                 how often each is measured; default 5
   --seconds N                for how long each time; default 5
   --connections N            kept open at once; default 64
-  --min-ratio X              exit 1 when the ratio of the medians is below";
+  --min-ratio X              exit 1 when a ratio of medians is below";
 
-/// What stands against what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scene {
-    Bare,
-    Flows,
-    Noise,
-}
-
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Options {
-    pub(super) scene: Scene,
-    pub(super) flows: Option<usize>,
+    pub(super) scenes: Vec<&'static Scene>,
     pub(super) rounds: usize,
     pub(super) duration: Duration,
     pub(super) connections: usize,
@@ -35,8 +22,7 @@ pub(super) struct Options {
 impl Options {
     pub(super) fn parse(args: &[&str]) -> Result<Self> {
         let mut options = Self {
-            scene: Scene::Bare,
-            flows: None,
+            scenes: Vec::new(),
             rounds: 5,
             duration: Duration::from_secs(5),
             connections: 64,
@@ -44,10 +30,16 @@ impl Options {
         };
         let mut args = args.iter().copied();
         while let Some(name) = args.next() {
-            let value = args.next().with_context(|| format!("{name} takes a value\n\n{USAGE}"))?;
+            if !name.starts_with('-') {
+                let before = options.scenes.len();
+                options.scenes.extend(scenes::named(name));
+                if options.scenes.len() == before {
+                    bail!("unknown scene {name}\n\n{}", usage());
+                }
+                continue;
+            }
+            let value = args.next().with_context(|| format!("{name} takes a value\n\n{}", usage()))?;
             match name {
-                "--scene" => options.scene = scene(value)?,
-                "--flows" => options.flows = Some(count(name, value)?),
                 "--rounds" => options.rounds = count(name, value)?,
                 "--seconds" => options.duration = Duration::from_secs(count(name, value)?.try_into()?),
                 "--connections" => options.connections = count(name, value)?,
@@ -56,20 +48,25 @@ impl Options {
                     options.min_ratio =
                         Some(ratio.with_context(|| format!("{name}: `{value}` is no number"))?);
                 }
-                _ => bail!("unknown option {name}\n\n{USAGE}"),
+                _ => bail!("unknown option {name}\n\n{}", usage()),
             }
+        }
+        if options.scenes.is_empty() {
+            bail!("no scene\n\n{}", usage());
         }
         Ok(options)
     }
 }
 
-fn scene(word: &str) -> Result<Scene> {
-    Ok(match word {
-        "bare" => Scene::Bare,
-        "flows" => Scene::Flows,
-        "noise" => Scene::Noise,
-        _ => bail!("unknown scene {word}\n\n{USAGE}"),
-    })
+pub(super) fn usage() -> String {
+    let scenes = SCENES.iter().fold(String::new(), |text, scene| {
+        let Scene { name, about, .. } = scene;
+        text + &format!("  {name:<14} {about}\n")
+    });
+    format!(
+        "cargo xtask bench <scene>... [options]; `durable` is every scene with this word in its name\n\n\
+         {scenes}{OPTIONS}"
+    )
 }
 
 fn count(name: &str, value: &str) -> Result<usize> {
@@ -83,14 +80,17 @@ mod tests {
 
     #[test]
     fn options_are_read_and_mistakes_are_named() {
-        let options = Options::parse(&["--scene", "flows", "--rounds", "3", "--min-ratio", "0.95"]).unwrap();
-        assert_eq!((options.scene, options.rounds, options.min_ratio), (Scene::Flows, 3, Some(0.95)));
+        let options = Options::parse(&["flows", "durable", "--rounds", "3", "--min-ratio", "0.95"]).unwrap();
+        let scenes: Vec<_> = options.scenes.iter().map(|scene| scene.name).collect();
+        assert_eq!(scenes, ["flows", "async-durable", "sync-durable"]);
+        assert_eq!((options.rounds, options.min_ratio), (3, Some(0.95)));
         for (bad, why) in [
             (&["--rounds"][..], "takes a value"),
             (&["--rounds", "0"], "no whole number"),
             (&["--min-ratio", "NaN"], "no number"),
-            (&["--scene", "moon"], "unknown scene"),
-            (&["--round", "1"], "unknown option"),
+            (&["moon"], "unknown scene"),
+            (&["door", "--round", "1"], "unknown option"),
+            (&["--rounds", "1"], "no scene"),
         ] {
             let message = Options::parse(bad).unwrap_err().to_string();
             assert!(message.contains(why), "{message}");
