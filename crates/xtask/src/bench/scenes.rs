@@ -50,8 +50,9 @@ const BUILD: &str = "steps:\n\
                      \x20     amount: ${ webhook.body.amount }\n\
                      \x20     customer: ${ webhook.body.customer.name }\n";
 const RELAXED: &str = "durability: relaxed\n";
-/// Refuses nothing: how far runs fall behind is a figure of its own.
-const ENDLESS: &str = "queue: {capacity: 10000000, bytes: 64GiB}\n";
+/// Refuses nothing: how far runs fall behind is a figure of its own. As many workers as connections, because a worker
+/// waits for the commit of its run's end, so no more runs than workers end with one commit.
+const ENDLESS: &str = "queue: {capacity: 10000000, bytes: 64GiB, workers: 64}\n";
 
 const BARE: Server = Server { name: "bare hyper", program: Program::Bare("reply") };
 
@@ -72,7 +73,7 @@ pub(super) static SCENES: &[Scene] = &[
         servers: &[
             Server { name: "bare hyper, 202 at once", program: Program::Bare("accept") },
             Server { name: "bare hyper, one file", program: Program::Bare("append") },
-            hookflow("hookflow, SQLite", one(Store::Sqlite, ENDLESS, BUILD)),
+            hookflow("hookflow, SQLite, 64 workers", one(Store::Sqlite, ENDLESS, BUILD)),
         ],
     },
     Scene {
