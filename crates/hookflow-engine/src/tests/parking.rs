@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, Server};
 use crate::{Conclusion, ResumeRefusal};
-use hookflow_flow::{End, Fact, Outcome, Place, StepNumber, WaitToken};
+use hookflow_flow::{End, Fact, FaultKind, Outcome, Place, StepNumber, WaitToken};
 use hookflow_store::{Inbound, Posted, Store as _};
 use serde_json::json;
 use std::sync::Arc;
@@ -47,6 +47,27 @@ fn called(bench: &Bench, step: u32, body: &str) -> Inbound {
         files: json!([]),
     };
     Inbound::Fact(Arc::new(Fact { place, verb: "wait".into(), attempt: 1, at: bench.clock.now(), outcome }))
+}
+
+/// It is written of before it leaves, and the run is parked until it may.
+#[tokio::test]
+async fn a_try_that_waits_for_its_backoff_in_the_store_leaves_once() {
+    let flow = "
+flow: again
+webhook: {auth: none}
+steps:
+  - {http: {method: POST, url: 'http://127.0.0.1:1/'}, retry: {tries: 3, on: [connect], backoff: 1h..1h}}
+";
+    let bench = Bench::new(&[flow]).await;
+    let run = bench.queued("again", json!({})).await;
+    for _ in 0..2 {
+        bench.until(async || is_parked(&bench, &run).await).await;
+        bench.clock.advance(Duration::from_hours(2));
+        bench.until(async || !is_parked(&bench, &run).await).await;
+    }
+    bench.all_ended().await;
+    let End::Failed(fault) = end(&bench, &run).await else { panic!("it cannot succeed") };
+    assert_eq!((fault.kind, fault.attempts), (FaultKind::Connect, Some(3)), "{}", fault.message);
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ impl Hand<'_> {
         let progress = journal.run.progress;
         self.reply_is_written = progress.reply.is_some();
         self.reply = progress.reply;
-        self.left = progress.sent;
+        // A run is parked when nothing of it is under way, so a try that was written of before has not left.
+        let was_parked = self.child.is_none() && progress.parked.is_some();
+        self.left = if was_parked { Vec::new() } else { progress.sent };
         self.heard = journal.inbox.len();
         for inbound in journal.inbox {
             match inbound {
