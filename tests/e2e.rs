@@ -13,6 +13,7 @@ mod e2e {
     mod disk;
     mod durable;
     mod floods;
+    mod flow_tests;
     mod forms;
     mod full_queues;
     mod guards;

@@ -127,6 +127,7 @@ async fn open(registry: &mut Registry) -> SocketAddr {
         heartbeats: heartbeats.clone(),
         metrics: Arc::clone(&metrics),
         limits: Limits::default(),
+        stand_in: None,
     });
     let engine = engine.await.expect("an engine");
     let blobs = Arc::new(BlobFolder::of_process(&std::env::temp_dir(), BLOB_BYTES, chance.clone()));

@@ -7,7 +7,7 @@ use crate::pausing::Pauses;
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
 use crate::recovery::Trials;
 use crate::versions::{VersionFault, Versions};
-use crate::{Generation, Limits, LiveFlow, LiveIntegration, Metrics};
+use crate::{Generation, Limits, LiveFlow, LiveIntegration, Metrics, StandIn};
 use arc_swap::ArcSwap;
 use hookflow_flow::Flow;
 use hookflow_outbound::Caller;
@@ -48,6 +48,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The bounds that all flows share.
     pub limits: Limits,
+    /// What takes the place of the world, where flows are tested.
+    pub stand_in: Option<Arc<dyn StandIn>>,
 }
 
 pub(crate) struct Inner {
@@ -60,6 +62,7 @@ pub(crate) struct Inner {
     pub heartbeats: Heartbeats,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
+    pub stand_in: Option<Arc<dyn StandIn>>,
     /// First come, first served, over all flows; each flow waits with at most its workers.
     pub in_flight: Semaphore,
     pub soft: Token,
@@ -88,7 +91,8 @@ pub(crate) struct Inner {
 impl Engine {
     /// An engine without flows yet. Must be called within a runtime, on which the workers will run.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits } = parts;
+        let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits, stand_in } =
+            parts;
         let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
         let life = store.register(&node).await?;
         let pauses = Pauses::kept(&*store).await?;
@@ -117,6 +121,7 @@ impl Engine {
             heartbeats,
             metrics,
             limits,
+            stand_in,
         });
         engine.tasks.spawn("engine shutdown", Arc::clone(&engine).shut_down());
         Ok(Self(engine))

@@ -20,6 +20,7 @@ mod relaxed;
 mod replay;
 mod resuming;
 mod retention;
+mod stand_in;
 mod ticket;
 mod versions;
 mod worker;
@@ -36,6 +37,7 @@ pub use queue::{Full, QueuePlace};
 pub use replay::{Again, CancelRefusal, OnVersion, ReplayRefusal};
 pub use resuming::{ResumeRefusal, WaitPoint};
 pub use retention::Keep;
+pub use stand_in::StandIn;
 pub use ticket::{Conclusion, Ticket};
 pub use versions::{VersionFault, Versions};
 

@@ -4,6 +4,7 @@ pub(crate) mod children;
 mod sending;
 
 use crate::engine::Inner;
+use crate::stand_in;
 use crate::ticket::Accepted;
 use children::Parent;
 use hookflow_flow::{Ask, Effect, Emission, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
@@ -27,6 +28,12 @@ pub(crate) fn perform<'e>(
     reply: &mut Option<Arc<Reply>>,
 ) {
     let engine: &'e Inner = run.engine;
+    if let Some(made_up) = run.engine.stood_in(&run.accepted, &effect)
+        && let Some(ask) = effect.ask().cloned()
+    {
+        let rest = ask.not_before.map(|moment| Rest { until: Some(moment) });
+        return calls.open(&ask.clone(), rest, stand_in::made_up(engine, ask, made_up));
+    }
     match effect {
         Effect::Call(ask, call) => sending::open(engine, &run.accepted.run, ask, *call, calls),
         Effect::Sleep(ask) => {

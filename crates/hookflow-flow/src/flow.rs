@@ -9,6 +9,7 @@ mod foreseen;
 mod order;
 mod sample;
 mod stored;
+mod test_case;
 mod webhook;
 
 pub use ack::Ack;
@@ -20,6 +21,11 @@ pub use expects::{Expects, Mismatch};
 pub(crate) use foreseen::{Data, Foreseen};
 pub use order::Order;
 pub use sample::Sample;
+use test_case::Tested;
+pub use test_case::{
+    Expect, ExpectedCall, ExpectedCalls, ExpectedEmit, ExpectedError, ExpectedLog, Mock, MockOutcome,
+    Signing, TestCase, TestRequest, Took,
+};
 pub use webhook::{OnTimeout, Webhook};
 
 use crate::integration::{Integrations, definitions};
@@ -54,6 +60,8 @@ pub struct Flow {
     /// What is to be kept of it so that it can be compiled again: its text, that of the files that its steps name, and the
     /// definitions of the outbound webhooks that they call.
     pub document: Arc<str>,
+    /// What it is tested by.
+    pub tests: Vec<TestCase>,
     /// Where its ID, or else its document, stands.
     pub span: Span,
 }
@@ -141,7 +149,7 @@ impl Flow {
             None => (Queue::default(), None),
         };
         let steps = fields.take("steps");
-        let on_error = fields.take("on_error");
+        let (on_error, tests) = (fields.take("on_error"), fields.take("tests"));
         fields.finish(diagnostics);
         let params = webhook.as_ref().map(|webhook| webhook.path.params().map(str::to_owned).collect());
         let flow = Arc::clone(&id);
@@ -165,6 +173,8 @@ impl Flow {
                 )
                 .help("remove `ack`, or the `respond` steps");
         }
+        let tested = Tested { webhook: webhook.as_ref(), plan: &plan, surroundings };
+        let tests = tests.map(|node| TestCase::load_all(node, &tested, diagnostics)).unwrap_or_default();
         let (errors_after, _) = diagnostics.counts();
         (errors_after == errors_before).then(|| Self {
             id,
@@ -180,6 +190,7 @@ impl Flow {
                 definitions(plan.calls(), surroundings.integrations),
             ),
             plan: Arc::new(plan),
+            tests,
             span,
         })
     }

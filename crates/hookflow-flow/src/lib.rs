@@ -10,6 +10,7 @@
 //! | the machine | `run.rs` |
 //! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
 
+mod arm;
 mod call_url;
 mod deep_stack;
 mod effect;
@@ -33,6 +34,7 @@ mod step_kind;
 pub mod step_kinds;
 mod wait_token;
 
+pub use arm::{Arm, Choice, Seen};
 pub use call_url::CallUrl;
 pub use effect::{
     Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Via, Waiting,
@@ -40,12 +42,13 @@ pub use effect::{
 pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
 pub use flow::{
-    Ack, Dedupe, Durability, Enabled, Expects, Flow, Mismatch, OnTimeout, Queue, Sample, SampleRefused,
-    Surroundings, Webhook,
+    Ack, Dedupe, Durability, Enabled, Expect, ExpectedCall, ExpectedCalls, ExpectedEmit, ExpectedError,
+    ExpectedLog, Expects, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
+    Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
 pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
 pub use place::{Place, StepNumber};
-pub use plan::{Plan, StepInfo};
+pub use plan::{Asked, Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
 pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
 pub use run::{Diverged, Run, Start};

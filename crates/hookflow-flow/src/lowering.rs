@@ -1,6 +1,7 @@
 //! From the YAML tree of a flow's steps to a plan: reads, checks and emits in one pass, so there is no second
 //! description of a step that could disagree.
 
+mod arms;
 mod modifiers;
 mod names;
 mod paths;
@@ -9,6 +10,7 @@ use modifiers::MODIFIERS;
 use names::Names;
 pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN, read_id};
 
+use crate::arm::Arm;
 use crate::flow::{Data, Foreseen, hex};
 use crate::plan::{Branch, Instruction, Over, Pc};
 use crate::reading::Reading;
@@ -58,19 +60,23 @@ pub(crate) fn lower(
         code: Vec::new(),
         steps: Vec::new(),
         by_id: HashMap::new(),
+        arms: Vec::new(),
         names: Names::new(ids, params, foreseen.unwrap_or_default()),
         starts: Vec::new(),
         depth: 0,
         nesting: 0,
         finalizing: 0,
+        disabled: 0,
     };
     lowering.main(steps);
     let main_end = lowering.code.len();
     let on_error = on_error.map(|node| lowering.flow_on_error(node));
-    let Lowering { mut code, mut steps, by_id, hash, files, starts, .. } = lowering;
+    let Lowering { mut code, mut steps, by_id, mut arms, hash, files, starts, .. } = lowering;
     // A plan lives as long as its flow.
     code.shrink_to_fit();
     steps.shrink_to_fit();
+    arms.shrink_to_fit();
+    arms.sort_by_key(|arm| arm.span.range.start);
     let sync = paths::reaches_answer(&code, 0);
     // What could not be read is not among the code, so nothing can be said about the ways through it.
     let is_whole = diagnostics.counts().0 == errors_before;
@@ -81,7 +87,7 @@ pub(crate) fn lower(
         tell_unanswered(&paths::ends_without_answer(&code, main_end), &steps, diagnostics);
     }
     let version = hex(&hash.finalize()).into();
-    Plan { flow, version, code, on_error, steps, by_id, sync, files }
+    Plan { flow, version, code, on_error, steps, by_id, arms, sync, files }
 }
 
 /// Who waits for an answer may wait in vain.
@@ -139,11 +145,14 @@ pub(crate) struct Lowering<'d> {
     /// One for each of the steps.
     starts: Vec<Start>,
     by_id: HashMap<Arc<str>, StepNumber>,
+    arms: Vec<Arm>,
     names: Names,
     depth: usize,
     nesting: usize,
     /// How many `finally` are around.
     finalizing: usize,
+    /// How many disabled steps are around, the current one among them.
+    disabled: usize,
 }
 
 /// One step as it is being lowered.
@@ -221,6 +230,7 @@ impl Lowering<'_> {
             verb: kind.verb,
             depth: self.depth,
             span: verb,
+            begins: None,
         });
         if let Some(id) = &id {
             self.by_id.insert(Arc::clone(id), number);

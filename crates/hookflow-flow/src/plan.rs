@@ -2,7 +2,7 @@
 
 use crate::retry::Retry;
 use crate::step_kind::{Asks, Makes, Tells};
-use crate::{Fault, FaultKind, StepNumber, Via, Waiting};
+use crate::{Arm, Fault, FaultKind, StepNumber, Via, Waiting};
 use hookflow_expr::{Env, EvalError, Expression, Template, Text};
 use hookflow_text::{Code, Span};
 use hookflow_trigger::Auth;
@@ -25,6 +25,7 @@ pub struct Plan {
     pub(crate) on_error: Option<Pc>,
     pub(crate) steps: Vec<StepInfo>,
     pub(crate) by_id: HashMap<Arc<str>, StepNumber>,
+    pub(crate) arms: Vec<Arm>,
     pub(crate) sync: bool,
     /// What stands in the files that steps name.
     pub(crate) files: BTreeMap<String, String>,
@@ -45,6 +46,28 @@ pub struct StepInfo {
     pub depth: usize,
     /// Where it stands.
     pub span: Span,
+    /// Where it begins, behind what may skip it; a step that is disabled begins nowhere.
+    pub(crate) begins: Option<Pc>,
+}
+
+impl StepInfo {
+    /// Whether it is not disabled.
+    pub fn can_run(&self) -> bool {
+        self.begins.is_some()
+    }
+}
+
+/// What a step asks of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A call.
+    Call,
+    /// Time.
+    Sleep,
+    /// A call of its own URL.
+    Wait,
+    /// A run of another flow.
+    Run,
 }
 
 /// The ten instructions. The machine knows no verb: verbs lower to these.
@@ -173,6 +196,28 @@ impl Plan {
     /// The integrations that its steps go by.
     pub fn calls(&self) -> impl Iterator<Item = &Via> {
         self.requests().filter_map(|(_, request)| request.calls())
+    }
+
+    /// What a step asks of the world, if anything.
+    pub fn asked(&self, step: StepNumber) -> Option<Asked> {
+        let (_, request) = self.requests().find(|(number, _)| *number == step)?;
+        Some(match request {
+            it if it.runs().is_some() => Asked::Run,
+            it if it.waiting().is_some() => Asked::Wait,
+            it if it.gives_way() => Asked::Sleep,
+            _ => Asked::Call,
+        })
+    }
+
+    /// The ways of its choices, in the order of the file, but those of steps that are disabled.
+    pub fn arms(&self) -> &[Arm] {
+        &self.arms
+    }
+
+    /// The number of the step of this name.
+    pub fn step_of(&self, name: &str) -> Option<StepNumber> {
+        let position = self.steps.iter().position(|step| *step.name == *name)?;
+        u32::try_from(position).ok().map(StepNumber)
     }
 
     fn requests(&self) -> impl Iterator<Item = (StepNumber, &Arc<dyn Asks>)> {

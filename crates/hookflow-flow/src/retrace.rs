@@ -1,6 +1,8 @@
 //! What a run did, step by step. Only outcomes are kept of a run; everything else is computed again from them.
 
-use crate::{Effect, End, Fact, HttpCall, LogLine, Place, Plan, Run, Start, StepNumber, SubRun};
+use crate::{
+    Effect, Emission, End, Fact, HttpCall, LogLine, Place, Plan, Run, Seen, Start, StepNumber, SubRun,
+};
 use hookflow_text::Json;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -13,6 +15,10 @@ pub struct Retraced {
     pub steps: BTreeMap<Place, RetracedStep>,
     /// What was logged.
     pub log: Vec<LogLine>,
+    /// What was emitted.
+    pub emitted: Vec<Emission>,
+    /// Which steps began, and which ways it took.
+    pub seen: Seen,
     /// How it ended, if the facts go so far.
     pub end: Option<End>,
     /// Facts that the plan did not ask for: it is another one than the run had.
@@ -39,8 +45,8 @@ pub struct RetracedStep {
 /// Runs a plan on the facts of a run, and keeps what it sees. Nothing leaves.
 pub fn retrace(plan: Arc<Plan>, start: Start, facts: &[Arc<Fact>]) -> Retraced {
     let mut steps = BTreeMap::<Place, RetracedStep>::new();
-    let (mut log, mut unasked) = (Vec::new(), 0);
-    let (mut run, mut effects) = Run::begin(plan, start);
+    let (mut log, mut emitted, mut unasked) = (Vec::new(), Vec::new(), 0);
+    let (mut run, mut effects) = Run::begin_seen(plan, start);
     let mut facts = facts.iter();
     loop {
         for effect in effects {
@@ -52,6 +58,7 @@ pub fn retrace(plan: Arc<Plan>, start: Start, facts: &[Arc<Fact>]) -> Retraced {
                 Effect::Run(ask, run) => steps.entry(ask.place).or_default().run = Some(*run),
                 Effect::Sleep(ask) => steps.entry(ask.place).or_default().until = ask.not_before,
                 Effect::Log(line) => log.push(line),
+                Effect::Emit(emission) => emitted.push(emission),
                 _ => {}
             }
         }
@@ -67,7 +74,8 @@ pub fn retrace(plan: Arc<Plan>, start: Start, facts: &[Arc<Fact>]) -> Retraced {
     for (place, result) in run.results() {
         steps.entry(place.clone()).or_default().result = Some(Arc::clone(result));
     }
-    Retraced { steps, log, end: run.end().cloned(), unasked }
+    let seen = run.take_seen();
+    Retraced { steps, log, emitted, seen, end: run.end().cloned(), unasked }
 }
 
 /// The facts of a former run with which a new one has already been where `from` begins: those of the steps that stand

@@ -10,6 +10,7 @@ mod forks;
 mod scope;
 mod unwind;
 
+use crate::arm::{Seen, Watch, Way};
 use crate::plan::Pc;
 use crate::{Ask, Effect, End, Fact, Fault, FaultKind, Place, Plan, Reply, StepNumber};
 use fiber::{Exit, Fiber, Fork, State};
@@ -72,6 +73,8 @@ pub struct Run {
     slice: u64,
     asked: u64,
     bytes: usize,
+    /// What it does, when somebody looks at it.
+    watch: Option<Box<Watch>>,
 }
 
 /// An ask that waits for its fact.
@@ -103,6 +106,19 @@ impl Run {
         run.slice = SLICE;
         let effects = run.go_on();
         (run, effects)
+    }
+
+    /// The same as [`Run::begin`], and what it does is kept for [`Run::take_seen`].
+    pub fn begin_seen(plan: Arc<Plan>, start: Start) -> (Self, Vec<Effect>) {
+        let mut run = Self::new(plan, start);
+        run.watch = Some(Box::default());
+        let effects = run.go_on();
+        (run, effects)
+    }
+
+    /// What it has done, when it was begun to be looked at.
+    pub fn take_seen(&mut self) -> Seen {
+        self.watch.take().map(|watch| watch.seen(&self.plan)).unwrap_or_default()
     }
 
     /// Whether the run has more to do without a fact.
@@ -182,6 +198,7 @@ impl Run {
             slice: u64::MAX,
             asked: 0,
             bytes: 0,
+            watch: None,
         }
     }
 
@@ -251,10 +268,20 @@ impl Run {
                     self.unwind(fiber, Exit::Ended(Arc::default()));
                     continue;
                 };
+                if let (Some(watch), Some(fiber)) = (&mut self.watch, self.fibers.get(fiber)) {
+                    watch.executed.insert(fiber.pc);
+                }
                 if let Err((step, stop)) = self.execute(fiber, instruction) {
                     self.raise(fiber, step, stop);
                 }
             }
+        }
+    }
+
+    /// A choice was made at `at`.
+    fn choose(&mut self, at: Pc, way: impl FnOnce() -> Way, value: impl FnOnce() -> Json) {
+        if let Some(watch) = &mut self.watch {
+            watch.choose(at, way(), value);
         }
     }
 

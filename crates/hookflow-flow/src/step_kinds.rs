@@ -2,7 +2,7 @@
 
 pub(crate) mod call;
 mod emit;
-mod fail;
+pub(crate) mod fail;
 mod r#for;
 pub(crate) mod http;
 mod r#if;

@@ -14,6 +14,8 @@ use bytes::Bytes;
 use hookflow_engine::LiveFlow;
 use hookflow_runtime::Seldom;
 use hookflow_text::Code;
+use hookflow_trigger::Event;
+use http::request::Parts;
 use http::{Request, Response, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -122,13 +124,20 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let doorway = &*doorway;
     let (parts, body) = request.into_parts();
+    let body = Arriving::new(body, &parts.headers, doorway.memory.share());
+    let response = take(doorway, parts, body, ip).await;
+    line.answered();
+    Ok(response.map(Full::new))
+}
+
+/// The same for a request whose body comes from anywhere.
+pub(crate) async fn take(doorway: &Doorway, parts: Parts, mut body: Arriving, ip: IpAddr) -> Response<Bytes> {
     let at = doorway.clock.now();
     let id: Arc<str> = doorway.chance.uuid_v7_at(at).to_string().into();
     let request_id = RequestId::of(&parts.headers).unwrap_or_else(|| RequestId::new(&id));
     let mut knock = Knock { ip, at, id, flow: None };
     let http2 = parts.version == Version::HTTP_2;
     let sketch = Sketch::of(&parts);
-    let mut body = Arriving::new(body, &parts.headers, doorway.memory.share());
     let outcome = guards::pass(doorway, parts, &mut body, &mut knock).await.unwrap_or_else(Outcome::Refused);
     let received = body.received();
     if let Some(unread) = body.unread() {
@@ -141,8 +150,19 @@ async fn answer(
         // HTTP/2 has no such header.
         response.headers_mut().remove(header::CONNECTION);
     }
-    line.answered();
-    Ok(response.map(Full::new))
+    response
+}
+
+/// What becomes of an event that nobody proved, from within the program.
+pub(crate) async fn take_event(doorway: &Doorway, event: Event) -> Response<Bytes> {
+    let request_id = RequestId::new(event.id());
+    let flow = doorway.engine.generation().flows.get(event.flow()).cloned();
+    let ip = event.head().ip;
+    let outcome = match &flow {
+        Some(live) => guards::admit(doorway, live, event, ip).await.unwrap_or_else(Outcome::Refused),
+        None => Outcome::Refused(Refusal::UnknownRoute),
+    };
+    conclude(doorway, outcome, &request_id, Asked { ip, flow, sketch: None, received: 0 })
 }
 
 /// What an operator may hear of a request.

@@ -6,18 +6,21 @@ use crate::memory::Memory;
 use crate::origin::{TrustedProxies, subscriber};
 use crate::outside::Outside;
 use crate::rates::Rates;
+use crate::receive::Arriving;
 use crate::rejections::Rejections;
 use crate::seats::Seats;
 use crate::tls::Tls;
 use crate::visits::Visits;
+use bytes::Bytes;
 use hookflow_engine::{Engine, Metrics};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks, Token};
-use hookflow_trigger::Blobs;
+use hookflow_trigger::{Blobs, Event};
+use http::{Request, Response};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -182,6 +185,17 @@ impl Door {
             blobs,
             seats,
         }))
+    }
+
+    /// Takes a request from within the program through every guard behind the wire, and waits for its answer.
+    pub async fn take(&self, request: Request<Bytes>, ip: IpAddr) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        connection::take(&self.0, parts, Arriving::whole(body, self.0.memory.share()), ip).await
+    }
+
+    /// The same for an event whose sender nobody can stand in for: it has passed the guards before the queue's.
+    pub async fn take_event(&self, event: Event) -> Response<Bytes> {
+        connection::take_event(&self.0, event).await
     }
 
     /// Takes the address.

@@ -237,7 +237,7 @@ fn expect(live: &LiveFlow, event: &Event) -> Result<(), Refusal> {
 }
 
 /// The last guards, and then the flow's own answer or ours.
-async fn admit(
+pub(crate) async fn admit(
     doorway: &Doorway,
     live: &Arc<LiveFlow>,
     event: Event,

@@ -15,9 +15,17 @@ use std::time::Duration;
 /// How long what a refused caller still sends is read, so that the answer reaches it.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// Where a body comes from.
+enum Source {
+    /// A connection.
+    Wire(Incoming),
+    /// The program itself has it already.
+    Whole(Bytes),
+}
+
 /// A body that has not been read, or not wholly.
 pub(crate) struct Arriving {
-    body: Incoming,
+    body: Source,
     ended: bool,
     /// The caller sends nothing before it is asked to, which reading does.
     awaits_word: bool,
@@ -29,12 +37,20 @@ pub(crate) struct Arriving {
 impl Arriving {
     pub(crate) fn new(body: Incoming, headers: &HeaderMap, share: Share) -> Self {
         let (ended, awaits_word) = (body.is_end_stream(), headers.contains_key(http::header::EXPECT));
-        Self { body, ended, awaits_word, received: 0, share }
+        Self { body: Source::Wire(body), ended, awaits_word, received: 0, share }
+    }
+
+    /// A body that the program itself brings.
+    pub(crate) fn whole(body: Bytes, share: Share) -> Self {
+        Self { body: Source::Whole(body), ended: false, awaits_word: false, received: 0, share }
     }
 
     /// The length that was announced.
     pub(crate) fn announced(&self) -> Option<u64> {
-        self.body.size_hint().exact()
+        match &self.body {
+            Source::Wire(body) => body.size_hint().exact(),
+            Source::Whole(body) => Some(body.len() as u64),
+        }
     }
 
     /// How much of it was read.
@@ -50,6 +66,14 @@ impl Arriving {
             return Ok(Body::Held(Bytes::new()));
         }
         self.awaits_word = false;
+        let wire = match &mut self.body {
+            Source::Wire(wire) => wire,
+            Source::Whole(body) => {
+                self.ended = true;
+                self.received = body.len() as u64;
+                return Ok(Body::Held(std::mem::take(body)));
+            }
+        };
         let mut gathering = Gathering::new(Some(Arc::clone(blobs)));
         let mut began = clock.monotonic();
         loop {
@@ -57,12 +81,18 @@ impl Arriving {
             let allowed = limits.body_grace.saturating_add(earned).min(limits.body_timeout);
             // Asked when the next piece is not there yet.
             let left = || allowed.saturating_sub(clock.monotonic().saturating_duration_since(began));
-            let data = match clock.timeout_of(left, self.body.frame()).await {
+            let data = match clock.timeout_of(left, wire.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data(),
                 Ok(None) => break,
                 // Who breaks off, or is that slow, is not listened to any longer.
-                Ok(Some(Err(_))) => return self.give_up(Refusal::Malformed),
-                Err(_) => return self.give_up(Refusal::BodyTooSlow),
+                Ok(Some(Err(_))) => {
+                    self.ended = true;
+                    return Err(Refusal::Malformed);
+                }
+                Err(_) => {
+                    self.ended = true;
+                    return Err(Refusal::BodyTooSlow);
+                }
             };
             let Ok(data) = data else { continue };
             self.received += data.len() as u64;
@@ -97,14 +127,9 @@ impl Arriving {
         &mut self.share
     }
 
-    fn give_up(&mut self, refusal: Refusal) -> Result<Body, Refusal> {
-        self.ended = true;
-        Err(refusal)
-    }
-
     /// What a refused caller may still be sending; `None` when it is not.
     pub(crate) fn unread(self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let mut body = self.body;
+        let Source::Wire(mut body) = self.body else { return None };
         let reading = async move { while let Some(Ok(_)) = body.frame().await {} };
         (!self.ended && !self.awaits_word).then_some(reading)
     }

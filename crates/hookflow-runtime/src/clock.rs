@@ -121,6 +121,16 @@ impl Clock {
         }
     }
 
+    /// Turns a turned clock to the earliest moment anybody sleeps for. `false`: nobody sleeps, or it is the system's clock.
+    pub fn turn(&self) -> bool {
+        let Face::Turned(turned) = &self.0 else { return false };
+        turned.dial.send_if_modified(|dial| {
+            let next = dial.next();
+            dial.elapsed = next.unwrap_or(dial.elapsed);
+            next.is_some()
+        })
+    }
+
     /// Waits until somebody sleeps, then turns a turned clock to the earliest moment anybody sleeps for. With the
     /// system's clock it returns at once.
     pub async fn advance_to_next(&self) {
@@ -244,6 +254,19 @@ mod tests {
         };
         tokio::join!(sleeping, turning);
         assert_eq!(clock.now().as_second(), 365 * 86_400);
+    }
+
+    #[test]
+    fn a_turn_goes_to_whoever_sleeps_shortest() {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        assert!(!clock.turn(), "nobody sleeps");
+        let mut long = pin!(clock.sleep(Duration::from_hours(2)));
+        let mut short = pin!(clock.sleep(Duration::from_hours(1)));
+        assert_eq!((poll(long.as_mut()), poll(short.as_mut())), (Poll::Pending, Poll::Pending));
+        assert!(clock.turn());
+        assert_eq!((poll(long.as_mut()), poll(short.as_mut())), (Poll::Pending, Poll::Ready(())));
+        assert_eq!(clock.now().as_second(), 3_600);
+        assert!(!Clock::system().turn());
     }
 
     #[test]

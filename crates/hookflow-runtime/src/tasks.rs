@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +29,8 @@ struct Inner {
     panics: AtomicU64,
     /// One permit for each processor.
     processors: Arc<Semaphore>,
+    /// How much work is done beside the runtime's threads.
+    beside: AtomicUsize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +49,7 @@ impl Tasks {
             running: watch::Sender::new(BTreeMap::new()),
             panics: AtomicU64::new(0),
             processors: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
+            beside: AtomicUsize::new(0),
         }))
     }
 
@@ -97,9 +100,10 @@ impl Tasks {
     /// # Errors
     /// When the system has no thread left.
     pub fn thread(&self, name: &'static str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-        let entry = Entry::new(self, name);
+        let (entry, beside) = (Entry::new(self, name), Beside::begin(self));
         let builder = std::thread::Builder::new().name(name.into()).stack_size(STACK);
         builder.spawn(move || {
+            let _beside = beside;
             if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
                 entry.panicked(panic.as_ref());
             }
@@ -118,6 +122,8 @@ impl Tasks {
         // The semaphore is never closed, so there always is a permit.
         let permit = Arc::clone(&self.0.processors).acquire_owned().await;
         let entry = Entry::new(self, name);
+        // Until whoever waits for it has it.
+        let _beside = Beside::begin(self);
         let working = tokio::task::spawn_blocking(move || {
             let _held = (permit, entry);
             work()
@@ -166,6 +172,11 @@ impl Tasks {
         self.0.running.borrow().clone()
     }
 
+    /// Whether anything is computed beside the threads of the runtime: then a runtime that is idle may not stay so.
+    pub fn works_beside(&self) -> bool {
+        self.0.beside.load(Ordering::Acquire) > 0
+    }
+
     /// How many tasks and threads have panicked.
     pub fn panics(&self) -> u64 {
         self.0.panics.load(Ordering::Relaxed)
@@ -189,6 +200,22 @@ impl Token {
     /// Whether the step was taken.
     pub fn is_set(&self) -> bool {
         *self.phase.borrow() >= self.at
+    }
+}
+
+/// Counts work beside the runtime's threads as long as it lives.
+struct Beside(Tasks);
+
+impl Beside {
+    fn begin(tasks: &Tasks) -> Self {
+        tasks.0.beside.fetch_add(1, Ordering::AcqRel);
+        Self(tasks.clone())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.0.beside.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hookflow_text::{Code, Diagnostics, Node};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The networks of a webhook's `allow_from`; without the key, anyone.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,12 @@ impl AllowFrom {
     pub fn is_anyone(&self) -> bool {
         let all = |networks: &Vec<IpNet>| networks.iter().any(|network| network.prefix_len() == 0);
         self.networks.as_ref().is_none_or(all)
+    }
+
+    /// An address that may call.
+    pub fn an_address(&self) -> IpAddr {
+        let first = self.networks.as_ref().and_then(|networks| networks.first());
+        first.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), IpNet::addr)
     }
 
     /// Whether this address may call. An IPv4 address written as IPv6 (`::ffff:203.0.113.7`) counts as IPv4.

@@ -143,6 +143,7 @@ async fn engine(
         heartbeats: heartbeats.clone(),
         metrics: Arc::clone(metrics),
         limits: engine_limits(config),
+        stand_in: None,
     });
     engine.await.context("the store cannot be used")
 }

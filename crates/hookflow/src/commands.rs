@@ -13,6 +13,7 @@ mod runs;
 mod serve;
 mod sign;
 mod store;
+mod test;
 mod r#try;
 mod urls;
 mod verify;
@@ -38,6 +39,7 @@ static ALL: &[&Command] = &[
     &serve::COMMAND,
     &sign::COMMAND,
     &store::COMMAND,
+    &test::COMMAND,
     &r#try::COMMAND,
     &urls::COMMAND,
     &verify::COMMAND,

@@ -23,6 +23,7 @@ mod project;
 mod recorded_request;
 mod reload;
 mod report;
+mod rig;
 mod sample_request;
 mod secrets;
 mod section;

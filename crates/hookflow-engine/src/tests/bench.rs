@@ -69,6 +69,7 @@ impl Bench {
             heartbeats: Heartbeats::new(clock.clone()),
             metrics: Arc::new(Metrics::new(&mut registry)),
             limits,
+            stand_in: None,
         };
         let engine = Engine::new(parts).await.unwrap();
         let bench = Self { engine, clock, tasks, store, registry, base: "https://hooks.example".into() };

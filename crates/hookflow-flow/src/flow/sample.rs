@@ -26,7 +26,18 @@ impl Sample {
         hash: &mut Sha256,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let mut fields = Fields::of(node, "a sample", diagnostics)?;
+        let fields = Fields::of(node, "a sample", diagnostics)?;
+        Self::read(fields, node, surroundings, hash, diagnostics)
+    }
+
+    /// Reads the keys of a request out of a map that may have known others.
+    pub(super) fn read(
+        mut fields: Fields<'_>,
+        node: &Node,
+        surroundings: &Surroundings<'_>,
+        hash: &mut Sha256,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         let method = match fields.take("method") {
             None => Method::POST,
             Some(node) => {
@@ -96,7 +107,7 @@ fn objection(flow: &Arc<str>, webhook: &Webhook, sample: &Sample) -> Option<Stri
     (!places.is_empty()).then(|| format!("the sample is not as `expects` says: {places}"))
 }
 
-fn read_headers(node: Option<&Node>, diagnostics: &mut Diagnostics) -> Option<HeaderMap> {
+pub(super) fn read_headers(node: Option<&Node>, diagnostics: &mut Diagnostics) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     let Some(node) = node else { return Some(headers) };
     for (key, value) in node.as_map(diagnostics)? {

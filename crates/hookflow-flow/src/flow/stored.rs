@@ -94,6 +94,7 @@ impl Flow {
                 queue,
                 plan: Arc::new(plan),
                 document: Arc::clone(document),
+                tests: Vec::new(),
                 span: root.key_span(),
             })
         });

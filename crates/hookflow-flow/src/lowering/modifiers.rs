@@ -1,11 +1,12 @@
 //! The modifiers that any step may have, put around the verb's own instructions.
 
 use super::{Lowering, StepNode, names};
+use crate::arm::Way;
 use crate::plan::{Branch, Instruction, Pc, Scope};
 use crate::retry::Retry;
 use crate::step_kind::Asking;
 use crate::{StepKind, StepNumber};
-use hookflow_text::{Code, Node, NodeValue};
+use hookflow_text::{Code, Node, NodeValue, Span};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ impl Lowering<'_> {
         path: &str,
         id: Option<Arc<str>>,
     ) {
-        let when = step.fields.take("when").map(|node| self.expression(node));
+        let when_node = step.fields.take("when");
+        let when = when_node.and_then(|node| self.expression(node));
         let disabled =
             step.fields.take("disabled").and_then(|node| node.as_bool(self.diagnostics)).unwrap_or(false);
         let timeout = step.fields.take_entry("timeout").and_then(|(key, node)| self.timeout(kind, key, node));
@@ -30,10 +32,17 @@ impl Lowering<'_> {
 
         let skip_disabled =
             disabled.then(|| self.emit(Instruction::Branch { step: step.number, branch: Branch::Always(0) }));
-        let skip_when = when.flatten().map(|test| {
+        let skip_when = when.map(|test| {
             let branch = Branch::Unless(test, 0);
             self.emit(Instruction::Branch { step: step.number, branch })
         });
+        self.disabled += usize::from(disabled);
+        if let (Some(at), Some(test)) = (skip_when, when_node) {
+            let spans = (&test.span, Some(&test.span));
+            self.arm(step.number, (at, Way::Yes), "when true", spans);
+            self.arm(step.number, (at, Way::No), "when false", spans);
+        }
+        self.begins(step.number);
         // Whether it is tried again by itself is not known before it has been read.
         let scope = (on_error.is_some() || timeout.is_some() || kind.asks == Asking::Again)
             .then(|| self.emit(Instruction::Enter(Scope { timeout, ..Scope::default() })));
@@ -62,6 +71,7 @@ impl Lowering<'_> {
                 self.on_error(number, scope, node, path);
             }
         }
+        self.disabled -= usize::from(disabled);
         let here = self.here();
         for skip in [skip_disabled, skip_when].into_iter().flatten() {
             self.aim(skip, here);
@@ -75,13 +85,21 @@ impl Lowering<'_> {
             node.mistyped::<()>("`continue` or a list of steps", self.diagnostics);
         }
         let steps = (!is_word).then_some(node);
-        self.handler(step, scope, steps, &format!("{path}.on_error"));
+        self.handler(step, scope, steps, ("on_error", &node.span), &format!("{path}.on_error"));
     }
 
     /// The steps that a fault goes to, from the scope that was entered at `scope` and has just been left.
-    pub fn handler(&mut self, step: StepNumber, scope: Pc, steps: Option<&Node>, path: &str) {
+    pub fn handler(
+        &mut self,
+        step: StepNumber,
+        scope: Pc,
+        steps: Option<&Node>,
+        (name, span): (&str, &Span),
+        path: &str,
+    ) {
         let over = self.emit(Instruction::Branch { step, branch: Branch::Always(0) });
         let start = self.here();
+        self.arm(step, (start, Way::Caught), name, (span, None));
         if let Some(steps) = steps {
             self.names.enter_handler();
             self.block(steps, path);

@@ -3,6 +3,7 @@
 use super::fiber::{Active, Exit, Fiber, State};
 use super::unwind::fault_of;
 use super::{MAX_EFFECTS, Open, Run, scope};
+use crate::arm::Way;
 use crate::plan::{Branch, Instruction, Pc};
 use crate::retry::{Failed, retry_after};
 use crate::step_kind::{Asks, Stop};
@@ -76,17 +77,24 @@ impl Run {
         Ok(())
     }
 
-    fn branch(&self, fiber: usize, step: StepNumber, branch: &Branch) -> Result<Option<Pc>, EvalError> {
+    fn branch(&mut self, fiber: usize, step: StepNumber, branch: &Branch) -> Result<Option<Pc>, EvalError> {
+        let at = self.fibers.get(fiber).map_or(0, |fiber| fiber.pc);
         Ok(match branch {
             Branch::Always(to) => Some(*to),
-            Branch::Unless(test, to) => (!test.test(&self.env(fiber, step))?).then_some(*to),
+            Branch::Unless(test, to) => {
+                let holds = test.test(&self.env(fiber, step))?;
+                self.choose(at, || if holds { Way::Yes } else { Way::No }, || holds.into());
+                (!holds).then_some(*to)
+            }
             Branch::Switch { on, cases, default } => {
                 let value = on.eval(&self.env(fiber, step))?;
-                let target = match &*value {
-                    Json::String(text) => cases.get(text.as_str()),
-                    other => cases.get(other.to_string().as_str()),
+                let case = match &*value {
+                    Json::String(text) => cases.get_key_value(text.as_str()),
+                    other => cases.get_key_value(other.to_string().as_str()),
                 };
-                Some(*target.unwrap_or(default))
+                let way = || case.map_or(Way::Otherwise, |(key, _)| Way::Case(key.clone()));
+                self.choose(at, way, || Json::clone(&value));
+                Some(case.map_or(*default, |(_, to)| *to))
             }
         })
     }

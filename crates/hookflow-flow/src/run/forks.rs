@@ -3,6 +3,7 @@
 use super::execute::at;
 use super::fiber::{Active, Exit, Fiber, Fork, Lines, Parent, State, Turn};
 use super::{Run, scope};
+use crate::arm::Way;
 use crate::plan::{Each, Instruction, Over, Pc};
 use crate::step_kind::Stop;
 use crate::{Fault, FaultKind, Place, StepNumber};
@@ -18,7 +19,12 @@ impl Run {
         after: Pc,
     ) -> Result<(), (StepNumber, Stop)> {
         let (lines, count, limit) = match over {
-            Over::Each(each) => self.turns(fiber, step, each)?,
+            Over::Each(each) => {
+                let turns = self.turns(fiber, step, each)?;
+                let (pc, count) = (self.fibers.get(fiber).map_or(0, |fiber| fiber.pc), turns.1);
+                self.choose(pc, || if count > 0 { Way::Yes } else { Way::No }, || count.into());
+                turns
+            }
             Over::Branches(branches) => (Lines::Branches(branches.clone()), branches.len(), branches.len()),
         };
         let number = self.forks.len();

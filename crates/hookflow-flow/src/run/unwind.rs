@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::fiber::{Active, Exit, Parent};
+use crate::arm::Way;
 use crate::step_kind::Stop;
 use crate::{End, Fault, FaultKind, StepNumber};
 use hookflow_expr::EvalError;
@@ -38,7 +39,7 @@ impl Run {
                             let outer_error = current.error.replace(Arc::new(fault.to_json()));
                             current.scopes.push(Active::Handling { fault, outer_error });
                             current.pc = handler;
-                            return;
+                            return self.choose(handler, || Way::Caught, || Json::Null);
                         }
                         (exit, _) => exit,
                     };

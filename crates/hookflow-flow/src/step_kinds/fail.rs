@@ -5,6 +5,7 @@ use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Failure, Instruction};
 use crate::step_kind::{Asking, Companion, Example, StepKind};
 use hookflow_expr::Escape;
+use hookflow_text::{Diagnostics, Node};
 use serde::Deserialize as _;
 
 /// The kinds that a flow may give to its own failure, in the order of the format's list.
@@ -56,15 +57,17 @@ steps:
     lower,
 };
 
+/// One of the error kinds, by its word.
+pub(crate) fn read_kind(node: &Node, diagnostics: &mut Diagnostics) -> Option<FaultKind> {
+    let word = node.one_of(KINDS, diagnostics)?;
+    FaultKind::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(word)).ok()
+}
+
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let message = cx.text(step.value, Escape::None);
     let kind = match step.fields.take("kind") {
         None => FaultKind::Custom,
-        Some(node) => {
-            let word = node.one_of(KINDS, cx.diagnostics)?;
-            FaultKind::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(word))
-                .ok()?
-        }
+        Some(node) => read_kind(node, cx.diagnostics)?,
     };
     let code = step.fields.take("code").and_then(|node| node.as_str(cx.diagnostics)).map(str::to_owned);
     let answer = match step.fields.take("status") {

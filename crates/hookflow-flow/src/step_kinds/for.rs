@@ -1,5 +1,6 @@
 //! `for`: the same steps for each item of a list.
 
+use crate::arm::Way;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Each, Instruction, Over};
 use crate::step_kind::{Asking, Companion, Example, StepKind};
@@ -48,7 +49,8 @@ steps:
 
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let item = cx.own_name(step.value);
-    let list = step.fields.require("in", cx.diagnostics).and_then(|node| cx.expression(node));
+    let list_node = step.fields.require("in", cx.diagnostics);
+    let list = list_node.and_then(|node| cx.expression(node));
     let body = step.fields.require("do", cx.diagnostics);
     let limit =
         step.fields.take("parallel").and_then(|node| node.as_integer(1, HIGHEST_PARALLEL, cx.diagnostics));
@@ -64,6 +66,11 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         let each = Each { item: item.clone(), list, limit, max };
         cx.emit(Instruction::Fork { step: number, over: Over::Each(each), after: 0 })
     });
+    if let (Some(fork), Some(list)) = (fork, list_node) {
+        let turns = body.map_or(&list.span, |node| &node.span);
+        cx.arm(number, (fork, Way::Yes), "with items", (turns, Some(&list.span)));
+        cx.arm(number, (fork, Way::No), "without items", (&list.span, Some(&list.span)));
+    }
     let path = cx.path("do");
     cx.turn(&item, data, |cx| {
         if let Some(body) = body {

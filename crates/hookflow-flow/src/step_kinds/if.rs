@@ -1,5 +1,6 @@
 //! `if`: one way or the other.
 
+use crate::arm::Way;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Branch, Instruction};
 use crate::step_kind::{Asking, Companion, Example, StepKind};
@@ -40,6 +41,12 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let test = cx.expression(step.value);
     let unless =
         test.map(|test| cx.emit(Instruction::Branch { step: step.number, branch: Branch::Unless(test, 0) }));
+    if let Some(unless) = unless {
+        let test = &step.value.span;
+        let (yes, no) = (then.map_or(test, |node| &node.span), otherwise.map_or(test, |node| &node.span));
+        cx.arm(step.number, (unless, Way::Yes), "then", (yes, Some(test)));
+        cx.arm(step.number, (unless, Way::No), "else", (no, Some(test)));
+    }
     let path = cx.path("then");
     if let Some(then) = then {
         cx.block(then, &path);

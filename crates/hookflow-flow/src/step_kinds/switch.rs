@@ -1,5 +1,6 @@
 //! `switch`: one of several ways.
 
+use crate::arm::Way;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Branch, Instruction};
 use crate::step_kind::{Asking, Companion, Example, StepKind};
@@ -48,6 +49,15 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let mut targets = HashMap::new();
     for (key, steps) in cases.and_then(|node| node.as_map(cx.diagnostics)).unwrap_or_default() {
         targets.insert(key.text().to_owned(), cx.here());
+        if let Some(switch) = switch {
+            let way = Way::Case(key.text().to_owned());
+            cx.arm(
+                step.number,
+                (switch, way),
+                format!("case {}", key.text()),
+                (&key.span, Some(&step.value.span)),
+            );
+        }
         let path = cx.path(key.text());
         cx.block(steps, &path);
         ends.push(cx.emit(Instruction::Branch { step: step.number, branch: Branch::Always(0) }));
@@ -58,6 +68,8 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         cx.block(node, &path);
     }
     if let Some(switch) = switch {
+        let span = default.map_or(&step.value.span, |node| &node.span);
+        cx.arm(step.number, (switch, Way::Otherwise), "default", (span, Some(&step.value.span)));
         cx.aim_switch(switch, targets, otherwise);
     }
     let here = cx.here();

@@ -50,7 +50,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     if let Some((node, scope)) = inner {
         cx.emit(Instruction::Leave);
         let path = cx.path("catch");
-        cx.handler(step.number, scope, Some(node), &path);
+        cx.handler(step.number, scope, Some(node), ("catch", &node.span), &path);
     }
     if let Some((node, scope)) = outer {
         cx.emit(Instruction::Leave);

@@ -187,6 +187,7 @@ async fn open_whole(
         heartbeats: heartbeats.clone(),
         metrics: Arc::clone(&metrics),
         limits: Limits { patience: Duration::from_millis(100), ..Limits::default() },
+        stand_in: None,
     });
     let engine = engine.await.unwrap();
     let mut diagnostics = Diagnostics::default();

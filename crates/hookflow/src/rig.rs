@@ -1,0 +1,280 @@
+//! Flows as they serve, without a world: the real door and the real engine over a store in memory, a clock that is
+//! turned whenever nobody has anything to do, and a script in the place of everybody who would be called.
+
+mod request;
+mod script;
+
+use crate::project::{LoadedFlow, Project};
+use anyhow::Context as _;
+use bytes::Bytes;
+use hookflow_engine::{Admission, Engine, Limits, Metrics, Parts};
+use hookflow_flow::{Flow, Retraced, Start, TestCase, retrace};
+use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, TrustedProxies};
+use hookflow_outbound::{Caller, Policy};
+use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
+use hookflow_store::blobs::{BLOB_BYTES, BlobFolder};
+use hookflow_store::{Ended, Journal, RunFilter, Store, backends};
+use http::Response;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use request::Call;
+use script::Script;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How often the clock may be turned in one test.
+const MAX_TURNS: usize = 100_000;
+/// How far it may be turned.
+const MAX_TIME: Duration = Duration::from_hours(400 * 24);
+/// How many runs of a test are looked at.
+const MAX_RUNS: usize = 1_000;
+/// When a test begins that does not say.
+const BEGINNING: i64 = 1_767_225_600;
+const NODE: &str = "test";
+
+/// What came of a test's request.
+pub(crate) struct Ran {
+    /// What the caller heard; a flow that nobody calls has none.
+    pub(crate) answer: Option<Response<Bytes>>,
+    /// The run of the request, if there was one.
+    pub(crate) own: Option<RanRun>,
+    /// The runs that came of it.
+    pub(crate) others: Vec<RanRun>,
+    /// What stopped the test itself.
+    pub(crate) problems: Vec<String>,
+}
+
+/// A run as it went.
+pub(crate) struct RanRun {
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) retraced: Retraced,
+    pub(crate) ended: Option<Ended>,
+    /// From its request to its end.
+    pub(crate) took: Duration,
+}
+
+/// What every test of a folder shares.
+pub(crate) struct Rig<'p> {
+    project: &'p Project,
+    base_url: Arc<str>,
+    blobs: Arc<BlobFolder>,
+}
+
+impl<'p> Rig<'p> {
+    pub(crate) fn new(project: &'p Project) -> Self {
+        let public = &project.config.public;
+        let chance = Chance::system(Clock::system());
+        let blobs = Arc::new(BlobFolder::of_process(&std::env::temp_dir(), BLOB_BYTES, chance));
+        Self { project, base_url: public.root(public.listen).into(), blobs }
+    }
+
+    /// Runs one test of a flow, in a world of its own.
+    pub(crate) fn run(&self, loaded: &LoadedFlow, case: &TestCase) -> anyhow::Result<Ran> {
+        let idle = Arc::new(Notify::new());
+        let parked = Arc::clone(&idle);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .on_thread_park(move || parked.notify_one())
+            .build()
+            .context("the system has no thread left")?;
+        let ran = runtime.block_on(self.play(loaded, case, &idle));
+        runtime.shutdown_background();
+        ran
+    }
+
+    async fn play(&self, loaded: &LoadedFlow, case: &TestCase, idle: &Notify) -> anyhow::Result<Ran> {
+        let beginning = Timestamp::from_second(BEGINNING).unwrap_or_default();
+        let clock = Clock::turned(case.at.unwrap_or(beginning));
+        let flows = self.flows(&loaded.flow);
+        let script = Arc::new(Script::new(case, &loaded.flow, &flows));
+        let stage = Stage::build(self, &clock, &flows, &script).await?;
+        let call = Call::of(&loaded.flow, case, clock.now(), &self.base_url)?;
+        let heard = Arc::<Mutex<Option<Heard>>>::default();
+        stage.call(&loaded.flow, call, &heard);
+        let stuck = stage.until_quiet(&heard, idle).await?;
+        let mut problems = script.problems();
+        problems.extend(stuck);
+        let heard = heard.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        problems.extend(heard.problem);
+        let (mut own, mut others) = (None, Vec::new());
+        for (id, run) in stage.runs(&flows).await? {
+            if Some(&*id) == heard.run.as_deref() {
+                own = Some(run);
+            } else {
+                others.push(run);
+            }
+        }
+        Ok(Ran { answer: heard.answer, own, others, problems })
+    }
+
+    /// The flow, and those that it and they run.
+    fn flows(&self, flow: &Arc<Flow>) -> BTreeMap<Arc<str>, Arc<Flow>> {
+        let mut flows = BTreeMap::new();
+        let mut todo = vec![Arc::clone(flow)];
+        while let Some(flow) = todo.pop() {
+            let below = flow.plan.runs().filter_map(|(id, _)| self.project.flow(id));
+            todo.extend(
+                below.filter(|it| !flows.contains_key(&it.flow.id)).map(|loaded| Arc::clone(&loaded.flow)),
+            );
+            flows.insert(Arc::clone(&flow.id), flow);
+        }
+        flows
+    }
+}
+
+/// What the caller heard.
+#[derive(Default)]
+struct Heard {
+    answer: Option<Response<Bytes>>,
+    run: Option<String>,
+    problem: Option<String>,
+}
+
+/// The service of one test.
+struct Stage {
+    clock: Clock,
+    tasks: Tasks,
+    store: Arc<dyn Store>,
+    engine: Engine,
+    door: Arc<Door>,
+}
+
+impl Stage {
+    async fn build(
+        rig: &Rig<'_>,
+        clock: &Clock,
+        flows: &BTreeMap<Arc<str>, Arc<Flow>>,
+        script: &Arc<Script>,
+    ) -> anyhow::Result<Self> {
+        let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
+        let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+        // The same test goes the same way every time.
+        let chance = Chance::seeded(clock.clone(), 0);
+        let (store, caller) = (backends::in_memory(), Caller::new(Policy::default(), clock.clone()));
+        let engine = Engine::new(Parts {
+            node: NODE.into(),
+            store: Arc::clone(&store),
+            caller: caller.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
+            tasks: tasks.clone(),
+            heartbeats: heartbeats.clone(),
+            metrics: Arc::clone(&metrics),
+            limits: Limits::default(),
+            stand_in: Some(Arc::clone(script) as _),
+        });
+        let engine = engine.await?;
+        engine.trust(Arc::clone(&rig.project.credentials)).await;
+        engine.install(flows.values().cloned().collect(), Arc::clone(&rig.base_url)).await?;
+        engine.recover().await?;
+        let rejections = Rejections::new(Arc::clone(&store), Arc::clone(&metrics), clock.clone());
+        let parts = DoorParts {
+            engine: engine.clone(),
+            clock: clock.clone(),
+            chance,
+            tasks: tasks.clone(),
+            heartbeats,
+            metrics,
+            trusted_proxies: TrustedProxies::new(Vec::new()),
+            tls: None,
+            rejections: Arc::new(rejections),
+            outside: Arc::new(caller),
+            blobs: Arc::clone(&rig.blobs) as _,
+        };
+        let door = Arc::new(Door::new(parts, DoorLimits::default()));
+        Ok(Self { clock: clock.clone(), tasks, store, engine, door })
+    }
+
+    /// Sends the request, as a task of its own.
+    fn call(&self, flow: &Arc<Flow>, call: Call, heard: &Arc<Mutex<Option<Heard>>>) {
+        let (door, engine, heard) = (Arc::clone(&self.door), self.engine.clone(), Arc::clone(heard));
+        let flow = Arc::clone(&flow.id);
+        self.tasks.spawn("test request", async move {
+            let answer = match call {
+                Call::Request(request, ip) => Ok(door.take(*request, ip).await),
+                Call::Event(event) => Ok(door.take_event(event).await),
+                Call::Inner(event) => Err(admit(&engine, &flow, event).await),
+            };
+            let told = match answer {
+                Ok(answer) => {
+                    let run = answer.headers().get("x-run-id");
+                    let run = run.and_then(|run| run.to_str().ok()).map(str::to_owned);
+                    Heard { answer: Some(answer), run, problem: None }
+                }
+                Err(told) => told,
+            };
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        });
+    }
+
+    /// Turns the clock until the caller has heard and every run has ended. Returns why that does not come.
+    async fn until_quiet(
+        &self,
+        heard: &Mutex<Option<Heard>>,
+        idle: &Notify,
+    ) -> anyhow::Result<Option<String>> {
+        let began = self.clock.monotonic();
+        for _ in 0..MAX_TURNS {
+            idle.notified().await;
+            if self.tasks.works_beside() {
+                continue;
+            }
+            let is_answered = heard.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+            if is_answered && self.store.unfinished(NODE, 0, 1).await?.is_empty() {
+                return Ok(None);
+            }
+            if self.clock.monotonic().saturating_duration_since(began) > MAX_TIME {
+                let days = MAX_TIME.as_secs() / 86_400;
+                return Ok(Some(format!("the run has not ended after {days} days on the turned clock")));
+            }
+            if !self.clock.turn() {
+                return Ok(Some("the run waits for something that never comes".into()));
+            }
+        }
+        Ok(Some(format!("the run has not ended after {MAX_TURNS} turns of the clock")))
+    }
+
+    /// Every run that there was, as it went.
+    async fn runs(&self, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> anyhow::Result<Vec<(Arc<str>, RanRun)>> {
+        let page = self.store.find(&RunFilter::default(), None, MAX_RUNS).await?;
+        let mut runs = Vec::new();
+        for line in page.runs {
+            let Some(flow) = flows.get(&line.flow) else { continue };
+            runs.push((Arc::clone(&line.run), went(&self.store.load(&line.run).await?, flow)));
+        }
+        Ok(runs)
+    }
+}
+
+/// An event of a flow that only others run.
+async fn admit(engine: &Engine, flow: &str, event: hookflow_trigger::Event) -> Heard {
+    let mut heard = Heard::default();
+    let Some(live) = engine.generation().flows.get(flow).cloned() else { return heard };
+    let Ok(place) = engine.reserve(&live, event.body_weight() as u64) else { return heard };
+    match engine.admit(&live, event, place).await {
+        Admission::Queued { run } => heard.run = Some(run.to_string()),
+        Admission::Waiting(mut ticket) => {
+            heard.run = Some(ticket.run.to_string());
+            drop(ticket.wait().await);
+        }
+        other => heard.problem = Some(format!("the run was not taken in: {other:?}")),
+    }
+    heard
+}
+
+fn went(journal: &Journal, flow: &Arc<Flow>) -> RanRun {
+    let (run, progress) = (&journal.run, &journal.run.progress);
+    let start = Start {
+        run: Arc::clone(&run.run),
+        started_at: progress.begun_at.unwrap_or(run.started_at),
+        seed: run.seed,
+        event: Arc::clone(&run.event),
+        attempt: run.attempt,
+        deadline: None,
+    };
+    let ended = progress.ended.clone();
+    let took = ended.as_ref().and_then(|ended| ended.at.duration_since(run.started_at).try_into().ok());
+    let retraced = retrace(Arc::clone(&flow.plan), start, &progress.facts);
+    RanRun { flow: Arc::clone(flow), retraced, ended, took: took.unwrap_or_default() }
+}

@@ -1,0 +1,94 @@
+//! What a test's `mocks` say, in the place of everybody who would be called.
+
+use hookflow_engine::StandIn;
+use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Mock, Outcome, Place, TestCase};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The mocks of one test.
+pub(super) struct Script {
+    flow: Arc<str>,
+    mocks: HashMap<Arc<str>, Vec<Mock>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Which of its step's tries a try is: a run that was parked asks for the same one again.
+    tries: HashMap<(String, Place, u32), usize>,
+    /// How many tries a step has had.
+    counts: HashMap<String, usize>,
+    problems: Vec<String>,
+}
+
+impl Script {
+    pub(super) fn new(case: &TestCase, flow: &Flow, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> Self {
+        let mocks: HashMap<_, _> = case.mocks.iter().cloned().collect();
+        let unknown = mocks.keys().filter(|key| {
+            let Some((other, step)) = key.split_once('/') else { return false };
+            flows.get(other).is_none_or(|flow| flow.plan.step_of(step).is_none())
+        });
+        let unknown =
+            unknown.map(|key| format!("no flow that this one runs has the step of the mock `{key}`"));
+        let state = State { problems: unknown.collect(), ..State::default() };
+        Self { flow: Arc::clone(&flow.id), mocks, state: Mutex::new(state) }
+    }
+
+    /// What the script had no answer for.
+    pub(super) fn problems(&self) -> Vec<String> {
+        self.state().problems.clone()
+    }
+
+    /// The mock of a try; the last one repeats.
+    fn mock(&self, key: &str, run: &str, ask: &Ask) -> Option<&Mock> {
+        let mocks = self.mocks.get(key)?;
+        let state = &mut *self.state();
+        let nth = *state.tries.entry((run.to_owned(), ask.place.clone(), ask.attempt)).or_insert_with(|| {
+            let count = state.counts.entry(key.to_owned()).or_default();
+            *count += 1;
+            *count - 1
+        });
+        mocks.get(nth).or(mocks.last())
+    }
+
+    fn missing(&self, what: String) -> (Duration, Outcome) {
+        let mut state = self.state();
+        if !state.problems.contains(&what) {
+            state.problems.push(what);
+        }
+        let message = "the test has no mock for it".to_owned();
+        (Duration::ZERO, Outcome::Failed { kind: FaultKind::Refused, message })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StandIn for Script {
+    fn outcome(&self, flow: &str, run: &str, effect: &Effect) -> Option<(Duration, Outcome)> {
+        let ask = effect.ask()?;
+        let key = if *flow == *self.flow { ask.step.to_string() } else { format!("{flow}/{}", ask.step) };
+        let call: Option<&HttpCall> = match effect {
+            Effect::Call(_, call) => Some(call),
+            _ => None,
+        };
+        if let Some(mock) = self.mock(&key, run, ask) {
+            let (after, outcome) = mock.answer(call);
+            return outcome.map(|outcome| (after, outcome));
+        }
+        match effect {
+            Effect::Call(_, call) => Some(self.missing(format!(
+                "`{key}` calls {} {}, and the test has no mock for it; for example `mocks: {{{key}: {{status: 200}}}}`",
+                call.method, call.url
+            ))),
+            Effect::Wait(..) => Some(self.missing(format!(
+                "`{key}` waits for a call, and the test has no mock for it; for example `mocks: {{{key}: {{body: {{}}}}}}`"
+            ))),
+            // Time is turned, and other flows are run.
+            _ => None,
+        }
+    }
+}
