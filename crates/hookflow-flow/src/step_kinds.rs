@@ -6,6 +6,7 @@ pub(crate) mod fail;
 mod r#for;
 pub(crate) mod http;
 mod r#if;
+mod jq;
 mod log;
 mod parallel;
 pub(crate) mod respond;
@@ -29,6 +30,7 @@ pub static ALL: &[&StepKind] = &[
     &r#for::KIND,
     &http::KIND,
     &r#if::KIND,
+    &jq::KIND,
     &log::KIND,
     &parallel::KIND,
     &respond::KIND,

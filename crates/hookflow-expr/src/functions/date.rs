@@ -5,7 +5,7 @@ use crate::eval_error::Failure;
 use crate::function::Function;
 use jiff::civil::DateTime;
 use jiff::fmt::{rfc2822, strtime};
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
 use minijinja::Value;
 
@@ -191,7 +191,8 @@ fn zone(arguments: &Arguments<'_>) -> Result<TimeZone, Failure> {
         let seconds = hours * 3600 + if name.starts_with('-') { -minutes } else { minutes } * 60;
         return Offset::from_seconds(seconds).map(TimeZone::fixed).map_err(|_| wrong());
     }
-    TimeZone::get(&name).map_err(|_| arguments.failed("there is no such time zone"))
+    // The zones of the program, not those of the machine.
+    TimeZoneDatabase::bundled().get(&name).map_err(|_| arguments.failed("there is no such time zone"))
 }
 
 /// `dd.MM.yyyy` as `%d.%m.%Y`. Text in single quotes stands for itself.
