@@ -58,7 +58,17 @@ fn an_answer_that_cannot_be_sent_is_refused() {
         "respond.body-not-allowed",
         "status 304 has no body",
     );
-    refuses(&with("  - respond: {json: 1, text: x}\n"), "respond.two-bodies", "one body");
+    refuses(&with("  - respond: {json: 1, text: x}\n"), "respond.two-bodies", "one of");
+    refuses(
+        &with("  - respond: {xml: {a: 1}, redirect: 'https://a.example'}\n"),
+        "respond.two-bodies",
+        "one of",
+    );
+    refuses(
+        &with("  - respond: {status: 201, redirect: 'https://a.example'}\n"),
+        "respond.redirect",
+        "302, 303, 307 or 308",
+    );
     refuses(&with("  - respond: {status: 199}\n"), "yaml.type", "from 200 to 599");
     refuses(&with("  - respond: {headers: {a b: c}}\n"), "respond.header", "cannot be a header's name");
     refuses(

@@ -1,12 +1,13 @@
 //! `respond`: answers the caller. The first one wins; the flow goes on behind it.
 
+use super::http::url::UrlTemplate;
 use crate::flow::add_content_type;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
 use crate::step_kind::{Asking, Companion, Example, StepKind, Stop, Tells};
 use crate::{Effect, Fault, FaultKind, Place, Reply};
 use bytes::Bytes;
-use hookflow_expr::{Env, Escape, Expression, Template, Text};
+use hookflow_expr::{Env, Escape, Expression, Template, Text, XmlShape, write_xml};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
@@ -24,6 +25,14 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "headers", about: "a map of names to text" },
         Companion { key: "json", about: "the body as a value" },
         Companion { key: "text", about: "the body as text" },
+        Companion {
+            key: "xml",
+            about: "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
+        },
+        Companion {
+            key: "redirect",
+            about: "instead of a body, the URL where the caller finds the answer; `status` is then 302, 303, 307 or 308 (302)",
+        },
     ],
     blocks: &[],
     asks: Asking::Nothing,
@@ -87,37 +96,44 @@ enum Body {
     None,
     Json(Template),
     Text { text: Text, content_type: &'static str, nosniff: bool },
+    Xml(Template),
+    Redirect(UrlTemplate),
 }
+
+/// The statuses of an answer that sends its caller elsewhere: those that browsers and clients follow.
+const REDIRECTS: [StatusCode; 4] = [
+    StatusCode::FOUND,
+    StatusCode::SEE_OTHER,
+    StatusCode::TEMPORARY_REDIRECT,
+    StatusCode::PERMANENT_REDIRECT,
+];
+/// What an answer has one of.
+const BODIES: [&str; 4] = ["json", "text", "xml", "redirect"];
 
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let mut fields = Fields::of(step.value, "a `respond`", cx.diagnostics)?;
-    let status = match fields.take("status") {
-        None => Some(Status::Fixed(StatusCode::OK)),
-        Some(node) => read_status(cx, node),
-    };
+    let (status_key, written) = fields.take_entry("status").unzip();
+    let written = written.map(|node| read_status(cx, node));
     let override_status = match fields.take("override_status") {
         None => Some(None),
         Some(node) => cx.expression(node).map(Some),
     };
     let headers = read_headers(cx, fields.take("headers"));
-    let json = fields.take_entry("json");
-    let text = fields.take_entry("text");
+    let bodies = BODIES.map(|key| fields.take_entry(key));
     fields.finish(cx.diagnostics);
-    let (body, key) = match (json, text) {
-        (Some(_), Some((key, _))) => {
-            cx.diagnostics.error(
-                Code("respond.two-bodies"),
-                &key.span,
-                "an answer has one body: `json` or `text`",
-            );
-            return None;
-        }
-        (Some((key, node)), None) => (Body::Json(cx.template(node)?), Some(key)),
-        (None, Some((key, node))) => (read_text(cx, node, headers.as_deref()?)?, Some(key)),
-        (None, None) => (Body::None, None),
-    };
-    let status = status?;
+    let mut keys = bodies.iter().flatten().map(|(key, _)| *key);
+    let key = keys.next();
+    if let Some(second) = keys.next() {
+        let message = "an answer has one of `json`, `text`, `xml` and `redirect`";
+        cx.diagnostics.error(Code("respond.two-bodies"), &second.span, message);
+        return None;
+    }
+    let body = read_body(cx, bodies.map(|entry| entry.map(|(_, node)| node)), headers.as_deref());
+    let redirects = matches!(body, Some(Body::Redirect(_)));
+    let usual = if redirects { StatusCode::FOUND } else { StatusCode::OK };
+    let status = written.unwrap_or(Some(Status::Fixed(usual)))?;
     if let (Status::Fixed(status), Some(key)) = (&status, key)
+        && !redirects
         && BodyRule::of(*status) == BodyRule::Forbidden
     {
         cx.diagnostics
@@ -129,9 +145,40 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
             .help("remove the body, or answer 200");
         return None;
     }
-    let telling = Respond { status, override_status: override_status?, headers: headers?, body };
+    if let (Status::Fixed(status), Some(key)) = (&status, status_key)
+        && redirects
+        && !REDIRECTS.contains(status)
+    {
+        let message = format!("status {} sends no caller elsewhere", status.as_u16());
+        cx.diagnostics
+            .error(Code("respond.redirect"), &key.span, message)
+            .help("a redirect has 302, 303, 307 or 308");
+        return None;
+    }
+    let telling = Respond { status, override_status: override_status?, headers: headers?, body: body? };
     cx.emit(Instruction::Tell { step: step.number, telling: Arc::new(telling) });
     Some(())
+}
+
+/// The body, of which there is one at the most.
+fn read_body(
+    cx: &mut Lowering<'_>,
+    [json, text, xml, redirect]: [Option<&Node>; 4],
+    headers: Option<&[(HeaderName, Text)]>,
+) -> Option<Body> {
+    if let Some(node) = json {
+        return cx.template(node).map(Body::Json);
+    }
+    if let Some(node) = text {
+        return read_text(cx, node, headers?);
+    }
+    if let Some(node) = xml {
+        return cx.template(node).map(Body::Xml);
+    }
+    match redirect {
+        Some(node) => UrlTemplate::compile(&mut cx.reading(), node).map(Body::Redirect),
+        None => Some(Body::None),
+    }
 }
 
 fn read_status(cx: &mut Lowering<'_>, node: &Node) -> Option<Status> {
@@ -228,6 +275,23 @@ impl Tells for Respond {
                 }
                 text.eval(env)?.into()
             }
+            Body::Xml(template) => {
+                add_content_type(&mut headers, Some("application/xml; charset=utf-8"));
+                let written = write_xml(&*template.eval(env)?, &XmlShape::default());
+                written.map_err(|why| fault(Code("respond.xml"), why.to_string()))?.into()
+            }
+            Body::Redirect(url) => {
+                if !REDIRECTS.contains(&status) {
+                    let message =
+                        format!("a redirect has 302, 303, 307 or 308, and its status came out as {status}");
+                    return Err(fault(Code("respond.status"), message));
+                }
+                let url = HeaderValue::try_from(url.eval(env)?.to_string())
+                    .map_err(|_| fault(Code("respond.header-value"), "the URL cannot be sent".to_owned()))?;
+                headers.retain(|(name, _)| name != header::LOCATION);
+                headers.push((header::LOCATION, url));
+                Bytes::new()
+            }
         };
         let body = if BodyRule::of(status) == BodyRule::Forbidden { Bytes::new() } else { body };
         Ok(Effect::Reply(Reply { status, headers, body }))
@@ -268,4 +332,54 @@ fn integer_status(value: &Json, key: &str) -> Result<StatusCode, Stop> {
 
 fn fault(code: Code, message: String) -> Stop {
     Fault::new(FaultKind::Expression, code, message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::proof::{flow, prove};
+    use crate::{Answer, Reply};
+    use http::{HeaderName, StatusCode, header};
+
+    fn answered(respond: &str) -> Result<Reply, String> {
+        let text = format!(
+            "flow: a\nwebhook: {{auth: none, sample: {{body: {{id: 'A/1 <&', status: 200}}}}}}\nsteps:\n  - respond: {respond}\n"
+        );
+        match prove(&flow(&text), &mut |ask, _| panic!("{ask:?}")).answer {
+            Answer::Reply(reply) => Ok(reply),
+            Answer::Failed(fault) => Err(fault.code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn header(reply: &Reply, name: &HeaderName) -> Option<String> {
+        let mut values = reply.headers.iter().filter(|(other, _)| other == name);
+        let value = values.next().map(|(_, value)| value.to_str().unwrap().to_owned());
+        assert!(values.next().is_none(), "{name} stands twice");
+        value
+    }
+
+    #[test]
+    fn xml_is_written_from_a_value() {
+        let reply = answered("{xml: {order: {'@id': '${ webhook.body.id }', line: [1, 2]}}}").unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(reply.body, r#"<order id="A/1 &lt;&amp;"><line>1</line><line>2</line></order>"#);
+        assert_eq!(header(&reply, &header::CONTENT_TYPE).unwrap(), "application/xml; charset=utf-8");
+        let own = answered("{headers: {Content-Type: text/xml}, xml: {ok: true}}").unwrap();
+        assert_eq!(header(&own, &header::CONTENT_TYPE).unwrap(), "text/xml");
+        assert_eq!(answered("{xml: {a: 1, b: 2}}"), Err("respond.xml".to_owned()));
+    }
+
+    #[test]
+    fn a_redirect_names_where_the_answer_is() {
+        let reply = answered("{redirect: 'https://shop.example/orders/${ webhook.body.id }'}").unwrap();
+        assert_eq!((reply.status, reply.body.len()), (StatusCode::FOUND, 0));
+        assert_eq!(header(&reply, &header::LOCATION).unwrap(), "https://shop.example/orders/A%2F1%20%3C%26");
+        assert_eq!(header(&reply, &header::CONTENT_TYPE), None);
+        for status in [303_u16, 307, 308] {
+            let text = format!("{{status: {status}, redirect: 'https://shop.example/'}}");
+            assert_eq!(answered(&text).unwrap().status.as_u16(), status);
+        }
+        let computed = "{status: '${ webhook.body.status }', redirect: 'https://shop.example/'}";
+        assert_eq!(answered(computed), Err("respond.status".to_owned()));
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) struct UrlTemplate {
 
 impl UrlTemplate {
     /// All of a URL.
-    pub(super) fn compile(cx: &mut Reading<'_>, node: &Node) -> Option<Self> {
+    pub(crate) fn compile(cx: &mut Reading<'_>, node: &Node) -> Option<Self> {
         let text = cx.text(node, Escape::None)?;
         let written = node.text().trim();
         // A template before the rest would stand in the host, where it may yield no scheme.
@@ -65,7 +65,7 @@ impl UrlTemplate {
         }
     }
 
-    pub(super) fn eval(&self, env: &Env) -> Result<CallUrl, Stop> {
+    pub(crate) fn eval(&self, env: &Env) -> Result<CallUrl, Stop> {
         let parts = self.text.as_ref().map_or_else(|| Ok(Vec::new()), |text| text.parts(env))?;
         if let ([Part::Inserted(whole)], true) = (parts.as_slice(), self.whole) {
             return Ok(CallUrl::Whole(parse(whole).map_err(refused)?));
