@@ -6,7 +6,7 @@ use crate::{CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
 use bytes::Bytes;
 use hookflow_expr::Path;
 use hookflow_text::Json;
-use hookflow_trigger::{Auth, Methods};
+use hookflow_trigger::{Auth, Methods, decode_xml, to_base64};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -115,6 +115,10 @@ pub enum ResponseFormat {
     Json,
     /// Text.
     Text,
+    /// XML; anything else is a `parse` fault.
+    Xml,
+    /// What came, in base64.
+    Bytes,
 }
 
 impl HttpCall {
@@ -160,6 +164,9 @@ impl HttpCall {
             _ if body.is_empty() => Ok(Json::Null),
             ResponseFormat::Auto if !is_json => Ok(String::from_utf8_lossy(body).into_owned().into()),
             ResponseFormat::Text => Ok(String::from_utf8_lossy(body).into_owned().into()),
+            ResponseFormat::Bytes => Ok(to_base64(body).into()),
+            ResponseFormat::Xml => decode_xml(media_type, body)
+                .map_err(|why| format!("the answer is not XML that is taken: {why}")),
             ResponseFormat::Auto | ResponseFormat::Json => serde_json::from_slice(body).map_err(|error| {
                 format!("the answer is not JSON: line {} column {}", error.line(), error.column())
             }),

@@ -8,6 +8,8 @@ mod multipart;
 mod text;
 mod xml;
 
+pub use xml::decode_xml;
+
 use crate::Decoder;
 
 /// Every body format.

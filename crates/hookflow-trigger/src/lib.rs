@@ -37,7 +37,7 @@ pub use blob::{Blob, BlobFault, BlobReader, Blobs};
 pub use body::{Body, Gathering, Means, SPOOL_ABOVE};
 pub use credentials::{Credential, Credentials};
 pub use decoder::{BodySpec, DecodeRefusal, Decoder};
-pub use decoders::decoders;
+pub use decoders::{decode_xml, decoders};
 pub use encoding::{base64 as from_base64, to_base64};
 pub use event::{Event, EventRecord, Origin, RecordFault, Sample, SampleBody, decode};
 pub use handshake::{Handshake, HandshakeAnswer, HandshakeRefusal};

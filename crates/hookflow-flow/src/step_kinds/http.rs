@@ -1,8 +1,9 @@
 //! `http`: an outgoing call.
 
+mod body;
 pub(crate) mod url;
 
-use super::respond::{header_name, text_escape};
+use super::respond::header_name;
 use crate::integration::unknown_integration;
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
@@ -11,8 +12,8 @@ use crate::retry::Retry;
 use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use bytes::Bytes;
-use hookflow_expr::{Env, Escape, EvalError, Path, Template, Text};
+use body::Body;
+use hookflow_expr::{Env, Escape, EvalError, Path, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue};
 use serde_json::json;
 use std::sync::Arc;
@@ -43,9 +44,20 @@ pub(super) static KIND: StepKind = StepKind {
         Companion { key: "headers", about: "a map of names to text; null: the integration's is not sent" },
         Companion { key: "json", about: "the body as a value" },
         Companion { key: "text", about: "the body as text" },
-        Companion { key: "form", about: "the body as form fields: a map of names to text" },
+        Companion {
+            key: "form",
+            about: "the body as form fields: a map; what nests in it is sent as `a[b][c]`, a list as `a[]`",
+        },
+        Companion {
+            key: "xml",
+            about: "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
+        },
+        Companion { key: "bytes", about: "the body as bytes, in base64" },
         Companion { key: "ok", about: "which answers are good: statuses and classes ([2xx])" },
-        Companion { key: "response", about: "how the answer's body is read: auto, json or text (auto)" },
+        Companion {
+            key: "response",
+            about: "how the answer's body is read: auto (JSON by its type, else text), json, xml, text or bytes, which is base64 (auto)",
+        },
         Companion { key: "capture", about: "a map of names to paths into the answer's body" },
     ],
     blocks: &[],
@@ -88,14 +100,6 @@ pub(crate) struct Http {
     capture: Arc<[(String, Path)]>,
     /// Whether its URL, a header or its body holds the transactional ID.
     pub(crate) transactional: bool,
-}
-
-#[derive(Debug)]
-enum Body {
-    None,
-    Json(Template),
-    Text { text: Text, content_type: &'static str },
-    Form(Vec<(String, Text)>),
 }
 
 /// What a call is read with.
@@ -155,11 +159,13 @@ impl Http {
         let method = fields.take("method").map(|node| node.one_of(methods, cx.diagnostics));
         let query = texts(cx, fields.take("query"), Escape::None);
         let headers = read_headers(cx, fields.take("headers"), via.is_some());
-        let bodies = ["json", text_key, "form"].map(|key| fields.take_entry(key));
-        let formats = &["auto", "json", "text"];
+        let bodies = body::keys(text_key).map(|key| fields.take_entry(key));
+        let formats = &["auto", "bytes", "json", "text", "xml"];
         let response = match fields.take("response").map(|node| node.one_of(formats, cx.diagnostics)) {
             None | Some(Some("auto")) => Some(ResponseFormat::Auto),
             Some(Some("json")) => Some(ResponseFormat::Json),
+            Some(Some("xml")) => Some(ResponseFormat::Xml),
+            Some(Some("bytes")) => Some(ResponseFormat::Bytes),
             Some(Some(_)) => Some(ResponseFormat::Text),
             Some(None) => None,
         };
@@ -170,7 +176,7 @@ impl Http {
 
         let mut written = bodies.iter().flatten();
         if let (Some((first, _)), Some((second, _))) = (written.next(), written.next()) {
-            let message = format!("a call has one body: `json`, `{text_key}` or `form`");
+            let message = format!("a call has one body: `{}`", body::keys(text_key).join("`, `"));
             cx.diagnostics
                 .error(Code("http.two-bodies"), &second.span, message)
                 .also(&first.span, "the first");
@@ -181,7 +187,7 @@ impl Http {
             let inherited = inherited.filter(|_| !without.contains(&header::CONTENT_TYPE));
             (Some(Via { without: without.into(), ..via }), inherited)
         });
-        let body = read_body(cx, bodies.map(|entry| entry.map(|(_, node)| node)), &headers, inherited)?;
+        let body = Body::read(cx, bodies.map(|entry| entry.map(|(_, node)| node)), &headers, inherited)?;
         let method = match method {
             None if matches!(body, Body::None) => Method::GET,
             None => Method::POST,
@@ -206,27 +212,6 @@ impl Http {
         let captures = self.capture.iter().map(|(name, _)| name.clone());
         ResultFields::Known(RESULT.iter().map(|name| (*name).to_owned()).chain(captures).collect())
     }
-}
-
-/// The body, of which there is one at the most: JSON, text or a form.
-fn read_body(
-    cx: &mut Reading<'_>,
-    [json, text, form]: [Option<&Node>; 3],
-    headers: &[(HeaderName, Text)],
-    inherited: Option<&str>,
-) -> Option<Body> {
-    Some(if let Some(node) = json {
-        Body::Json(cx.template(node)?)
-    } else if let Some(node) = text {
-        let content_type = headers.iter().find(|(name, _)| name == header::CONTENT_TYPE);
-        let written = content_type.map(|(_, text)| text.constant().unwrap_or("")).or(inherited);
-        let (escape, content_type) = text_escape(node.text(), written);
-        Body::Text { text: cx.text(node, escape)?, content_type }
-    } else if form.is_some() {
-        Body::Form(texts(cx, form, Escape::None)?)
-    } else {
-        Body::None
-    })
 }
 
 fn texts(cx: &mut Reading<'_>, node: Option<&Node>, escape: Escape) -> Option<Vec<(String, Text)>> {
@@ -302,21 +287,7 @@ impl Asks for Http {
             })?;
             headers.append(name.clone(), value);
         }
-        let (content_type, body) = match &self.body {
-            Body::None => (None, Bytes::new()),
-            Body::Json(template) => {
-                let value = template.eval(env)?;
-                (Some("application/json"), serde_json::to_vec(&*value).unwrap_or_default().into())
-            }
-            Body::Text { text, content_type } => (Some(*content_type), text.eval(env)?.into()),
-            Body::Form(pairs) => {
-                let mut form = ::url::form_urlencoded::Serializer::new(String::new());
-                for (name, text) in pairs {
-                    form.append_pair(name, &text.eval(env)?);
-                }
-                (Some("application/x-www-form-urlencoded"), form.finish().into())
-            }
-        };
+        let (content_type, body) = self.body.eval(env)?;
         let mut via = self.via.clone();
         match (content_type, &mut via) {
             (Some(content_type), Some(via)) => via.content_type = Some(content_type),

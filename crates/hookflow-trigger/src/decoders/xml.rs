@@ -3,7 +3,8 @@
 use crate::decoder::{Decoded, Decoder, Encoded};
 use crate::media_type::MediaType;
 use crate::{DecodeRefusal, charset};
-use hookflow_expr::{XmlFault, read_xml};
+use hookflow_expr::{XmlFault, XmlShape, read_xml};
+use hookflow_text::Json;
 
 pub(super) static XML: Decoder = Decoder {
     name: "xml",
@@ -16,13 +17,25 @@ pub(super) static XML: Decoder = Decoder {
 
 fn decode(body: &mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal> {
     let content = body.whole()?;
-    let said = match body.media_type.map_or(Ok(None), MediaType::charset)? {
+    Ok(Decoded { value: value(body.media_type, &content, body.xml)?, files: Vec::new() })
+}
+
+/// The value of an XML document in the charset that its `Content-Type` or else the document says, by the default shape.
+///
+/// # Errors
+/// When it is no XML that is taken.
+pub fn decode_xml(content_type: &str, content: &[u8]) -> Result<Json, DecodeRefusal> {
+    value(MediaType::read(content_type).as_ref(), content, &XmlShape::default())
+}
+
+fn value(media_type: Option<&MediaType>, content: &[u8], shape: &XmlShape) -> Result<Json, DecodeRefusal> {
+    let said = match media_type.map_or(Ok(None), MediaType::charset)? {
         Some(encoding) => Some(encoding),
         // What the transport says outranks what the document says of itself.
-        None => charset::of_xml(&content)?,
+        None => charset::of_xml(content)?,
     };
-    let text = charset::text(&content, said)?;
-    let value = read_xml(&text, body.xml).map_err(|fault| match fault {
+    let text = charset::text(content, said)?;
+    read_xml(&text, shape).map_err(|fault| match fault {
         XmlFault::Malformed { message, line, column } => DecodeRefusal::Malformed {
             message: format!("the body is not XML that is taken: {message}"),
             line: Some(line),
@@ -30,6 +43,5 @@ fn decode(body: &mut Encoded<'_, '_>) -> Result<Decoded, DecodeRefusal> {
         },
         XmlFault::TooDeep { limit } => DecodeRefusal::TooDeep { limit },
         XmlFault::Unwritable(message) => DecodeRefusal::malformed(message),
-    })?;
-    Ok(Decoded { value, files: Vec::new() })
+    })
 }
