@@ -7,6 +7,7 @@
 mod e2e {
     mod acks;
     mod answers;
+    mod bodies;
     mod calls;
     mod canaries;
     mod damaged;
