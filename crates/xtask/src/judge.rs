@@ -52,7 +52,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "failures",
-        about: "a run fails only because a call was interrupted by a death of the service",
+        about: "a run fails only because deaths of the service interrupted a call or used its tries up",
         check: ends::failures,
     },
     Rule {

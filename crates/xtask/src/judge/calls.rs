@@ -23,6 +23,14 @@ fn deaths(case: &Case, calls: &[&Call]) -> usize {
     )
 }
 
+/// Whether a call with an ID has no try left: a death may have cost one that never arrived.
+pub(super) fn used_up(case: &Case, run: &Run, end: u64) -> bool {
+    by_step(run).values().any(|calls| {
+        let first = calls.iter().map(|call| call.at).min().unwrap_or_default();
+        calls.iter().all(|call| call.id.is_some()) && calls.len() + case.deaths(first, end) >= TRIES
+    })
+}
+
 /// A call without an ID is made once; one that may be repeated, at most once more for each death.
 pub(super) fn once(case: &Case) -> Vec<String> {
     let mut found = Vec::new();
@@ -55,7 +63,7 @@ pub(super) fn same_id(case: &Case) -> Vec<String> {
             if calls.iter().any(|call| call.id.as_deref() != Some(first)) {
                 found.push(format!("the run {name} of {} has given the call {step} two IDs", run.event));
             }
-            if calls.len() > TRIES + deaths(case, &calls) {
+            if calls.len() > TRIES {
                 found.push(format!(
                     "the run {name} of {} has tried the call {step} {} times",
                     run.event,

@@ -1,5 +1,6 @@
 //! Every event that was taken in ends, once.
 
+use super::calls;
 use super::case::{Case, Event};
 
 /// An accepted event, and every run that was heard of, ends.
@@ -56,14 +57,20 @@ pub(super) fn one_end(case: &Case) -> Vec<String> {
     found
 }
 
-/// A run fails only because a call was interrupted by a death of the service.
+/// A run fails only because of deaths of the service: one interrupted a call, or they cost a call with an ID the tries
+/// that it had left.
 pub(super) fn failures(case: &Case) -> Vec<String> {
     let mut found = Vec::new();
     for (name, run) in &case.runs {
         for end in run.ends.iter().filter(|end| end.says("how") != "ok") {
             let why = end.says("why");
             let since = case.events.get(&run.event).map_or(0, Event::first_sent);
-            if why != "interrupted" || case.deaths(since, end.at) == 0 {
+            let explained = match why {
+                "interrupted" => case.deaths(since, end.at) > 0,
+                "status" => calls::used_up(case, run, end.at),
+                _ => false,
+            };
+            if !explained {
                 found.push(format!("the run {name} of {} failed: {why} ({})", run.event, end.says("at")));
             }
         }
