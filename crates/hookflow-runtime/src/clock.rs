@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 /// A wait for a time of day looks at the clock again at least this often, because the system's clock can be set.
 const RECHECK: Duration = Duration::from_secs(30);
@@ -41,11 +42,7 @@ impl Clock {
     /// A clock that stands at `start` until it is turned.
     #[expect(clippy::disallowed_methods, reason = "somewhere an `Instant` must come from")]
     pub fn turned(start: Timestamp) -> Self {
-        Self(Face::Turned(Arc::new(Turned {
-            start,
-            base: Instant::now(),
-            dial: watch::Sender::new(Dial::default()),
-        })))
+        Self(Face::Turned(Arc::new(Turned { start, base: Instant::now(), dial: Mutex::default() })))
     }
 
     /// The time of day.
@@ -53,9 +50,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Face::System => Timestamp::now(),
-            Face::Turned(turned) => {
-                turned.start.checked_add(turned.dial.borrow().elapsed).unwrap_or(Timestamp::MAX)
-            }
+            Face::Turned(turned) => turned.start.checked_add(turned.dial().elapsed).unwrap_or(Timestamp::MAX),
         }
     }
 
@@ -64,9 +59,7 @@ impl Clock {
     pub fn monotonic(&self) -> Instant {
         match &self.0 {
             Face::System => Instant::now(),
-            Face::Turned(turned) => {
-                turned.base.checked_add(turned.dial.borrow().elapsed).unwrap_or(turned.base)
-            }
+            Face::Turned(turned) => turned.base.checked_add(turned.dial().elapsed).unwrap_or(turned.base),
         }
     }
 
@@ -117,7 +110,7 @@ impl Clock {
     /// Turns a turned clock on and wakes who is due. The system's clock goes by itself: nothing happens.
     pub fn advance(&self, by: Duration) {
         if let Face::Turned(turned) = &self.0 {
-            turned.dial.send_modify(|dial| dial.elapsed = dial.elapsed.saturating_add(by));
+            turned.turn(|dial| Some(dial.elapsed.saturating_add(by)));
         }
     }
 
@@ -135,10 +128,21 @@ impl Clock {
     /// system's clock it returns at once.
     pub async fn advance_to_next(&self) {
         let Face::Turned(turned) = &self.0 else { return };
-        let mut dial = turned.dial.subscribe();
-        // The sender lives in `turned`, so the wait cannot fail.
-        if dial.wait_for(|dial| dial.next().is_some()).await.is_ok() {
-            turned.dial.send_modify(|dial| dial.elapsed = dial.next().unwrap_or(dial.elapsed));
+        poll_fn(|cx| {
+            if turned.turn(Dial::next) {
+                return Poll::Ready(());
+            }
+            turned.dial().watchers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The same, but when nobody sleeps nothing happens. Returns whether it was turned.
+    pub fn turn_to_next(&self) -> bool {
+        match &self.0 {
+            Face::System => false,
+            Face::Turned(turned) => turned.turn(Dial::next),
         }
     }
 }
@@ -146,42 +150,75 @@ impl Clock {
 struct Turned {
     start: Timestamp,
     base: Instant,
-    dial: watch::Sender<Dial>,
+    dial: Mutex<Dial>,
 }
 
-/// How far a turned clock has come, and who sleeps until when.
+/// How far a turned clock has come, and who sleeps until when. Who is due wakes in order, so that a seeded test is the
+/// same each time.
 #[derive(Default)]
 struct Dial {
     elapsed: Duration,
-    sleepers: BTreeMap<u64, Duration>,
+    /// By moment, then in the order in which they fell asleep.
+    sleepers: BTreeMap<(Duration, u64), Option<Waker>>,
     last_sleeper: u64,
+    /// Who waits for somebody to sleep.
+    watchers: Vec<Waker>,
 }
 
 impl Dial {
     /// The earliest moment that has not come yet and that somebody sleeps for.
     fn next(&self) -> Option<Duration> {
-        self.sleepers.values().filter(|due| **due > self.elapsed).min().copied()
+        self.sleepers.range((self.elapsed, u64::MAX)..).next().map(|((due, _), _)| *due)
     }
 }
 
 impl Turned {
+    fn dial(&self) -> MutexGuard<'_, Dial> {
+        // Nothing under the lock can panic half way.
+        self.dial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns the dial and wakes who is due. Returns whether there was a moment to turn to.
+    fn turn(&self, to: impl FnOnce(&Dial) -> Option<Duration>) -> bool {
+        let mut dial = self.dial();
+        let Some(elapsed) = to(&dial) else { return false };
+        dial.elapsed = elapsed;
+        let due = dial.sleepers.range_mut(..=(elapsed, u64::MAX));
+        let woken: Vec<_> = due.filter_map(|(_, waker)| waker.take()).collect();
+        drop(dial);
+        woken.into_iter().for_each(Waker::wake);
+        true
+    }
+
     async fn sleep(&self, duration: Duration) {
-        let mut dial = self.dial.subscribe();
-        let mut sleeper = Sleeper { turned: self, id: 0, due: Duration::ZERO };
-        self.dial.send_modify(|dial| {
-            dial.last_sleeper += 1;
-            sleeper.id = dial.last_sleeper;
-            sleeper.due = dial.elapsed.saturating_add(duration);
-            dial.sleepers.insert(sleeper.id, sleeper.due);
-        });
-        // The sender lives in `self`, so the wait cannot fail.
-        drop(dial.wait_for(|dial| dial.elapsed >= sleeper.due).await);
+        let sleeper = self.fall_asleep(duration);
+        poll_fn(|cx| self.poll_sleep(&sleeper, cx)).await;
+    }
+
+    fn fall_asleep(&self, duration: Duration) -> Sleeper<'_> {
+        let mut dial = self.dial();
+        dial.last_sleeper += 1;
+        let key = (dial.elapsed.saturating_add(duration), dial.last_sleeper);
+        dial.sleepers.insert(key, None);
+        let watchers = std::mem::take(&mut dial.watchers);
+        drop(dial);
+        watchers.into_iter().for_each(Waker::wake);
+        Sleeper { turned: self, key }
+    }
+
+    fn poll_sleep(&self, sleeper: &Sleeper<'_>, cx: &Context<'_>) -> Poll<()> {
+        let mut dial = self.dial();
+        if dial.elapsed >= sleeper.key.0 {
+            return Poll::Ready(());
+        }
+        dial.sleepers.insert(sleeper.key, Some(cx.waker().clone()));
+        Poll::Pending
     }
 }
 
 impl fmt::Debug for Turned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dial = self.dial.borrow();
+        let dial = self.dial();
         write!(f, "{} + {:?}, {} asleep", self.start, dial.elapsed, dial.sleepers.len())
     }
 }
@@ -189,15 +226,12 @@ impl fmt::Debug for Turned {
 /// Takes its entry away when a sleep ends or is dropped.
 struct Sleeper<'t> {
     turned: &'t Turned,
-    id: u64,
-    due: Duration,
+    key: (Duration, u64),
 }
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
-        self.turned.dial.send_modify(|dial| {
-            dial.sleepers.remove(&self.id);
-        });
+        self.turned.dial().sleepers.remove(&self.key);
     }
 }
 
@@ -254,6 +288,32 @@ mod tests {
         };
         tokio::join!(sleeping, turning);
         assert_eq!(clock.now().as_second(), 365 * 86_400);
+    }
+
+    /// Writes down that it was woken.
+    struct Note(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl std::task::Wake for Note {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+
+    #[test]
+    fn who_is_due_wakes_in_order() {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        assert!(!clock.turn_to_next(), "nobody sleeps");
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        let mut sleeps: Vec<_> =
+            [3, 1, 2, 1, 3].map(|seconds| Box::pin(clock.sleep(Duration::from_secs(seconds)))).into();
+        for (n, sleep) in sleeps.iter_mut().enumerate().rev() {
+            let waker = Arc::new(Note(n, Arc::clone(&woken))).into();
+            assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert!(clock.turn_to_next());
+        assert_eq!(*woken.lock().unwrap(), [3, 1], "those of the first second, as they fell asleep");
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(*woken.lock().unwrap(), [3, 1, 2, 4, 0]);
     }
 
     #[test]
