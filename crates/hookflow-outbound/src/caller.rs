@@ -36,7 +36,9 @@ pub struct Caller {
     /// … and for all others. Two pools, because a pooled connection does not know what it was opened for.
     other_paths: Client<Dialer, Full<Bytes>>,
     response_bytes: u64,
-    clock: Clock,
+    pub(crate) clock: Clock,
+    #[cfg(feature = "scripted")]
+    pub(crate) script: Option<crate::Script>,
 }
 
 impl Caller {
@@ -45,7 +47,14 @@ impl Caller {
         let response_bytes = policy.response_bytes;
         let policy = Arc::new(policy);
         let client = |public_path| client(Dialer::new(Arc::clone(&policy), public_path, clock.clone()));
-        Self { public_paths: client(true), other_paths: client(false), response_bytes, clock }
+        Self {
+            public_paths: client(true),
+            other_paths: client(false),
+            response_bytes,
+            clock,
+            #[cfg(feature = "scripted")]
+            script: None,
+        }
     }
 
     /// Sends a request with an absolute URL once and reads the whole answer, whatever its status; redirects are answers.
@@ -56,6 +65,10 @@ impl Caller {
         deadline: Duration,
     ) -> Result<Response<Bytes>, CallFault> {
         let host = checked_host(request.uri())?;
+        #[cfg(feature = "scripted")]
+        if let Some(answered) = self.rehearse(&request, deadline).await {
+            return answered;
+        }
         let path = request.uri().path();
         let public_path = PUBLIC_PATHS.iter().any(|prefix| path.starts_with(prefix));
         let client = if public_path { &self.public_paths } else { &self.other_paths };

@@ -6,9 +6,13 @@ mod call_fault;
 mod caller;
 mod dialer;
 mod policy;
+#[cfg(feature = "scripted")]
+mod scripted;
 mod tls;
 
 pub use call_fault::{CallFault, CallFaultKind};
 pub use caller::Caller;
 pub use policy::Policy;
+#[cfg(feature = "scripted")]
+pub use scripted::Script;
 pub use tls::{Tls, TlsError};

@@ -82,6 +82,12 @@ pub fn in_memory() -> Arc<dyn Store> {
     memory::new()
 }
 
+/// The same, with so many finished runs kept: for tests that look at all of them in the end.
+#[cfg(feature = "conformance")]
+pub fn in_memory_keeping(runs: usize) -> Arc<dyn Store> {
+    memory::keeping(runs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

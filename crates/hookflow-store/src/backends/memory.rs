@@ -42,6 +42,14 @@ pub(super) fn new() -> Arc<dyn Store> {
     Arc::<Memory>::default()
 }
 
+/// One that keeps more finished runs than is quick.
+#[cfg(feature = "conformance")]
+pub(super) fn keeping(runs: usize) -> Arc<dyn Store> {
+    let mut contents = Contents::default();
+    contents.history = history::History::keeping(runs);
+    Arc::new(Memory { contents: Mutex::new(contents), refusals: Mutex::default() })
+}
+
 #[derive(Default)]
 struct Memory {
     contents: Mutex<Contents>,

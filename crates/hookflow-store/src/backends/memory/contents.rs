@@ -28,7 +28,7 @@ pub(super) struct Contents {
     pub(super) states: BTreeMap<Arc<str>, Arc<str>>,
     claims: Claims,
     lanes: Lanes,
-    history: History,
+    pub(super) history: History,
     /// Positions and turns are counted in one.
     last: u64,
 }

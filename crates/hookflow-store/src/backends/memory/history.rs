@@ -22,8 +22,9 @@ pub const FINISHED_BLOBS: u64 = 1 << 30;
 /// What a run takes beside its data.
 const FRAME: u64 = 1_024;
 
-#[derive(Default)]
 pub(super) struct History {
+    /// How many finished runs are kept.
+    kept: usize,
     finished: VecDeque<Finished>,
     bytes: u64,
     blob_bytes: u64,
@@ -36,7 +37,17 @@ struct Finished {
     blob_bytes: u64,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self::keeping(FINISHED_KEPT)
+    }
+}
+
 impl History {
+    pub(super) const fn keeping(kept: usize) -> Self {
+        Self { kept, finished: VecDeque::new(), bytes: 0, blob_bytes: 0, blob_room: 0 }
+    }
+
     pub(super) fn add(&mut self, id: &Arc<str>, run: &NewRun) {
         let bytes = weight(run);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -50,7 +61,7 @@ impl History {
 
     /// The run to forget next, while there are too many.
     pub(super) fn surplus(&mut self) -> Option<Arc<str>> {
-        let fits = self.finished.len() <= FINISHED_KEPT
+        let fits = self.finished.len() <= self.kept
             && self.bytes <= FINISHED_BYTES
             && self.blob_bytes <= self.blob_room;
         if fits {
