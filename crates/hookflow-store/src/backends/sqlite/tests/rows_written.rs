@@ -1,7 +1,7 @@
 //! How many rows each kind of run writes: what is hot stays narrow.
 
 use super::{Bench, nothing};
-use crate::{Claim, Ended, NewRun, Progress, Recorded, Sent, Store as _};
+use crate::{Claim, Ended, Inbound, NewRun, Parked, Progress, Recorded, Sent, Store as _};
 use hookflow_flow::{End, Fact, FaultKind, Outcome, Place, Reply, StepNumber};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -80,6 +80,42 @@ async fn each_kind_of_run_writes_so_many_rows() {
     assert_eq!(bench.rows(&mut before).await, 2, "fact, open with its beginning");
     bench.record("async, two calls", ended(called(2))).await;
     assert_eq!(bench.rows(&mut before).await, 3, "fact, end, not open");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_or_sleeps_writes_one_row_more_each_time() {
+    let bench = Bench::new().await;
+    let mut before = 0;
+    let parked = |until: Option<i64>| Progress {
+        parked: Some(Parked { until: until.map(|second| Timestamp::from_second(second).unwrap()), heard: 0 }),
+        ..begun()
+    };
+    let slept = |progress| Progress {
+        facts: vec![Arc::new(Fact {
+            place: place(),
+            verb: "sleep".into(),
+            attempt: 1,
+            at: Timestamp::UNIX_EPOCH,
+            outcome: Outcome::Slept,
+        })],
+        ..progress
+    };
+    bench.admit("sleep", nothing()).await.unwrap();
+    bench.rows(&mut before).await;
+    bench.record("sleep", parked(Some(60))).await;
+    assert_eq!(bench.rows(&mut before).await, 1, "open with its moment");
+    bench.record("sleep", ended(slept(begun()))).await;
+    assert_eq!(bench.rows(&mut before).await, 3, "fact, end, not open");
+
+    bench.admit("wait", nothing()).await.unwrap();
+    bench.rows(&mut before).await;
+    bench.record("wait", parked(Some(60))).await;
+    assert_eq!(bench.rows(&mut before).await, 1, "open with its deadline");
+    let Some(fact) = slept(begun()).facts.pop() else { panic!("no fact") };
+    bench.store.post("wait", Inbound::Fact(fact)).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "inbox, open is due");
+    bench.record("wait", ended(slept(begun()))).await;
+    assert_eq!(bench.rows(&mut before).await, 4, "fact, end, not open, not in the inbox");
 }
 
 #[tokio::test]
