@@ -59,11 +59,13 @@ impl Inner {
             };
             let come = async {
                 tokio::select! {
+                    biased;
                     () = changed => {}
                     () = moment => {}
                 }
             };
             tokio::select! {
+                biased;
                 () = heartbeat.wait(come) => {}
                 () = soft.wait() => return heartbeat.end(),
             }

@@ -202,6 +202,12 @@ impl Engine {
 }
 
 impl Inner {
+    /// What the events of all flows take in memory.
+    #[cfg(test)]
+    pub(crate) fn overall_bytes(&self) -> u64 {
+        self.overall.bytes()
+    }
+
     /// The flows in force.
     pub(crate) fn generation(&self) -> Arc<Generation> {
         self.generation.load_full()

@@ -41,6 +41,11 @@ impl Hands {
         hand.is_some()
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Notify>>> {
         // Nothing under the lock can panic half way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

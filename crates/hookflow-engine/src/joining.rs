@@ -45,6 +45,7 @@ impl Inner {
                 }
             }
             tokio::select! {
+                biased;
                 () = self.clock.sleep(pause) => {}
                 // The sender lives in the engine, so the wait cannot fail.
                 _ = letting_go.wait_for(|letting_go| *letting_go) => return Conclusion::Gone,

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 /// After so many crashes a run is tried alone.
 const TRIED_AFTER: u32 = 2;
@@ -39,7 +39,8 @@ pub(crate) struct Trials {
     alone: Mutex<Option<Arc<str>>>,
     /// The way for a run that is not on trial: one look.
     over: AtomicBool,
-    ended: watch::Sender<bool>,
+    /// Wakes who waits in the order in which they came.
+    ended: Notify,
 }
 
 impl Trials {
@@ -51,7 +52,7 @@ impl Trials {
             last_turn: AtomicU64::new(life.last_turn),
             alone: Mutex::new(life.alone.clone()),
             over: AtomicBool::new(true),
-            ended: watch::Sender::new(true),
+            ended: Notify::new(),
         }
     }
 
@@ -65,15 +66,18 @@ impl Trials {
 
     /// Waits until any run may start.
     pub(crate) async fn wait(&self) {
-        if !self.over.load(Ordering::Acquire) {
-            // The sender lives in the engine, so the wait cannot fail.
-            drop(self.ended.subscribe().wait_for(|ended| *ended).await);
+        while !self.over.load(Ordering::Acquire) {
+            // Made before the second look, it misses no end that comes after.
+            let ended = self.ended.notified();
+            if !self.over.load(Ordering::Acquire) {
+                ended.await;
+            }
         }
     }
 
     fn set_over(&self, over: bool) {
         self.over.store(over, Ordering::Release);
-        self.ended.send_replace(over);
+        self.ended.notify_waiters();
     }
 }
 

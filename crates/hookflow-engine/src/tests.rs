@@ -10,5 +10,6 @@ mod recovering;
 mod relaxed;
 mod replaying;
 mod retention;
+mod simulation;
 mod swapping;
 mod versions;

@@ -86,11 +86,22 @@ impl Ticket {
             return true;
         }
         let (sender, answer) = oneshot::channel();
-        self.accepted.hold(self.queue.take_in_hand(&self.engine, &self.accepted.run));
+        // One with an order key is on its way into the store since it was accepted, and whoever ends before it has it taken
+        // up: were it in hand here, it would be passed over.
+        let is_on_its_way = self.accepted.order.is_some();
+        if !is_on_its_way {
+            self.accepted.hold(self.queue.take_in_hand(&self.engine, &self.accepted.run));
+        }
         let (accepted, queue) = (Arc::clone(&self.accepted), Arc::clone(&self.queue));
+        let engine = Arc::clone(&self.engine);
         let settled = Box::new(move |outcome| {
-            if let Ok(Admitted::Kept { turn, .. }) = outcome {
-                queue.kept_in_hand(turn);
+            match outcome {
+                Ok(Admitted::Kept { turn, .. }) if !is_on_its_way => queue.kept_in_hand(turn),
+                // The store has refused it before and has it now.
+                Ok(Admitted::Kept { turn, behind: false }) if !accepted.is_kept() => {
+                    queue.kept_in_store(&engine, turn);
+                }
+                _ => {}
             }
             if is_there(&outcome) {
                 accepted.set_kept();

@@ -12,7 +12,7 @@ use crate::worker::hand::{Hand, Program};
 use crate::{LiveFlow, worker};
 use hookflow_flow::{Ask, Enabled, End, Fact, Fault, FaultKind, Outcome, SubRun};
 use hookflow_runtime::Heartbeat;
-use hookflow_store::{Admitted, Ended, Journal, NewRun, Parked, Progress, StoreError};
+use hookflow_store::{Admitted, Ended, Inbound, Journal, NewRun, Parked, Progress, StoreError};
 use hookflow_text::{Code, Json};
 use hookflow_trigger::{Event, Route};
 use jiff::Timestamp;
@@ -68,6 +68,11 @@ impl Family {
         self.line.let_go.store(false, Ordering::Release);
     }
 
+    /// Whether it, or anybody above it, lets go of those below.
+    fn lets_go(&self) -> bool {
+        self.line.let_go.load(Ordering::Acquire) || self.is_let_go()
+    }
+
     /// Whether anybody above it has let go.
     pub(crate) fn is_let_go(&self) -> bool {
         let mut line = self.line.above.as_ref();
@@ -90,21 +95,32 @@ pub(crate) struct Parent<'e> {
     pub family: Family,
 }
 
-impl Parent<'_> {
+impl<'e> Parent<'e> {
     /// Runs a child to its end, or admits one that goes its own way.
-    pub(crate) async fn run(self, ask: Ask, child: SubRun) -> Fact {
-        let clock = &self.engine.clock;
-        if let Some(due) = ask.not_before {
-            clock.sleep_until(due).await;
+    pub(crate) fn run(self, ask: Ask, child: SubRun) -> impl Future<Output = Fact> + Send + 'e {
+        // Made at once: the future may be dropped before it is ever polled.
+        let mut unheld =
+            Unheld { run: derived(&self.accepted, &ask).0, held: child.detach, parent: self.clone() };
+        async move {
+            let clock = &self.engine.clock;
+            if let Some(due) = ask.not_before {
+                clock.sleep_until(due).await;
+            }
+            let outcome = match self.begin(&ask, child, &mut unheld).await {
+                Ok(outcome) => outcome,
+                Err((kind, message)) => Outcome::Failed { kind, message },
+            };
+            unheld.settle();
+            ask.fact(clock.now(), outcome)
         }
-        let outcome = match self.begin(&ask, child).await {
-            Ok(outcome) => outcome,
-            Err((kind, message)) => Outcome::Failed { kind, message },
-        };
-        ask.fact(clock.now(), outcome)
     }
 
-    async fn begin(&self, ask: &Ask, child: SubRun) -> Result<Outcome, (FaultKind, String)> {
+    async fn begin(
+        &self,
+        ask: &Ask,
+        child: SubRun,
+        unheld: &mut Unheld<'e>,
+    ) -> Result<Outcome, (FaultKind, String)> {
         let family = self.family.grow()?;
         let (run, seed) = derived(&self.accepted, ask);
         // After a crash the child may be there already.
@@ -116,7 +132,7 @@ impl Parent<'_> {
         };
         match stored {
             Ok(_) if child.detach => return Ok(detached(&run)),
-            Ok(journal) => return self.go_on(family, journal, ask).await,
+            Ok(journal) => return self.go_on(family, journal, ask, unheld).await,
             Err(StoreError::UnknownRun) => {}
             Err(error) => return Err((FaultKind::Interrupted, error.to_string())),
         }
@@ -146,6 +162,7 @@ impl Parent<'_> {
         self.admit(&live, &accepted).await?;
         let program = Program::serving(&live.flow);
         let parent = Parent { family, ..self.clone() };
+        unheld.settle();
         parent.carry(&live.queue, program, accepted, ask.deadline, None).await
     }
 
@@ -155,6 +172,7 @@ impl Parent<'_> {
         family: Family,
         journal: Journal,
         ask: &Ask,
+        unheld: &mut Unheld<'e>,
     ) -> Result<Outcome, (FaultKind, String)> {
         if let Some(ended) = &journal.run.progress.ended {
             return Ok(Outcome::Ended(End::clone(&ended.end)));
@@ -170,6 +188,7 @@ impl Parent<'_> {
         }
         let program = worker::program(self.engine, &queue, &journal, None).await.map_err(interrupted)?;
         let parent = Parent { family, ..self.clone() };
+        unheld.settle();
         parent.carry(&queue, program, accepted, ask.deadline, Some(journal)).await
     }
 
@@ -244,6 +263,41 @@ impl Parent<'_> {
     async fn store_is_away(&self, why: &str) {
         tracing::error!(run = &*self.accepted.run, why, "a run waits for the store to begin another");
         self.engine.clock.sleep(ASK_AGAIN).await;
+    }
+}
+
+/// A child that the store may have from a former life, and that is in nobody's hand yet. If its parent waits for it no
+/// longer, it is cancelled, for nobody else would ever take it up.
+struct Unheld<'e> {
+    parent: Parent<'e>,
+    run: Arc<str>,
+    held: bool,
+}
+
+impl Unheld<'_> {
+    /// Somebody has it, or its end is known.
+    fn settle(&mut self) {
+        self.held = true;
+    }
+}
+
+impl Drop for Unheld<'_> {
+    fn drop(&mut self) {
+        if self.held || !self.parent.family.lets_go() {
+            return;
+        }
+        let (engine, run) = (Arc::clone(self.parent.engine), Arc::clone(&self.run));
+        self.parent.engine.tasks.spawn("abandoned run", async move {
+            let inbound = Inbound::Cancel { at: engine.clock.now() };
+            while let Err(StoreError::Unavailable(why)) = engine.post(&run, inbound.clone()).await {
+                tracing::error!(
+                    run = &*run,
+                    why,
+                    "the end of a run that nobody waits for waits for the store"
+                );
+                engine.clock.sleep(ASK_AGAIN).await;
+            }
+        });
     }
 }
 

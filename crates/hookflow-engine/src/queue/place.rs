@@ -72,6 +72,11 @@ impl Overall {
         self.listed.fetch_sub(runs, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     pub(super) fn take(&self, bytes: u64) -> bool {
         // What is larger than everything would never fit, so it is taken when it is alone.
         let more = |taken: u64| taken.checked_add(bytes).filter(|sum| taken == 0 || *sum <= self.limit);

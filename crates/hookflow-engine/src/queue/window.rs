@@ -103,6 +103,15 @@ impl FlowQueue {
         state.window.last = turn;
     }
 
+    /// A run that nobody has in hand was kept under this turn, and is loaded in its turn; called in the order of the commits.
+    pub(crate) fn kept_in_store(self: &Arc<Self>, engine: &Arc<Inner>, turn: u64) {
+        let mut state = self.lock();
+        state.window.last = turn;
+        if state.wants_more() {
+            self.load(engine, &mut state);
+        }
+    }
+
     /// Nobody else takes up the run as long as the answer lives; `None`: somebody has it.
     pub(crate) fn take_in_hand(self: &Arc<Self>, engine: &Inner, run: &Arc<str>) -> Option<InHand> {
         let taken = self.lock().in_hand.insert(Arc::clone(run));

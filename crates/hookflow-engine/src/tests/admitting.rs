@@ -150,3 +150,30 @@ async fn a_run_can_be_kept_while_it_waits_in_the_queue() {
     assert!(bench.store.load(&ticket.run).await.unwrap().run.progress.ended.is_some());
     bench.all_ended().await;
 }
+
+#[tokio::test]
+async fn a_run_whose_id_was_told_while_it_was_behind_another_is_taken_up() {
+    let bench = Bench::new(&[]).await;
+    let server = super::bench::Server::open(&bench.tasks).await;
+    let flow = format!(
+        "flow: one\nwebhook: {{auth: none}}\nqueue: {{order_by: '${{ webhook.body.k }}'}}\nsteps: [{{http: {{url: '{}'}}}}, {{respond: {{}}}}]",
+        server.url
+    );
+    bench.install(&[&flow]).await;
+    let mut first = bench.ticket("one", json!({"k": 1})).await;
+    bench.until(async || server.hits() == 1).await;
+    bench.store.slow.store(true, Ordering::Relaxed);
+    let mut second = bench.ticket("one", json!({"k": 1})).await;
+    {
+        let mut keeping = pin!(second.persist());
+        assert!(keeping.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        bench.store.slow.store(false, Ordering::Relaxed);
+        bench.store.commit(&bench.tasks);
+        assert!(keeping.await);
+    }
+    server.answer(2);
+    bench.until(async || server.hits() == 2).await;
+    assert!(matches!(first.wait().await, Conclusion::Reply(_)));
+    assert!(matches!(second.wait().await, Conclusion::Reply(_)));
+    bench.all_ended().await;
+}
