@@ -7,6 +7,7 @@ pub mod crash;
 pub mod judge;
 pub mod power;
 pub mod senders;
+pub mod simulate;
 pub mod test;
 pub mod tidy;
 pub mod tree;
@@ -22,7 +23,8 @@ cargo xtask <command>
   bench        the door and its store against bare servers that do the same by hand; --help lists its scenes
   crash        the real program under load, killed again and again; --help lists its options
   power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc
-  senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3";
+  senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3
+  simulate     the engine in a made-up world: --seeds N of them, from --seed S on; --release";
 
 /// Runs one command.
 ///
@@ -35,6 +37,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["bench", options @ ..] => bench::run(&root(), options),
         ["crash", options @ ..] => crash::run(&root(), options),
         ["power", options @ ..] => power::run(&root(), options),
+        ["simulate", options @ ..] => simulate::run(&root(), options),
         ["senders"] => senders::run(&root()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
