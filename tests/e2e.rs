@@ -40,6 +40,7 @@ mod e2e {
     mod service;
     mod shipped;
     mod signed;
+    mod sizes;
     mod target;
     mod transactions;
     mod verbs;
