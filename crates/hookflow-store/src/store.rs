@@ -160,6 +160,10 @@ pub enum StoreError {
     /// The store cannot be reached or written to. Another try may help.
     #[error("the store cannot be written to: {0}")]
     Unavailable(String),
+    /// What is kept of this run cannot be read, or what is new of it cannot be written. Others can, and another try does
+    /// not help.
+    #[error("{0}")]
+    Damaged(String),
     /// The owner's life has ended, or the run is another's.
     #[error("the run belongs to another node, or to a later life of this one")]
     Stale,

@@ -43,6 +43,9 @@ pub enum BlobFault {
     /// The place itself does not work.
     #[error("a blob cannot be read or written: {0}")]
     Unavailable(String),
+    /// It, or a part of it, is not there, although its place is. Another try does not help.
+    #[error("a blob is gone: {0}")]
+    Gone(String),
 }
 
 impl From<io::Error> for BlobFault {
@@ -189,7 +192,7 @@ impl Read for BlobReader {
         }
         let read = whole.blobs.read(&whole.id, start + self.at, into).map_err(io::Error::other)?;
         if read == 0 {
-            return Err(io::Error::other(BlobFault::Unavailable("it is shorter than it was".into())));
+            return Err(io::Error::other(BlobFault::Gone("it is shorter than it was".into())));
         }
         self.at += read as u64;
         Ok(read)

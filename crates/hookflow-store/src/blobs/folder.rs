@@ -163,7 +163,7 @@ impl Blobs for BlobFolder {
     }
 
     fn read(&self, id: &str, at: u64, into: &mut [u8]) -> Result<usize, BlobFault> {
-        let file = File::open(self.0.path(id)?)?;
+        let file = File::open(self.0.path(id)?).map_err(|error| self.0.missing(error))?;
         loop {
             match file.read_at(into, at) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -219,6 +219,15 @@ impl Inner {
     fn path(&self, id: &str) -> io::Result<PathBuf> {
         let shard = id.get(..2).filter(|_| is_id(id)).ok_or(ErrorKind::InvalidInput)?;
         Ok(self.root.join(shard).join(id))
+    }
+
+    /// A file that is not in the folder is gone; without the folder nobody knows.
+    fn missing(&self, error: io::Error) -> BlobFault {
+        if error.kind() == ErrorKind::NotFound && self.root.is_dir() {
+            BlobFault::Gone(error.to_string())
+        } else {
+            error.into()
+        }
     }
 
     fn remove_now(&self, id: &str) {
@@ -347,8 +356,11 @@ mod tests {
         assert_eq!(read(&Blob::kept(&dynamic, Arc::clone(&id), len)), bytes);
         blobs.remove(&id);
         assert_eq!((files(&root).len(), blobs.taken()), (0, 0));
-        let gone = Body::Spooled(Blob::kept(&dynamic, id, len)).whole();
-        assert!(matches!(gone, Err(BlobFault::Unavailable(_))), "{gone:?}");
+        let gone = Body::Spooled(Blob::kept(&dynamic, Arc::clone(&id), len)).whole();
+        assert!(matches!(gone, Err(BlobFault::Gone(_))), "{gone:?}");
+        fs::remove_dir_all(&root).unwrap();
+        let nowhere = Body::Spooled(Blob::kept(&dynamic, id, len)).whole();
+        assert!(matches!(nowhere, Err(BlobFault::Unavailable(_))), "{nowhere:?}");
     }
 
     #[test]

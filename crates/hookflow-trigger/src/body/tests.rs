@@ -131,7 +131,7 @@ fn a_blob_that_is_gone_or_cut_is_a_fault() {
     let shelf = Shelf::new(1 << 20);
     let body = gather(&shelf, &vec![7; 70_000], 70_000).unwrap();
     shelf.blobs.lock().unwrap().values_mut().for_each(|blob| blob.truncate(10));
-    assert!(matches!(body.whole(), Err(BlobFault::Unavailable(why)) if why.contains("shorter")));
+    assert!(matches!(body.whole(), Err(BlobFault::Gone(why)) if why.contains("shorter")));
     shelf.blobs.lock().unwrap().clear();
     assert_eq!(body.whole(), Err(BlobFault::Unavailable("it is gone".into())));
 }

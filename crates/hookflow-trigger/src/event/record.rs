@@ -3,7 +3,7 @@
 use super::{Came, Event, Origin, Proof};
 use crate::decoder::{Decoded, FilePart};
 use crate::headers::latin1;
-use crate::{Blob, Body, BodySpec, DecodeRefusal, Head, Means, ReplayId, Route};
+use crate::{Blob, BlobFault, Body, BodySpec, DecodeRefusal, Head, Means, ReplayId, Route};
 use bytes::Bytes;
 use hookflow_expr::XmlShape;
 use hookflow_text::Json;
@@ -32,6 +32,19 @@ pub enum RecordFault {
     /// The body does not decode any more.
     #[error("the stored event cannot be decoded: {0}")]
     Body(#[from] DecodeRefusal),
+}
+
+impl RecordFault {
+    /// Whether another try would end in the same.
+    pub const fn is_lasting(&self) -> bool {
+        !matches!(
+            self,
+            Self::Body(
+                DecodeRefusal::NoRoom
+                    | DecodeRefusal::Blob(BlobFault::Unavailable(_) | BlobFault::Full { .. })
+            )
+        )
+    }
 }
 
 /// The head's fields. A new version may add optional ones and never changes what one means.

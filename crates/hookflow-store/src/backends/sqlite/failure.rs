@@ -31,7 +31,8 @@ impl Failure {
     pub(super) fn told(self) -> StoreError {
         match self {
             Self::Refused(error) => error,
-            Self::Row(why) | Self::File { why, .. } => StoreError::Unavailable(why),
+            Self::Row(why) => StoreError::Damaged(why),
+            Self::File { why, .. } => StoreError::Unavailable(why),
         }
     }
 }

@@ -72,7 +72,13 @@ pub(super) fn load(connection: &Connection, run: &str, blobs: Arc<dyn Blobs>) ->
     // What it takes was counted when it was admitted.
     let mut room = |_| true;
     let event = Event::from_record(record, &mut Means::new(blobs, &mut room));
-    let event = event.map_err(|fault| Failure::damaged(&fault.to_string()))?;
+    let event = event.map_err(|fault| {
+        if fault.is_lasting() {
+            Failure::damaged(&fault.to_string())
+        } else {
+            Failure::File { why: fault.to_string(), keep: true }
+        }
+    })?;
     let (seq, lane) = (row.get(0)?, row.get::<_, Option<Arc<str>>>(7)?);
     let run = NewRun {
         run: run.into(),
@@ -153,16 +159,22 @@ fn line(row: &Row<'_>) -> Result<UnfinishedRun, Failure> {
     })
 }
 
+pub(super) const UNFINISHED: &str =
+    "SELECT o.turn, o.run, f.flow, o.bytes FROM open o CROSS JOIN flows f ON f.id = o.flow
+    WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.turn > ?2 ORDER BY o.turn LIMIT ?3";
+
 pub(super) fn unfinished(
     connection: &Connection,
     node: &str,
     after: u64,
     limit: usize,
 ) -> Result<Vec<UnfinishedRun>, Failure> {
-    let sql = "SELECT o.turn, o.run, f.flow, o.bytes FROM open o CROSS JOIN flows f ON f.id = o.flow
-        WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.turn > ?2 ORDER BY o.turn LIMIT ?3";
-    rows(connection, sql, (node, int(after), bound(limit)), line)
+    rows(connection, UNFINISHED, (node, int(after), bound(limit)), line)
 }
+
+pub(super) const READY: &str = "SELECT turn, run, ?2, bytes FROM open INDEXED BY open_and_ready
+    WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND flow = (SELECT id FROM flows WHERE flow = ?2)
+    AND behind = 0 AND parked = 0 AND turn > ?3 ORDER BY turn LIMIT ?4";
 
 pub(super) fn ready(
     connection: &Connection,
@@ -171,30 +183,43 @@ pub(super) fn ready(
     after: u64,
     limit: usize,
 ) -> Result<Vec<UnfinishedRun>, Failure> {
-    let sql = "SELECT turn, run, ?2, bytes FROM open INDEXED BY open_and_ready
-        WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND flow = (SELECT id FROM flows WHERE flow = ?2)
-        AND behind = 0 AND parked = 0 AND turn > ?3 ORDER BY turn LIMIT ?4";
-    rows(connection, sql, (node, flow, int(after), bound(limit)), line)
+    rows(connection, READY, (node, flow, int(after), bound(limit)), line)
 }
 
+pub(super) const WAITING: &str = "SELECT flow, bytes FROM open
+    WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND parked = 0";
+
+/// Summed here: `SQLite` would sort all of them first.
 pub(super) fn counts(connection: &Connection, node: &str) -> Result<Vec<FlowCount>, Failure> {
-    let sql = "SELECT f.flow, count(*), total(o.bytes) FROM open o JOIN flows f ON f.id = o.flow
-        WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.parked = 0 GROUP BY f.flow ORDER BY f.flow";
-    rows(connection, sql, (node,), |row| {
-        Ok(FlowCount { flow: row.get(0)?, events: uint(row.get(1)?), bytes: bytes(row.get(2)?) })
-    })
+    let mut sums = BTreeMap::<i64, (u64, u64)>::new();
+    let mut statement = connection.prepare_cached(WAITING)?;
+    let mut waiting = statement.query((node,))?;
+    while let Some(row) = waiting.next()? {
+        let (events, bytes) = sums.entry(row.get(0)?).or_default();
+        *events += 1;
+        *bytes = bytes.saturating_add(uint(row.get(1)?));
+    }
+    let named = sums.into_iter().map(|(flow, (events, bytes))| {
+        let flow = one(connection, "SELECT flow FROM flows WHERE id = ?1", (flow,), |row| row.get(0))?;
+        Ok(FlowCount { flow: flow.ok_or_else(|| Failure::damaged("a flow's name"))?, events, bytes })
+    });
+    let mut counts = named.collect::<Result<Vec<_>, Failure>>()?;
+    counts.sort_by(|a, b| a.flow.cmp(&b.flow));
+    Ok(counts)
 }
+
+pub(super) const DUE: &str = "SELECT o.turn, o.run, f.flow, o.bytes FROM open o INDEXED BY open_and_due
+    CROSS JOIN flows f ON f.id = o.flow
+    WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.until <= ?2 ORDER BY o.until, o.turn LIMIT ?3";
+
+pub(super) const NEXT_DUE: &str = "SELECT min(until) FROM open INDEXED BY open_and_due
+    WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND until > ?2";
 
 pub(super) fn due(connection: &Connection, node: &str, now: Timestamp, limit: usize) -> Result<Due, Failure> {
     let transaction = connection.unchecked_transaction()?;
-    let runs = "SELECT o.turn, o.run, f.flow, o.bytes FROM open o INDEXED BY open_and_due
-        CROSS JOIN flows f ON f.id = o.flow
-        WHERE o.node = (SELECT id FROM nodes WHERE node = ?1) AND o.until <= ?2 ORDER BY o.until, o.turn LIMIT ?3";
-    let next = "SELECT min(until) FROM open INDEXED BY open_and_due
-        WHERE node = (SELECT id FROM nodes WHERE node = ?1) AND until > ?2";
     let now = moment(now);
-    let runs = rows(&transaction, runs, (node, now, bound(limit)), line)?;
-    let next: Option<Option<i64>> = one(&transaction, next, (node, now), |row| row.get(0))?;
+    let runs = rows(&transaction, DUE, (node, now, bound(limit)), line)?;
+    let next: Option<Option<i64>> = one(&transaction, NEXT_DUE, (node, now), |row| row.get(0))?;
     Ok(Due { runs, next: next.flatten().map(timestamp).transpose()? })
 }
 

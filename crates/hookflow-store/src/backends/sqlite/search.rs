@@ -26,23 +26,14 @@ pub(super) fn find(
     limit: usize,
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
-    let (mut of, mut flow) = ("?2 IS NULL", None::<i64>);
+    let mut flow = None::<i64>;
     if let Some(name) = &filter.flow {
         flow = one(connection, "SELECT id FROM flows WHERE flow = ?1", (&**name,), |row| row.get(0))?;
         if flow.is_none() {
             return Ok(page);
         }
-        of = "e.flow = ?2";
     }
-    // What was sent is large, so it is read only to look into it.
-    let sent = if filter.search.is_some() { ", e.head, e.body" } else { "" };
-    // What operators look for is seldom among the latest; the tables for it are narrow.
-    let among = match filter.status {
-        Some(RunStatus::Running | RunStatus::Waiting) => " AND e.seq IN (SELECT seq FROM open)",
-        Some(RunStatus::Failed) => " AND e.seq IN (SELECT seq FROM ends WHERE kind = 1)",
-        Some(RunStatus::Succeeded) | None => "",
-    };
-    let sql = format!("{LINES}{sent} {TABLES} WHERE {of} AND e.seq < ?1{among} ORDER BY e.seq DESC");
+    let sql = listing(filter);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut lines = statement.query((before.map_or(i64::MAX, int), flow))?;
     let (mut seen, mut read) = (0, 0);
@@ -58,6 +49,20 @@ pub(super) fn find(
         }
     }
     Ok(page)
+}
+
+/// The statement for a list: from before the position `?1`, of the flow `?2`.
+pub(super) fn listing(filter: &RunFilter) -> String {
+    let of = if filter.flow.is_some() { "e.flow = ?2" } else { "?2 IS NULL" };
+    // What was sent is large, so it is read only to look into it.
+    let sent = if filter.search.is_some() { ", e.head, e.body" } else { "" };
+    // What operators look for is seldom among the latest; the tables for it are narrow.
+    let among = match filter.status {
+        Some(RunStatus::Running | RunStatus::Waiting) => " AND e.seq IN (SELECT seq FROM open)",
+        Some(RunStatus::Failed) => " AND e.seq IN (SELECT seq FROM ends WHERE kind = 1)",
+        Some(RunStatus::Succeeded) | None => "",
+    };
+    format!("{LINES}{sent} {TABLES} WHERE {of} AND e.seq < ?1{among} ORDER BY e.seq DESC")
 }
 
 fn line(row: &Row<'_>) -> Result<RunLine, Failure> {
@@ -115,17 +120,20 @@ impl Found {
     }
 }
 
+/// Those that ended, the oldest first, and what each takes.
+pub(super) const ENDED: &str =
+    "SELECT d.seq, d.at, e.started_at, octet_length(e.head) + octet_length(e.body)
+    + coalesce((SELECT sum(octet_length(fact)) FROM facts WHERE seq = d.seq), 0)
+    + coalesce((SELECT octet_length(body) FROM replies WHERE seq = d.seq), 0) + coalesce(octet_length(d.value), 0)
+    + coalesce((SELECT sum(bytes) FROM blobs WHERE seq = d.seq), 0)
+    FROM ends d CROSS JOIN events e ON e.seq = d.seq ORDER BY d.seq";
+
 /// The ended runs that are beyond what is retained, the oldest first.
 pub(super) fn beyond(connection: &Connection, keep: &Retention, limit: usize) -> Result<Found, Failure> {
     let transaction = connection.unchecked_transaction()?;
     let (mut surplus_runs, mut surplus_bytes) = surplus(&transaction, keep)?;
     let since = moment(keep.ended_since);
-    let sql = "SELECT d.seq, d.at, e.started_at, octet_length(e.head) + octet_length(e.body)
-        + coalesce((SELECT sum(octet_length(fact)) FROM facts WHERE seq = d.seq), 0)
-        + coalesce((SELECT octet_length(body) FROM replies WHERE seq = d.seq), 0) + coalesce(octet_length(d.value), 0)
-        + coalesce((SELECT sum(bytes) FROM blobs WHERE seq = d.seq), 0)
-        FROM ends d CROSS JOIN events e ON e.seq = d.seq ORDER BY d.seq";
-    let mut statement = transaction.prepare_cached(sql)?;
+    let mut statement = transaction.prepare_cached(ENDED)?;
     let mut ends = statement.query(())?;
     let mut positions = Vec::new();
     while let Some(row) = ends.next()?

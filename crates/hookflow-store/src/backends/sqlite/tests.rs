@@ -1,6 +1,7 @@
 mod blobs;
 mod files;
 mod forgetting;
+mod plans;
 mod rows_written;
 mod troubles;
 

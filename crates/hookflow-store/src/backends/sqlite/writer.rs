@@ -169,7 +169,7 @@ impl Desk<'_> {
                 Err((n, Failure::Row(why))) => {
                     ledger.roll_back()?;
                     if let (Some(operation), Some(refused)) = (batch.get_mut(n), refused.get_mut(n)) {
-                        operation.refuse(StoreError::Unavailable(why));
+                        operation.refuse(StoreError::Damaged(why));
                         *refused = true;
                     }
                 }

@@ -17,8 +17,8 @@ async fn a_row_that_cannot_be_written_takes_no_other_with_it() {
     let third = bench.admit("third", nothing());
     drop(go);
     held.await.unwrap();
-    assert!(matches!(twice.await, Err(StoreError::Unavailable(why)) if why.contains("UNIQUE")));
-    assert!(matches!(bug.await, Err(StoreError::Unavailable(why)) if why.contains("bug")));
+    assert!(matches!(twice.await, Err(StoreError::Damaged(why)) if why.contains("UNIQUE")));
+    assert!(matches!(bug.await, Err(StoreError::Damaged(why)) if why.contains("bug")));
     let turns = [first.await.unwrap(), second.await.unwrap(), third.await.unwrap()];
     let kept = |turn| Admitted::Kept { turn, behind: false };
     assert_eq!(turns, [kept(1), kept(2), kept(3)]);

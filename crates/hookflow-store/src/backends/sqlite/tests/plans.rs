@@ -1,0 +1,80 @@
+//! How `SQLite` goes about what is asked: by an index and in its order, so that lists and queues may be as long as they like.
+
+use super::{Access, open};
+use crate::backends::sqlite::{reading, search};
+use crate::{RunFilter, RunStatus};
+use rusqlite::{Connection, types::Null};
+
+/// An empty file of this version.
+fn file() -> (tempfile::TempDir, Connection) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hookflow.db");
+    drop(open(&path, Access::Serve).unwrap());
+    (folder, Connection::open(path).unwrap())
+}
+
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let nothing = vec![Null; statement.parameter_count()];
+    let steps = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get(3)).unwrap();
+    steps.map(Result::unwrap).collect()
+}
+
+#[test]
+fn no_list_reads_all_events_or_sorts_them() {
+    let (_folder, connection) = file();
+    let statuses = [
+        None,
+        Some(RunStatus::Running),
+        Some(RunStatus::Waiting),
+        Some(RunStatus::Failed),
+        Some(RunStatus::Succeeded),
+    ];
+    for status in statuses {
+        for flow in [None, Some("shop".into())] {
+            for search in [None, Some("text".into())] {
+                let by = if flow.is_some() {
+                    "INDEX events_of_a_flow (flow=? AND seq"
+                } else {
+                    "INTEGER PRIMARY KEY (rowid"
+                };
+                let filter = RunFilter { status, flow: flow.clone(), search, ..RunFilter::default() };
+                let plan = plan(&connection, &search::listing(&filter));
+                assert!(
+                    plan.first().unwrap().starts_with(&format!("SEARCH e USING {by}")),
+                    "{filter:?}: {plan:#?}"
+                );
+                // What has not ended, and what has failed, is little and narrow.
+                let whole: Vec<_> = plan.iter().filter(|step| step.starts_with("SCAN")).collect();
+                match status {
+                    None | Some(RunStatus::Succeeded) => assert!(whole.is_empty(), "{plan:#?}"),
+                    Some(RunStatus::Failed) => {
+                        assert_eq!(whole, ["SCAN ends USING COVERING INDEX ends_that_failed"])
+                    }
+                    Some(RunStatus::Running | RunStatus::Waiting) => assert_eq!(whole, ["SCAN open"]),
+                }
+                assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{filter:?}: {plan:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_waits_and_what_is_due_is_read_in_the_order_of_an_index() {
+    let (_folder, connection) = file();
+    for (sql, by) in [
+        (reading::UNFINISHED, "SEARCH o USING INTEGER PRIMARY KEY (rowid>?)"),
+        (reading::READY, "SEARCH open USING INDEX open_and_ready (node=? AND flow=? AND rowid>?)"),
+        (reading::DUE, "SEARCH o USING INDEX open_and_due (node=? AND until<?)"),
+        (reading::NEXT_DUE, "SEARCH open USING COVERING INDEX open_and_due (node=? AND until>?)"),
+        // Once at a start, and of the narrow table.
+        (reading::WAITING, "SCAN open"),
+        // As far as there is something to forget.
+        (search::ENDED, "SCAN d"),
+    ] {
+        let plan = plan(&connection, sql);
+        assert_eq!(plan.first().map(String::as_str), Some(by), "{sql}");
+        let is_slow = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        assert!(!plan.iter().skip(1).any(|step| is_slow(&step)), "{sql}: {plan:#?}");
+    }
+}
