@@ -120,3 +120,36 @@ fn a_duplicate_leaves_no_file() {
     service.stop_sound();
     assert_eq!(blobs(&folder), 2, "they outlive the process");
 }
+
+#[test]
+fn a_body_that_is_gone_ends_its_run_and_holds_nobody() {
+    let target = Target::hanging();
+    let flow = format!(
+        "webhook: {{auth: none}}\nqueue: {{workers: 1}}\nsteps: [{{http: {{url: '{}'}}}}]",
+        target.url("/")
+    );
+    let folder = Folder::new().config("outbound: {allow: [127.0.0.0/8]}").flow("tell", &flow);
+    let service = Service::start(&folder);
+    let large = format!("{{\"text\": \"{}\"}}", "x".repeat(100_000));
+    accepted(&service, &Request::json("/hook/tell", "{}"));
+    let lost = accepted(&service, &Request::json("/hook/tell", &large));
+    accepted(&service, &Request::json("/hook/tell", "{}"));
+    target.heard(1);
+    service.signal("KILL");
+    service.end();
+    assert_eq!(blobs(&folder), 1);
+    let shards = folder.path().join("data/hookflow.db.blobs");
+    for shard in fs::read_dir(shards).unwrap().map(|entry| entry.unwrap().path()) {
+        fs::read_dir(shard).unwrap().for_each(|file| fs::remove_file(file.unwrap().path()).unwrap());
+    }
+
+    let service = Service::start(&folder);
+    target.release();
+    succeeded(&service, 2);
+    service.until_metric("hookflow_runs_total{flow=\"tell\",outcome=\"failed\"}", 1);
+    let shown = service.ops(&format!("/api/runs/{lost}"));
+    assert_eq!((shown.status, shown.value()["code"].as_str()), (500, Some("run.unreadable")));
+    let failed = service.ops("/api/runs?status=failed").value();
+    assert_eq!(failed["items"][0]["run"], json!(lost), "{failed}");
+    service.stop_sound();
+}

@@ -25,6 +25,7 @@ pub(crate) fn fault_of_history(fault: &HistoryFault) -> Response {
 pub(crate) fn store_refused(error: &StoreError) -> Response {
     match error {
         StoreError::UnknownRun => unknown_run(),
+        StoreError::Damaged(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, Code("run.unreadable"), why),
         error => {
             tracing::error!(target: "console", %error, "the store did not do what an operator asked for");
             problem(StatusCode::SERVICE_UNAVAILABLE, Code("store.unavailable"), "The store does not answer")

@@ -47,6 +47,7 @@ impl HistoryFault {
         match self {
             Self::Query(_) => Code("ops.query"),
             Self::Store(StoreError::UnknownRun) => Code("run.unknown"),
+            Self::Store(StoreError::Damaged(_)) => Code("run.unreadable"),
             Self::Store(_) => Code("store.unavailable"),
         }
     }

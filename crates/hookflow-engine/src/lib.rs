@@ -20,6 +20,7 @@ mod relaxed;
 mod replay;
 mod resuming;
 mod retention;
+mod setting_aside;
 mod stand_in;
 mod ticket;
 mod versions;

@@ -9,10 +9,8 @@ use crate::engine::Inner;
 use crate::queue::{FlowQueue, Item};
 use crate::versions::VersionFault;
 use crate::worker;
-use hookflow_flow::{End, Fault, FaultKind};
 use hookflow_runtime::fault_point;
-use hookflow_store::{Ended, Life, Progress, StoreError, UnfinishedRun};
-use hookflow_text::Code;
+use hookflow_store::{Life, Progress, StoreError, UnfinishedRun};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +24,8 @@ const TRIED_AFTER: u32 = 2;
 const TRIAL: Duration = Duration::from_secs(5);
 /// How many due runs may have been in flight.
 const DUE_SUSPECTS: usize = 1_000;
+/// How many events of a flow that is gone are looked into for its version.
+const LOOKED_INTO: usize = 100;
 
 /// What is known of the former life, and whether runs may start.
 pub(crate) struct Trials {
@@ -35,7 +35,7 @@ pub(crate) struct Trials {
     /// Who may have been in flight when the former one ended out of order.
     suspects: OnceLock<HashSet<Arc<str>>>,
     /// The last turn that what is found may have.
-    last_turn: AtomicU64,
+    pub(crate) last_turn: AtomicU64,
     alone: Mutex<Option<Arc<str>>>,
     /// The way for a run that is not on trial: one look.
     over: AtomicBool,
@@ -135,7 +135,7 @@ struct Suspect {
 impl Inner {
     /// Counts the crash against every run that may have been in flight, sets aside who was alone in flight, and returns
     /// who is to be tried alone.
-    async fn suspects(&self) -> Result<Vec<Suspect>, StoreError> {
+    async fn suspects(self: &Arc<Self>) -> Result<Vec<Suspect>, StoreError> {
         let (store, node) = (&self.store, &self.owner.node);
         let mut suspects = Vec::new();
         for count in store.counts(node).await? {
@@ -156,34 +156,12 @@ impl Inner {
         tracing::warn!(suspects = suspects.len(), "the former life of the service did not end in order");
         let alone = self.trials.alone.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(run) = &alone {
-            self.set_aside(run).await?;
+            self.set_aside_poison(run).await?;
         }
         let tried = suspects.into_iter().zip(crashes);
         let tried = tried
             .filter(|(suspect, crashes)| *crashes >= TRIED_AFTER && Some(&suspect.row.run) != alone.as_ref());
         Ok(tried.map(|(suspect, _)| suspect).collect())
-    }
-
-    /// Ends a run that has taken the node down with it.
-    async fn set_aside(&self, run: &Arc<str>) -> Result<(), StoreError> {
-        let journal = match self.store.load(run).await {
-            Ok(journal) if journal.run.progress.ended.is_none() => journal,
-            Ok(_) | Err(StoreError::UnknownRun) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let message =
-            "the service died three times while it may have been at this run, the last time at nothing else";
-        let fault = Fault::new(FaultKind::Interrupted, Code("run.poison"), message);
-        let version = Arc::clone(&journal.run.progress.version);
-        let ended = Some(Ended { end: Arc::new(End::Failed(fault)), at: self.clock.now() });
-        let ended =
-            self.store.record(&self.owner, run, Progress { ended, ..Progress::none(version) }).await?;
-        if let Some(next) = ended.promoted {
-            self.trials.last_turn.fetch_max(next.turn, Ordering::Relaxed);
-        }
-        self.metrics.poisoned.inc();
-        tracing::error!(run = &**run, flow = &*journal.run.flow, "a run is set aside: {message}");
-        Ok(())
     }
 
     /// Carries each suspect while nothing else runs, then lets all others start.
@@ -236,15 +214,18 @@ impl Inner {
         if let Some(queue) = self.queue_if_there(flow) {
             return Ok(Some(queue));
         }
-        let first = self.store.ready(&self.owner.node, flow, 0, 1).await?;
-        let Some(row) = first.first() else { return Ok(None) };
-        match self.queue_of_run(&row.run).await {
-            Ok(queue) => Ok(Some(queue)),
-            Err(VersionFault::Store(error)) => Err(error),
-            Err(error) => {
-                tracing::error!(flow = &**flow, %error, "events of a flow that is gone wait until it is back");
-                Ok(None)
+        // The first that can be read tells the version.
+        for row in self.store.ready(&self.owner.node, flow, 0, LOOKED_INTO).await? {
+            match self.queue_of_run(&row.run).await {
+                Ok(queue) => return Ok(Some(queue)),
+                Err(VersionFault::Store(StoreError::Damaged(_))) => {}
+                Err(VersionFault::Store(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(flow = &**flow, %error, "events of a flow that is gone wait until it is back");
+                    return Ok(None);
+                }
             }
         }
+        Ok(None)
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod hand;
 
+use crate::Conclusion;
 use crate::engine::Inner;
 use crate::queue::{Caller, FlowQueue, InHand, Item, QueuePlace, Taken, Work};
 use crate::ticket::Accepted;
@@ -140,6 +141,15 @@ async fn stored(
             }
             Err(StoreError::UnknownRun) => {
                 place.did_not_count();
+                return Ok(());
+            }
+            Err(StoreError::Damaged(why)) => {
+                drop(queue.started(place));
+                let set_aside = engine.set_aside_unread(queue, &in_hand.run, &why);
+                let fault = heartbeat.wait(set_aside).await?;
+                if let Some(caller) = caller {
+                    caller.tell(Conclusion::Failed(fault));
+                }
                 return Ok(());
             }
             Err(error) => {

@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
 use hookflow_engine::{Again, Engine, ReplayRefusal};
-use hookflow_store::{Page, RunFilter};
+use hookflow_store::{Page, RunFilter, StoreError};
 use hookflow_text::{Json, Rate};
 use jiff::Timestamp;
 use serde_json::json;
@@ -72,7 +72,11 @@ async fn replay_page(desk: &Desk, engine: &Engine, bulk: &Bulk, page: Page) -> R
         }
         let new = match engine.replay(&run.run, &bulk.again).await {
             Ok(new) => Some(new),
-            Err(ReplayRefusal::FlowGone(_) | ReplayRefusal::Version(_)) => None,
+            Err(
+                ReplayRefusal::FlowGone(_)
+                | ReplayRefusal::Version(_)
+                | ReplayRefusal::Store(StoreError::Damaged(_)),
+            ) => None,
             // Forgotten since the page was read.
             Err(ReplayRefusal::UnknownRun) => continue,
             Err(ReplayRefusal::Full(full)) => return answer(&items, here, Some(retry_after(&full))),

@@ -12,7 +12,7 @@ use crate::worker::hand::{Hand, Program};
 use crate::{LiveFlow, worker};
 use hookflow_flow::{Ask, Enabled, End, Fact, Fault, FaultKind, Outcome, SubRun};
 use hookflow_runtime::Heartbeat;
-use hookflow_store::{Admitted, Ended, Inbound, Journal, NewRun, Parked, Progress, StoreError};
+use hookflow_store::{Admitted, Ended, Journal, NewRun, Parked, Progress, StoreError};
 use hookflow_text::{Code, Json};
 use hookflow_trigger::{Event, Route};
 use jiff::Timestamp;
@@ -134,6 +134,7 @@ impl<'e> Parent<'e> {
             Ok(_) if child.detach => return Ok(detached(&run)),
             Ok(journal) => return self.go_on(family, journal, ask, unheld).await,
             Err(StoreError::UnknownRun) => {}
+            Err(StoreError::Damaged(why)) => return Err(self.set_aside(&child.flow, &run, why).await),
             Err(error) => return Err((FaultKind::Interrupted, error.to_string())),
         }
         let live = self.engine.live(&child.flow);
@@ -164,6 +165,16 @@ impl<'e> Parent<'e> {
         let parent = Parent { family, ..self.clone() };
         unheld.settle();
         parent.carry(&live.queue, program, accepted, ask.deadline, None).await
+    }
+
+    /// Nobody else would ever end a child that cannot be read.
+    async fn set_aside(&self, flow: &str, run: &Arc<str>, why: String) -> (FaultKind, String) {
+        if let Some(live) = self.engine.live(flow)
+            && let Err(error) = self.engine.set_aside_unread(&live.queue, run, &why).await
+        {
+            tracing::error!(run = &**run, flow, %error, "a run that cannot be read stays where it is");
+        }
+        (FaultKind::Interrupted, why)
     }
 
     /// A child that the former life of the node has left.
@@ -287,17 +298,8 @@ impl Drop for Unheld<'_> {
             return;
         }
         let (engine, run) = (Arc::clone(self.parent.engine), Arc::clone(&self.run));
-        self.parent.engine.tasks.spawn("abandoned run", async move {
-            let inbound = Inbound::Cancel { at: engine.clock.now() };
-            while let Err(StoreError::Unavailable(why)) = engine.post(&run, inbound.clone()).await {
-                tracing::error!(
-                    run = &*run,
-                    why,
-                    "the end of a run that nobody waits for waits for the store"
-                );
-                engine.clock.sleep(ASK_AGAIN).await;
-            }
-        });
+        let tasks = engine.tasks.clone();
+        tasks.spawn("abandoned run", async move { engine.cancel_unwaited(&run).await });
     }
 }
 
@@ -335,7 +337,7 @@ fn detached(run: &str) -> Outcome {
 }
 
 /// The ID and the seed of a child: the same whenever the same try of the same step of the same run asks for it.
-fn derived(parent: &Accepted, ask: &Ask) -> (Arc<str>, [u8; 16]) {
+pub(crate) fn derived(parent: &Accepted, ask: &Ask) -> (Arc<str>, [u8; 16]) {
     let digest = |purpose: &str| -> [u8; 16] {
         let hash = Sha256::new_with_prefix(purpose)
             .chain_update(&*parent.run)

@@ -218,6 +218,8 @@ pub(super) struct Tampered {
     /// Admissions wait for [`Tampered::commit`].
     pub slow: AtomicBool,
     waiting: Mutex<Vec<Waiting>>,
+    /// What is kept of this run cannot be read.
+    pub unreadable: Mutex<Option<Arc<str>>>,
     /// How many writes there were.
     pub writes: AtomicUsize,
     /// How many journals were read.
@@ -241,6 +243,7 @@ impl Default for Tampered {
             broken: AtomicBool::default(),
             slow: AtomicBool::default(),
             waiting: Mutex::default(),
+            unreadable: Mutex::default(),
             writes: AtomicUsize::default(),
             loads: AtomicUsize::default(),
             lives: AtomicU64::new(1),
@@ -324,6 +327,9 @@ impl Store for Tampered {
 
     fn load(&self, run: &str) -> Pending<Journal> {
         self.loads.fetch_add(1, Ordering::Relaxed);
+        if self.unreadable.lock().unwrap().as_deref() == Some(run) {
+            return Pending::now(Err(StoreError::Damaged("its event is gone".into())));
+        }
         self.inner.load(run)
     }
 

@@ -6,6 +6,7 @@ use crate::Conclusion;
 use hookflow_flow::{End, FaultKind};
 use hookflow_store::{Inbound, Posted, RunStatus, Store as _};
 use serde_json::json;
+use std::sync::Arc;
 
 const LATER: &str = "
 flow: later
@@ -284,4 +285,66 @@ async fn a_child_goes_on_within_its_parent_in_the_next_life() {
     let ended = next.store.load(&run).await.unwrap().run.progress.ended.unwrap();
     assert_eq!(*ended.end, End::Succeeded(json!([1, 1])));
     assert_eq!(next.recent("twice", 10).await.len(), 2, "the child was not begun a second time");
+}
+
+#[tokio::test]
+async fn children_of_a_run_that_is_set_aside_end_too() {
+    let mut bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let parent = "flow: parent\nwebhook: {auth: none}\nsteps: [{run: child}]";
+    let child = format!("flow: child\nsteps: [{{http: {{url: '{}'}}}}, {{sleep: 1d}}]", server.url);
+    bench.install(&[parent, &child]).await;
+    let poison = bench.queued("parent", json!({})).await;
+    for life in 1..=3 {
+        bench.until(async || server.hits() == life).await;
+        bench = bench.next_life(&[parent, &child]).await;
+    }
+    bench.all_ended().await;
+    let code = async |run: &str| match &*bench.store.load(run).await.unwrap().run.progress.ended.unwrap().end
+    {
+        End::Failed(fault) => fault.code.to_string(),
+        End::Succeeded(value) => panic!("{value}"),
+    };
+    assert_eq!(code(&poison).await, "run.poison");
+    let children = bench.recent("child", 10).await;
+    assert_eq!(children.len(), 1, "it was begun once");
+    assert_eq!(code(&children[0].run).await, "run.cancelled");
+    assert_eq!(server.hits(), 3);
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_be_read_ends_and_holds_nobody() {
+    let bench = Bench::new(&[&paused(LATER)]).await;
+    let mut runs = Vec::new();
+    for n in 0..3 {
+        runs.push(bench.queued("later", json!({"n": n})).await);
+    }
+    *bench.store.unreadable.lock().unwrap() = Some(Arc::clone(&runs[1]));
+    let next = bench.next_life(&[LATER]).await;
+    next.all_ended().await;
+    let ends = ends(&next, "later").await;
+    assert_eq!((&ends[0], &ends[2]), (&End::Succeeded(json!(0)), &End::Succeeded(json!(2))));
+    assert!(matches!(&ends[1], End::Failed(fault) if fault.code == "run.unreadable"), "{ends:?}");
+    next.until(async || next.metric("hookflow_queue_items{flow=\"later\"}") == 0).await;
+    assert_eq!(next.metric("hookflow_runs_total{flow=\"later\",outcome=\"failed\"}"), 1);
+}
+
+#[tokio::test]
+async fn the_first_event_of_a_flow_that_is_gone_may_be_unreadable() {
+    let bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let flow = calling("GET", &server.url);
+    bench.install(&[&flow]).await;
+    let first = bench.queued("calling", json!({})).await;
+    let second = bench.queued("calling", json!({})).await;
+    bench.until(async || server.hits() == 2).await;
+    *bench.store.unreadable.lock().unwrap() = Some(Arc::clone(&first));
+    let next = bench.next_life(&[]).await;
+    next.until(async || server.hits() == 3).await;
+    server.answer(3);
+    next.all_ended().await;
+    *next.store.unreadable.lock().unwrap() = None;
+    let ended = async |run: &str| next.store.load(run).await.unwrap().run.progress.ended.unwrap().end;
+    assert!(matches!(&*ended(&first).await, End::Failed(fault) if fault.code == "run.unreadable"));
+    assert_eq!(*ended(&second).await, End::Succeeded(json!(true)));
 }

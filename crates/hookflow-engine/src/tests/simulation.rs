@@ -305,7 +305,7 @@ impl World {
         Outcome { hash: book.hash(), lines: book.lines, runs: book.runs.len(), crashes: book.crashes }
     }
 
-    /// A run that is set aside is not looked into, so its children are left to the operator.
+    /// The node may die just after it has set a run aside: then the run's children are left to the operator.
     fn cancel_orphans(&self) {
         let book = self.book();
         let orphans = book.unended().into_iter().filter(|(_, kept)| book.poisoned && *kept.flow == *"child");

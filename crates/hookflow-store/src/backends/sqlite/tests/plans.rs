@@ -49,7 +49,7 @@ fn no_list_reads_all_events_or_sorts_them() {
                 match status {
                     None | Some(RunStatus::Succeeded) => assert!(whole.is_empty(), "{plan:#?}"),
                     Some(RunStatus::Failed) => {
-                        assert_eq!(whole, ["SCAN ends USING COVERING INDEX ends_that_failed"])
+                        assert_eq!(whole, ["SCAN ends USING COVERING INDEX ends_that_failed"]);
                     }
                     Some(RunStatus::Running | RunStatus::Waiting) => assert_eq!(whole, ["SCAN open"]),
                 }
