@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How many rows are handed to the store before their answers are waited for.
-const BATCH: usize = 1_000;
+const BATCH: usize = 20_000;
 
 const BACKLOG: &str = "webhook: {auth: none, body: json}
 queue: {workers: 1, capacity: 2000000, bytes: 10GiB}
