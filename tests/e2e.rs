@@ -8,6 +8,7 @@ mod e2e {
     mod acks;
     mod answers;
     mod bodies;
+    mod bulk_replays;
     mod calls;
     mod canaries;
     mod damaged;
@@ -26,10 +27,12 @@ mod e2e {
     mod life;
     mod limits;
     mod lossy_disk;
+    mod neighbours;
     mod offline;
     mod operators;
     mod orders;
     mod pausing;
+    mod poisoned;
     mod power;
     mod protocols;
     mod refused_starts;

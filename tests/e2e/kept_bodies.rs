@@ -140,7 +140,9 @@ fn a_body_that_is_gone_ends_its_run_and_holds_nobody() {
     assert_eq!(blobs(&folder), 1);
     let shards = folder.path().join("data/hookflow.db.blobs");
     for shard in fs::read_dir(shards).unwrap().map(|entry| entry.unwrap().path()) {
-        fs::read_dir(shard).unwrap().for_each(|file| fs::remove_file(file.unwrap().path()).unwrap());
+        for file in fs::read_dir(shard).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
     }
 
     let service = Service::start(&folder);

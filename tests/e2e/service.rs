@@ -258,6 +258,16 @@ impl Service {
         until("a readiness that is red", || (self.ops("/readyz").status == 503).then_some(()));
     }
 
+    /// The process, as the system knows it.
+    pub(super) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Whether it has not ended.
+    pub(super) fn is_running(&mut self) -> bool {
+        self.process.child.try_wait().unwrap().is_none()
+    }
+
     /// What it holds in memory.
     pub(super) fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();

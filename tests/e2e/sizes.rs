@@ -3,8 +3,8 @@
 
 use super::answers::{call, folder};
 use super::service::{Folder, Service, beside};
-use super::wire::Wire;
-use hookflow_flow::{End, Flow, Surroundings};
+use super::wire::{Request, Wire};
+use hookflow_flow::{End, Flow, Integrations, Surroundings};
 use hookflow_runtime::{Chance, Clock};
 use hookflow_store::backends::{self, Access, Opening};
 use hookflow_store::{
@@ -29,7 +29,7 @@ const NAP: &str = "webhook: {auth: none}
 queue: {workers: 8, capacity: 2000000}
 steps: [{sleep: 1h}, {stop: '${ webhook.body.n }'}]";
 
-fn opened(folder: &Path, access: Access) -> Arc<dyn Store> {
+pub(super) fn opened(folder: &Path, access: Access) -> Arc<dyn Store> {
     let backend = backends::ALL.iter().find(|backend| backend.name == "sqlite").unwrap();
     let opening = Opening {
         path: folder.join("data/hookflow.db"),
@@ -42,8 +42,12 @@ fn opened(folder: &Path, access: Access) -> Arc<dyn Store> {
 
 fn version(flow: &str, text: &str) -> (Arc<str>, Arc<str>) {
     let (name, credentials) = (format!("flows/{flow}.yaml"), Credentials::default());
-    let surroundings =
-        Surroundings { credentials: &credentials, body_limit: 1 << 20, read_file: &|_| Err(String::new()) };
+    let surroundings = Surroundings {
+        credentials: &credentials,
+        integrations: &Integrations::default(),
+        body_limit: 1 << 20,
+        read_file: &|_| Err(String::new()),
+    };
     let mut diagnostics = Diagnostics::default();
     let root = parse(&Source::new(&name, text), &mut diagnostics).unwrap();
     let loaded = Flow::load(&root, &surroundings, &mut diagnostics).unwrap();
@@ -52,7 +56,7 @@ fn version(flow: &str, text: &str) -> (Arc<str>, Arc<str>) {
 
 /// Writes so many runs of a flow into the file of a folder that is not served.
 #[tokio::main(flavor = "current_thread")]
-async fn write(
+pub(super) async fn write(
     folder: &Folder,
     (flow, text): (&str, &str),
     runs: usize,
@@ -105,7 +109,7 @@ fn row(flow: &str, n: usize, progress: Progress) -> NewRun {
     }
 }
 
-fn nothing(_: usize, version: Arc<str>) -> Progress {
+pub(super) fn nothing(_: usize, version: Arc<str>) -> Progress {
     Progress::none(version)
 }
 
@@ -192,14 +196,111 @@ fn sleepers(size: usize) {
     assert!(most < none + (64 << 10), "from {none} to {most} KiB");
 }
 
+const ASK: &str = "webhook: {auth: none}
+queue: {workers: 8, capacity: 2000000}
+steps:
+  - respond: {status: 202, json: {url: \"${ wait_url('answer') }\"}}
+  - id: answer
+    wait: {auth: none}
+  - stop: '${ steps.answer.body.n }'";
+
+/// Runs that wait for a call take no memory, and each goes on with its own call after a restart.
+fn callbacks(size: usize) {
+    let folder = folder().flow("ask", ASK);
+    let service = Service::start(&folder);
+    let none = service.resident_kib();
+    let mut door = Wire::connect(service.public);
+    let urls: Vec<_> = (0..size)
+        .map(|_| {
+            let answer = door.ask(&Request::json("/hook/ask", "{}"));
+            assert_eq!(answer.status, 202, "{answer:?}");
+            let url = answer.value()["url"].as_str().unwrap().to_owned();
+            format!("/resume/{}", url.split_once("/resume/").unwrap().1)
+        })
+        .collect();
+    let waiting = service.resident_kib();
+    drop(door);
+    service.stop_sound();
+    let service = Service::start(&folder);
+    let restarted = service.resident_kib();
+    let mut door = Wire::connect(service.public);
+    for (n, url) in urls.iter().enumerate() {
+        let answer = door.ask(&Request::json(url, format!("{{\"n\": {n}}}")));
+        assert_eq!(answer.status / 100, 2, "{answer:?}");
+    }
+    let done = "hookflow_runs_total{flow=\"ask\",outcome=\"succeeded\"}";
+    let most = watch(&service, done, || service.metric(done) == Some(size as u64));
+    drop(door);
+    service.stop_sound();
+    println!(
+        "{size} waiting: {none} KiB before, {waiting} with them, {restarted} after a restart, at most {most} when called"
+    );
+    assert!(
+        ends(&folder, "ask").iter().map(|(n, _)| *n).eq((0..size as u64).rev()),
+        "each heard its own call"
+    );
+    assert!(most < none + (64 << 10), "from {none} to {most} KiB");
+}
+
+/// What is beyond retention is forgotten while events come in, and the number of runs stays where it should.
+fn pruning(size: usize) {
+    let kept = size / 4;
+    let p99 = |retention: &str, expected: usize| {
+        let folder = folder().flow("backlog", BACKLOG).config(retention);
+        write(&folder, ("backlog", BACKLOG), size, has_ended);
+        let service = Service::start(&folder);
+        let mut door = Wire::connect(service.public);
+        let pruned = "hookflow_pruned_runs_total";
+        let mut took = Vec::new();
+        // As long as it prunes, or as many as that.
+        while took.len() < size / 10 || service.metric(pruned) < Some(expected as u64) {
+            for _ in 0..50 {
+                let began = Clock::system().monotonic();
+                assert_eq!(door.ask(&call("queued", "{}")).status, 202);
+                took.push(began.elapsed());
+            }
+        }
+        let sent = took.len();
+        drop(door);
+        service.stop_sound();
+        took.sort();
+        (took[sent * 99 / 100], sent, folder)
+    };
+    let (with, sent, folder) = p99(&format!("retention: {{age: 3650d, runs: {kept}}}"), size - kept);
+    let left = count(&folder);
+    assert!((kept..=kept + sent).contains(&left), "{left} are left of {size} and {sent}");
+    let (without, ..) = p99("retention: {age: 3650d}", 0);
+    println!(
+        "{size} runs, {sent} events beside the pruning of {}: p99 {with:?} with, {without:?} without",
+        size - kept
+    );
+}
+
+pub(super) fn has_ended(n: usize, version: Arc<str>) -> Progress {
+    let end = Arc::new(End::Succeeded((n as u64).into()));
+    let at = Timestamp::from_second(1_790_000_001).unwrap();
+    Progress { ended: Some(Ended { end, at }), begun_at: Some(at), ..Progress::none(version) }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn count(folder: &Folder) -> usize {
+    let store = opened(folder.path(), Access::Read);
+    let (mut count, mut before) = (0, None);
+    loop {
+        let page = store.find(&RunFilter::default(), before, 1_000).await.unwrap();
+        count += page.runs.len();
+        before = page.next;
+        if before.is_none() {
+            return count;
+        }
+    }
+}
+
 /// Lists beside what comes in. What it takes is printed; that it reads few rows is the store's own test.
 fn lists(size: usize) {
-    let folder = folder().flow("backlog", BACKLOG);
-    write(&folder, ("backlog", BACKLOG), size, |n, version| {
-        let end = Arc::new(End::Succeeded((n as u64).into()));
-        let at = Timestamp::from_second(1_790_000_001).unwrap();
-        Progress { ended: Some(Ended { end, at }), begun_at: Some(at), ..Progress::none(version) }
-    });
+    // What is written is older than what is kept by itself.
+    let folder = folder().flow("backlog", BACKLOG).config("retention: {age: 3650d}");
+    write(&folder, ("backlog", BACKLOG), size, has_ended);
     let service = Service::start(&folder);
     let over = Arc::new(AtomicBool::new(false));
     let (door, is_over) = (service.public, Arc::clone(&over));
@@ -259,6 +360,28 @@ fn sleepers_take_no_memory_and_wake_in_order() {
 #[ignore = "a minute"]
 fn a_hundred_thousand_sleepers() {
     sleepers(100_000);
+}
+
+#[test]
+fn runs_that_wait_take_no_memory_and_hear_their_calls_after_a_restart() {
+    callbacks(300);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_hundred_thousand_callbacks() {
+    callbacks(100_000);
+}
+
+#[test]
+fn what_is_forgotten_makes_room_while_events_come() {
+    pruning(2_000);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn pruning_of_two_hundred_thousand_beside_what_comes() {
+    pruning(200_000);
 }
 
 #[test]

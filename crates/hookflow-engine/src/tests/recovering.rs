@@ -302,7 +302,7 @@ async fn children_of_a_run_that_is_set_aside_end_too() {
     bench.all_ended().await;
     let code = async |run: &str| match &*bench.store.load(run).await.unwrap().run.progress.ended.unwrap().end
     {
-        End::Failed(fault) => fault.code.to_string(),
+        End::Failed(fault) => fault.code.clone(),
         End::Succeeded(value) => panic!("{value}"),
     };
     assert_eq!(code(&poison).await, "run.poison");
