@@ -340,25 +340,6 @@ impl FlowQueue {
         self.series().gave_place_back(bytes);
     }
 
-    /// How many places are taken.
-    #[cfg(test)]
-    pub(crate) fn items(&self) -> u64 {
-        self.lock().items
-    }
-
-    /// What is in it, if anything.
-    #[cfg(test)]
-    pub(crate) fn left(&self) -> Option<String> {
-        let state = self.lock();
-        let State { items, bytes, waiting, in_hand, callers, .. } = &*state;
-        let is_empty =
-            *items == 0 && *bytes == 0 && waiting.is_empty() && in_hand.is_empty() && callers.is_empty();
-        let (waiting, in_hand, callers) = (waiting.len(), in_hand.len(), callers.len());
-        (!is_empty).then(|| {
-            format!("{items} places, {bytes} bytes, {waiting} wait, {in_hand} in hand, {callers} callers")
-        })
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock can panic half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

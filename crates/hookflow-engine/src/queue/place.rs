@@ -91,3 +91,24 @@ impl Overall {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
+
+/// What tests see of a queue.
+#[cfg(test)]
+impl FlowQueue {
+    /// How many places are taken.
+    pub(crate) fn items(&self) -> u64 {
+        self.lock().items
+    }
+
+    /// What is in it, if anything.
+    pub(crate) fn left(&self) -> Option<String> {
+        let state = self.lock();
+        let super::State { items, bytes, waiting, in_hand, callers, .. } = &*state;
+        let is_empty =
+            *items == 0 && *bytes == 0 && waiting.is_empty() && in_hand.is_empty() && callers.is_empty();
+        let (waiting, in_hand, callers) = (waiting.len(), in_hand.len(), callers.len());
+        (!is_empty).then(|| {
+            format!("{items} places, {bytes} bytes, {waiting} wait, {in_hand} in hand, {callers} callers")
+        })
+    }
+}
