@@ -116,12 +116,10 @@ impl Clock {
 
     /// Turns a turned clock to the earliest moment anybody sleeps for. `false`: nobody sleeps, or it is the system's clock.
     pub fn turn(&self) -> bool {
-        let Face::Turned(turned) = &self.0 else { return false };
-        turned.dial.send_if_modified(|dial| {
-            let next = dial.next();
-            dial.elapsed = next.unwrap_or(dial.elapsed);
-            next.is_some()
-        })
+        match &self.0 {
+            Face::System => false,
+            Face::Turned(turned) => turned.turn(Dial::next),
+        }
     }
 
     /// Waits until somebody sleeps, then turns a turned clock to the earliest moment anybody sleeps for. With the
@@ -136,14 +134,6 @@ impl Clock {
             Poll::Pending
         })
         .await;
-    }
-
-    /// The same, but when nobody sleeps nothing happens. Returns whether it was turned.
-    pub fn turn_to_next(&self) -> bool {
-        match &self.0 {
-            Face::System => false,
-            Face::Turned(turned) => turned.turn(Dial::next),
-        }
     }
 }
 
@@ -302,7 +292,7 @@ mod tests {
     #[test]
     fn who_is_due_wakes_in_order() {
         let clock = Clock::turned(Timestamp::UNIX_EPOCH);
-        assert!(!clock.turn_to_next(), "nobody sleeps");
+        assert!(!clock.turn(), "nobody sleeps");
         let woken = Arc::new(Mutex::new(Vec::new()));
         let mut sleeps: Vec<_> =
             [3, 1, 2, 1, 3].map(|seconds| Box::pin(clock.sleep(Duration::from_secs(seconds)))).into();
@@ -310,7 +300,7 @@ mod tests {
             let waker = Arc::new(Note(n, Arc::clone(&woken))).into();
             assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
-        assert!(clock.turn_to_next());
+        assert!(clock.turn());
         assert_eq!(*woken.lock().unwrap(), [3, 1], "those of the first second, as they fell asleep");
         clock.advance(Duration::from_secs(2));
         assert_eq!(*woken.lock().unwrap(), [3, 1, 2, 4, 0]);

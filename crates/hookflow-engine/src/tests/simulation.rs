@@ -119,7 +119,7 @@ impl World {
     async fn act(&mut self) {
         match self.dice.below(40) {
             0..20 => (0..self.dice.between(1, 4)).for_each(|_| self.knock()),
-            20..26 => drop(self.alive.clock.turn_to_next()),
+            20..26 => drop(self.alive.clock.turn()),
             26..34 => {
                 let longest = *self.dice.pick(&[100, 2_000, 30_000]);
                 self.alive.clock.advance(Duration::from_millis(self.dice.between(1, longest)));
@@ -258,7 +258,7 @@ impl World {
                     break;
                 }
                 () = over.notified() => break,
-                () = idle.notified() => assert!(clock.turn_to_next(), "the shutdown waits for nothing"),
+                () = idle.notified() => assert!(clock.turn(), "the shutdown waits for nothing"),
             }
         }
         self.next_life().await;
@@ -284,7 +284,7 @@ impl World {
         let mut turns = 0;
         while !self.rests() {
             self.call_back();
-            self.alive.clock.turn_to_next();
+            self.alive.clock.turn();
             self.settle().await;
             turns += 1;
             if turns % PATIENCE == 0 {
@@ -352,6 +352,7 @@ impl Alive {
         let life = Life::begin(Arc::clone(inner), Arc::clone(book), clock.clone(), dice, dies_after);
         life.write(&house);
         let engine = Engine::new(Parts {
+            stand_in: None,
             node: "node-1".into(),
             store: Arc::clone(&life) as Arc<dyn Store>,
             caller: Caller::scripted(outside::script(&life, clock.clone(), outside), clock.clone()),
