@@ -45,7 +45,11 @@ fn one_among(size: usize) {
             return Play::Answer(200, "{}");
         }
         killed.fetch_add(1, Ordering::SeqCst);
-        let id = target_of.load(Ordering::SeqCst).to_string();
+        // It may ask before this test has heard that it is there.
+        while target_of.load(Ordering::SeqCst) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let id = target_of.swap(0, Ordering::SeqCst).to_string();
         assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
         Play::Hang
     });

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) const CALLED: u64 = 4;
 /// The verbs that the generator knows; a test holds it against the table of step kinds.
 pub(super) const VERBS: &[&str] = &[
-    "emit", "fail", "for", "http", "if", "log", "parallel", "respond", "return", "run", "set", "sleep",
+    "emit", "fail", "for", "http", "if", "jq", "log", "parallel", "respond", "return", "run", "set", "sleep",
     "stop", "switch", "try", "validate", "wait",
 ];
 
@@ -92,7 +92,7 @@ impl Writer {
 
     fn leaf(&mut self) -> Vec<Json> {
         let bound = self.dice.below(7);
-        let mut step = match self.dice.below(15) {
+        let mut step = match self.dice.below(16) {
             0 => json!({"set": {"x": "${ webhook.body.n }", "u": "${ uuid() }", "at": "${ now() }"}}),
             1 => json!({"log": "n is ${ webhook.body.n }"}),
             2 => json!({"respond": {"status": self.dice.between(200, 203), "json": "${ run.id }"}}),
@@ -104,6 +104,7 @@ impl Writer {
             8 => json!({"sleep": format!("{}ms", self.dice.between(1, 90_000))}),
             9 if self.runs => self.child(),
             10 | 11 => return self.wait(),
+            12 => json!({"jq": "map(. + 1)", "of": "webhook.body.list"}),
             _ => self.call(),
         };
         if bound == 0 && step.get("when").is_none() {

@@ -37,9 +37,7 @@ impl Hand<'_> {
         let progress = journal.run.progress;
         self.reply_is_written = progress.reply.is_some();
         self.reply = progress.reply;
-        // A run is parked when nothing of it is under way, so a try that was written of before has not left.
-        let was_parked = self.child.is_none() && progress.parked.is_some();
-        self.left = if was_parked { Vec::new() } else { progress.sent };
+        self.left = progress.sent;
         self.heard = journal.inbox.len();
         for inbound in journal.inbox {
             match inbound {
@@ -51,6 +49,13 @@ impl Hand<'_> {
         let facts: Vec<_> = progress.facts.iter().map(|fact| Fact::clone(fact)).collect();
         let (run, effects) = Run::replay(plan, start, &facts)
             .map_err(|diverged| End::Failed(set_aside(&diverged.to_string())))?;
+        // A mark is written before a try waits for its backoff, so one that is due in this life only has not left.
+        let since = self.engine.trials.since;
+        let is_due_now = |sent: &Sent| {
+            let mut asks = effects.iter().filter_map(Effect::ask);
+            asks.any(|ask| is_of(sent, ask) && asked_at(ask) > since)
+        };
+        self.left.retain(|sent| !is_due_now(sent));
         if was_in_hand {
             let lost = effects.iter().filter_map(|effect| self.lost(effect, asked_at));
             self.early.append(&mut lost.collect());
@@ -73,8 +78,7 @@ impl Hand<'_> {
         if let Some(early) = self.early.iter().position(|fact| is_asked_by(fact, ask)) {
             return Some(Fact::clone(&self.early.swap_remove(early)));
         }
-        let sent = |sent: &Sent| sent.place == ask.place && sent.attempt == ask.attempt;
-        self.left.iter().any(sent).then(|| ask.clone().fact(self.now(), interrupted(LEFT)))
+        self.left.iter().any(|sent| is_of(sent, ask)).then(|| ask.clone().fact(self.now(), interrupted(LEFT)))
     }
 
     /// Takes what is new in the inbox.
@@ -98,6 +102,11 @@ impl Hand<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the mark is of this try.
+fn is_of(sent: &Sent, ask: &Ask) -> bool {
+    sent.place == ask.place && sent.attempt == ask.attempt
 }
 
 /// The mark of a try that must not leave twice: one that is not known to be harmless when it is repeated.
