@@ -168,7 +168,6 @@ fn what_waits_in_memory_at_a_shutdown_is_not_lost() {
         }
         let ended = service.end();
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert!(ended.err.contains("unfinished events go on at the next start events=20"), "{}", ended.err);
         hanging.release();
         let service = Service::start(&folder);
         service.until_metric(&succeeded("narrow"), 20);
