@@ -1,11 +1,12 @@
 //! The limits that `cargo xtask bench` measures against: a server that does one flow's work by hand, with
 //! nothing around it. It reads the body, verifies an HMAC-SHA256 in constant time and parses the JSON as a value
-//! (a receiver does not know its senders' types). Then, by its mode,
+//! (a receiver does not know its senders' types), a form as pairs, XML as events. Then, by its mode,
 //!
 //! - `reply` maps three fields and answers JSON,
 //! - `accept` answers 202 at once and keeps nothing,
 //! - `append` answers 202 when the body is on the disk: one thread takes what has gathered, appends it to the file
-//!   `events` with one write and one fdatasync, and then lets all of them be answered.
+//!   `events` with one write and one fdatasync, and then lets all of them be answered;
+//! - `slow` does nothing of all that, and answers after 5 ms, or never if the path ends so: a service for hookflow to call.
 //!
 //! Two threads, each with its own runtime and its own socket on one port: the fastest shape hyper has on two
 //! cores. Prints its URL first.
@@ -19,12 +20,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use quick_xml::events::Event as XmlEvent;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
@@ -34,6 +37,7 @@ const THREADS: usize = 2;
 const MOST_BYTES: usize = 1 << 20;
 /// As many as wait for the writer, and as many as one write takes.
 const GROUP: usize = 1024;
+const SLOW: Duration = Duration::from_millis(5);
 const QUEUED: &str = r#"{"status":"queued"}"#;
 
 type Key = Hmac<Sha256>;
@@ -49,6 +53,7 @@ enum Mode {
     Reply,
     Accept,
     Append(mpsc::Sender<Event>),
+    Slow,
 }
 
 struct Event {
@@ -58,12 +63,13 @@ struct Event {
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let secret = args.next().context("usage: bare <secret> [reply|accept|append]")?;
+    let secret = args.next().context("usage: bare <secret> [reply|accept|append|slow]")?;
     let (sender, events) = mpsc::channel(GROUP);
     let mode = match args.next().as_deref() {
         None | Some("reply") => Mode::Reply,
         Some("accept") => Mode::Accept,
         Some("append") => Mode::Append(sender),
+        Some("slow") => Mode::Slow,
         Some(other) => bail!("unknown mode {other}"),
     };
     let door = Door { key: Key::new_from_slice(secret.as_bytes())?, mode };
@@ -114,7 +120,7 @@ fn socket(port: u16) -> Result<TcpSocket> {
 }
 
 fn serve(socket: TcpSocket, door: Door) -> Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = socket.listen(1024)?;
         accept(&listener, Rc::new(door)).await
@@ -135,6 +141,9 @@ async fn accept(listener: &TcpListener, door: Rc<Door>) -> Result<()> {
 }
 
 async fn answer(request: Request<Incoming>, door: Rc<Door>) -> Result<Response<Full<Bytes>>, http::Error> {
+    if let Mode::Slow = door.mode {
+        return slow(request).await;
+    }
     let (head, body) = request.into_parts();
     #[expect(clippy::disallowed_methods, reason = "the body is capped here")]
     let Ok(body) = Limited::new(body, MOST_BYTES).collect().await else {
@@ -147,19 +156,17 @@ async fn answer(request: Request<Incoming>, door: Rc<Door>) -> Result<Response<F
     if signature.is_none_or(|signature| key.verify_slice(&signature).is_err()) {
         return refuse(StatusCode::UNAUTHORIZED);
     }
-    let Ok(value) = serde_json::from_slice::<Value>(&body) else {
-        return refuse(StatusCode::BAD_REQUEST);
-    };
+    let format =
+        head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let Some(order) = order(format, &body) else { return refuse(StatusCode::BAD_REQUEST) };
     match &door.mode {
         Mode::Reply => {
-            let reply = json!({
-                "id": value.get("id"),
-                "amount": value.get("amount"),
-                "customer": value.pointer("/customer/name"),
-            });
+            let [id, amount, customer] = order;
+            let reply = json!({"id": id, "amount": amount, "customer": customer});
             respond(StatusCode::OK, Bytes::from(reply.to_string()))
         }
         Mode::Accept => respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes())),
+        Mode::Slow => refuse(StatusCode::NOT_FOUND),
         Mode::Append(events) => {
             let (kept, durable) = oneshot::channel();
             // Both fail only when the writer has failed.
@@ -168,6 +175,57 @@ async fn answer(request: Request<Incoming>, door: Rc<Door>) -> Result<Response<F
             }
             respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes()))
         }
+    }
+}
+
+async fn slow(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, http::Error> {
+    if request.uri().path().ends_with("/never") {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(SLOW).await;
+    respond(StatusCode::OK, Bytes::from_static(br#"{"customer":"Ada Lovelace"}"#))
+}
+
+/// The three fields; none if the body is not what it should be.
+fn order(format: &str, body: &[u8]) -> Option<[Value; 3]> {
+    match format {
+        "application/x-www-form-urlencoded" => {
+            let mut found = [Value::Null, Value::Null, Value::Null];
+            for (name, value) in form_urlencoded::parse(body) {
+                set(&mut found, &name, &value);
+            }
+            Some(found)
+        }
+        "application/xml" => xml(std::str::from_utf8(body).ok()?),
+        _ => {
+            let value: Value = serde_json::from_slice(body).ok()?;
+            let field = |path| value.pointer(path).cloned().unwrap_or_default();
+            Some([field("/id"), field("/amount"), field("/customer/name")])
+        }
+    }
+}
+
+fn xml(text: &str) -> Option<[Value; 3]> {
+    let mut reader = quick_xml::Reader::from_str(text);
+    let mut found = [Value::Null, Value::Null, Value::Null];
+    let mut name = String::new();
+    loop {
+        match reader.read_event().ok()? {
+            XmlEvent::Start(start) => start.name().as_ref().clone_into(&mut name),
+            XmlEvent::Text(text) => set(&mut found, &name, &text),
+            XmlEvent::Eof => return Some(found),
+            _ => {}
+        }
+    }
+}
+
+fn set(found: &mut [Value; 3], name: &str, value: &str) {
+    let [id, amount, customer] = found;
+    match name {
+        "id" => *id = value.into(),
+        "amount" => *amount = value.into(),
+        "customer" => *customer = value.into(),
+        _ => {}
     }
 }
 

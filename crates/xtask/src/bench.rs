@@ -4,9 +4,12 @@
 //! in turn, and only the ratios of their medians within one run are read.
 
 mod contender;
+mod figures;
+mod instructions;
 mod load;
 mod metrics;
 mod options;
+mod picture;
 mod project;
 mod report;
 mod request;
@@ -16,6 +19,7 @@ use crate::tree::cargo;
 use anyhow::{Context as _, Result, bail};
 use contender::Contender;
 pub(crate) use contender::LIFELINE;
+pub use instructions::run as instructions;
 use load::Load;
 use options::Options;
 use report::Row;
@@ -40,29 +44,48 @@ pub fn run(root: &Path, options: &[&str]) -> Result<ExitCode> {
     build(root, &["-p", "hookflow"])?;
     build(root, &["-p", "xtask", "--example", "bare"])?;
     let target = target(root)?;
-    let mut good = true;
+    let (mut good, mut measured) = (true, Vec::new());
     for scene in &options.scenes {
-        println!("{}: {}\n", scene.name, scene.about);
-        good &= play(scene, &options, &target)?;
+        println!("## {}\n\n{}\n", scene.name, scene.about);
+        let (fine, json) = play(scene, &options, &target)?;
+        good &= fine;
+        measured.push(json);
+    }
+    if options.figures {
+        println!("## figures\n");
+        let folder = tempfile::tempdir_in(&target)?;
+        let (fine, json) = figures::measure(&target.join("release"), folder.path())?;
+        good &= fine;
+        measured.push(json);
+    }
+    if let Some(file) = &options.svg {
+        std::fs::write(file, picture::draw(&measured))?;
+    }
+    if let Some(file) = &options.json {
+        std::fs::write(file, serde_json::to_string_pretty(&measured)? + "\n")?;
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Measures a scene and says what came of it; whether all was as it should be.
-fn play(scene: &Scene, options: &Options, target: &Path) -> Result<bool> {
+/// Measures a scene and says what came of it; whether all was as it should be, and the figures.
+fn play(scene: &Scene, options: &Options, target: &Path) -> Result<(bool, Value)> {
     // Not in the system's temporary folder, which may be memory: a sync would cost nothing.
     let folder = tempfile::tempdir_in(target)?;
     let release = target.join("release");
-    let start = |server| Contender::new(server, scene.answer, &release, folder.path()).map(Row::new);
+    let start = |server| Ok(Row::new(Contender::new(server, scene, &release, folder.path())?, server));
     let mut rows: Vec<Row> = scene.servers.iter().map(start).collect::<Result<_>>()?;
-    let load = Load::prepare(folder.path(), options, scene.answer)?;
+    let load = Load::prepare(folder.path(), options, scene)?;
     let sound = measure(&mut rows, &load, options.rounds)?;
-    println!("{}", report::table(&rows));
-    let mut enough = true;
-    for (ratio, sentence) in report::ratios(&rows)? {
-        println!("{sentence}");
-        enough &= options.min_ratio.is_none_or(|least| ratio >= least);
+    let seconds = options.duration.as_secs_f64();
+    println!("{}", report::table(&rows, seconds));
+    for (name, ratio) in report::ratios(&rows)? {
+        println!("ratio of medians, to {name}: {ratio:.2}");
     }
+    let verdict = report::verdict(scene, &rows)?;
+    if let Some((_, sentence)) = &verdict {
+        println!("{sentence}");
+    }
+    let enough = verdict.is_none_or(|(reached, _)| reached);
     let mut complete = true;
     for (covered, sentence) in rows.iter().filter_map(Row::account) {
         println!("{sentence}");
@@ -70,7 +93,7 @@ fn play(scene: &Scene, options: &Options, target: &Path) -> Result<bool> {
     }
     for (holds, complaint) in [
         (sound, "Not all answers were as they should be."),
-        (enough, "A ratio is below the one asked for."),
+        (enough, "The target is missed."),
         (complete, "Not every accepted event has a run that succeeded."),
     ] {
         if !holds {
@@ -78,7 +101,7 @@ fn play(scene: &Scene, options: &Options, target: &Path) -> Result<bool> {
         }
     }
     println!();
-    Ok(sound && enough && complete)
+    Ok((sound && enough && complete, report::json(scene, &rows, seconds)?))
 }
 
 /// Whether all answers were right.

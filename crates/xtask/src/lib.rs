@@ -23,6 +23,7 @@ cargo xtask <command>
   bench        the door and its store against bare servers that do the same by hand; --help lists its scenes
   crash        the real program under load, killed again and again; --help lists its options
   power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc
+  instructions what a request costs the processor, counted by callgrind: --built or --release
   senders      senders' own libraries, from npm and PyPI, sign and send requests; needs the network, node and python3
   simulate     the engine in a made-up world: --seeds N of them, from --seed S on; --release";
 
@@ -35,6 +36,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["bench", options @ ..] => bench::run(&root(), options),
+        ["instructions", options @ ..] => bench::instructions(&root(), options),
         ["crash", options @ ..] => crash::run(&root(), options),
         ["power", options @ ..] => power::run(&root(), options),
         ["simulate", options @ ..] => simulate::run(&root(), options),

@@ -18,6 +18,11 @@ const TOOLS: &[Tool] = &[
         probe: &["cc", "--version"],
         install: &[&["apt-get", "update"], &["apt-get", "install", "-y", "gcc", "libc6-dev"]],
     },
+    // Counts instructions.
+    Tool {
+        probe: &["valgrind", "--version"],
+        install: &[&["apt-get", "update"], &["apt-get", "install", "-y", "valgrind", "libc6-dbg"]],
+    },
 ];
 
 /// What is tested can also be killed; nothing of it is in what is shipped.
@@ -40,6 +45,7 @@ const STEPS: &[&[&str]] = &[
     &["cargo", "test", "--workspace", "--features", FAULT_POINTS, "--locked"],
     // The short form of the proof, on what the tests have built.
     &["cargo", "xtask", "crash", "--built", "--kills", "12"],
+    &["cargo", "xtask", "instructions", "--built"],
 ];
 
 /// Runs every step in `root`.

@@ -1,8 +1,9 @@
 //! A server under measurement: started on a free port of the loopback address, stopped when dropped.
 
 use super::metrics::Counts;
+use super::project::{Project, SERVICE};
 use super::request::{self, SECRET};
-use super::scenes::{Answer, Program, Server};
+use super::scenes::{self, Program, Scene, Server};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -33,15 +34,19 @@ pub(super) struct Contender {
     pub(super) start: Duration,
     /// What it held in memory before the load, in KiB.
     pub(super) idle_kib: u64,
+    /// How many it serves.
+    pub(super) flows: usize,
     /// Where hookflow says what it has counted.
     ops: Option<SocketAddr>,
     child: Child,
     folder: TempDir,
+    /// What its flow calls.
+    service: Option<Box<Contender>>,
 }
 
 impl Contender {
     /// Starts the server on a folder of its own within `parent`; the programs lie in `release`.
-    pub(super) fn new(server: &Server, answer: Answer, release: &Path, parent: &Path) -> Result<Self> {
+    pub(super) fn new(server: &Server, scene: &Scene, release: &Path, parent: &Path) -> Result<Self> {
         let folder = tempfile::tempdir_in(parent)?;
         match &server.program {
             Program::Bare(mode) => {
@@ -50,22 +55,56 @@ impl Contender {
                     server.name,
                     &[program.as_os_str(), SECRET.as_ref(), mode.as_ref()],
                     folder,
-                    answer,
+                    scene,
                 )
             }
             Program::Hookflow(project) => {
-                project.write(folder.path())?;
+                let service = if project.steps.contains(SERVICE) {
+                    let slow = Server { name: "its service", program: Program::Bare("slow"), crowd: 1 };
+                    let asked = scenes::named("door").next().context("no scene")?;
+                    Some(Box::new(Self::new(&slow, asked, release, parent)?))
+                } else {
+                    None
+                };
+                project.write(folder.path(), service.as_ref().map_or("", |service| &service.url))?;
                 let program = release.join("hookflow");
                 let mut contender =
-                    Self::start(server.name, &[program.as_os_str(), "serve".as_ref()], folder, answer)?;
+                    Self::start(server.name, &[program.as_os_str(), "serve".as_ref()], folder, scene)?;
                 let ops = ops(&contender.printed()?).context("hookflow names no ops listener")?;
                 contender.ops = Some(ops);
+                contender.flows = project.flows;
+                contender.service = service;
                 Ok(contender)
             }
         }
     }
 
-    fn start(name: &'static str, command: &[&OsStr], folder: TempDir, answer: Answer) -> Result<Self> {
+    /// hookflow, run by another program.
+    pub(super) fn wrapped(
+        wrapper: &[&str],
+        program: &Path,
+        project: &Project,
+        scene: &Scene,
+        parent: &Path,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir_in(parent)?;
+        project.write(folder.path(), "")?;
+        let mut command: Vec<&OsStr> = wrapper.iter().map(OsStr::new).collect();
+        command.extend([program.as_os_str(), "serve".as_ref()]);
+        Self::start("hookflow", &command, folder, scene)
+    }
+
+    /// Ends it in order.
+    pub(super) fn end(mut self) -> Result<()> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        let status = self.child.wait()?;
+        if !asked.success() || !status.success() {
+            bail!("{} ended ({status}):\n{}", self.name, self.complaint());
+        }
+        Ok(())
+    }
+
+    fn start(name: &'static str, command: &[&OsStr], folder: TempDir, scene: &Scene) -> Result<Self> {
         let began = now();
         // Files, not pipes: a pipe that nobody reads stops its writer.
         let child = Command::new("sh")
@@ -78,20 +117,30 @@ impl Contender {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let url = String::new();
-        let mut contender = Self { name, url, start: Duration::ZERO, idle_kib: 0, ops: None, child, folder };
-        contender.await_first_answer(began, answer)?;
+        let mut contender = Self {
+            name,
+            url,
+            start: Duration::ZERO,
+            idle_kib: 0,
+            flows: 1,
+            ops: None,
+            child,
+            folder,
+            service: None,
+        };
+        contender.await_first_answer(began, scene)?;
         std::thread::sleep(Duration::from_secs(1));
         contender.idle_kib = contender.resident_kib()?;
         Ok(contender)
     }
 
-    fn await_first_answer(&mut self, began: Instant, answer: Answer) -> Result<()> {
+    fn await_first_answer(&mut self, began: Instant, scene: &Scene) -> Result<()> {
         loop {
             let printed = self.printed()?;
             if let Some(url) = door_url(&printed) {
                 let (address, path) =
                     parts(url).with_context(|| format!("{}: strange URL {url}", self.name))?;
-                match request::probe(address, path, answer) {
+                match request::probe(address, path, scene.load.payload, scene.answer) {
                     Ok(true) => {
                         self.start = began.elapsed();
                         url.clone_into(&mut self.url);
@@ -148,9 +197,15 @@ impl Contender {
         lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
 
-    fn resident_kib(&self) -> Result<u64> {
+    pub(super) fn resident_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         resident(&status).context("no VmRSS in /proc")
+    }
+
+    /// Processor time since its start, in hundredths of a second (what Linux calls a tick).
+    pub(super) fn ticks(&self) -> Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        ticks(&stat).context("no times in /proc")
     }
 }
 
@@ -169,7 +224,7 @@ fn now() -> Instant {
 
 /// Whether hookflow's store has runs that have not ended: a run is counted a moment before its end is written.
 fn has_unfinished(ops: SocketAddr) -> Result<bool> {
-    let answer = request::get(ops, "/api/runs?flow=door&status=running&limit=1")?;
+    let answer = request::get(ops, "/api/runs?status=running&limit=1")?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let page: Value = serde_json::from_str(body).with_context(|| format!("no list of runs: {answer}"))?;
     let items = page.get("items").and_then(Value::as_array);
@@ -188,7 +243,7 @@ fn door_url(printed: &str) -> Option<&str> {
     })
 }
 
-fn parts(url: &str) -> Option<(SocketAddr, &str)> {
+pub(super) fn parts(url: &str) -> Option<(SocketAddr, &str)> {
     let rest = url.strip_prefix("http://")?;
     let (address, path) = rest.split_at_checked(rest.find('/')?)?;
     Some((address.parse().ok()?, path))
@@ -198,6 +253,12 @@ fn parts(url: &str) -> Option<(SocketAddr, &str)> {
 fn ops(printed: &str) -> Option<SocketAddr> {
     let line = printed.lines().find_map(|line| line.strip_prefix("ops: http://"))?;
     line.split(' ').next()?.parse().ok()
+}
+
+/// Of user and of system: the 14th and 15th field, counted from behind the name, which may hold anything.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    fields.next()?.parse::<u64>().ok()?.checked_add(fields.next()?.parse().ok()?)
 }
 
 fn resident(status: &str) -> Option<u64> {
@@ -218,15 +279,16 @@ mod tests {
         assert_eq!(parts(url), Some((([127, 0, 0, 1], 4711).into(), "/hook/door")));
         assert_eq!(door_url("http://127.0.0.1:4711/hook/door"), None);
         assert_eq!(ops("x\nops: http://127.0.0.1:81 (/healthz)\n"), Some(([127, 0, 0, 1], 81).into()));
+        assert_eq!(ticks("7 (a ) b) S 1 2 3 4 5 6 7 8 9 10 30 12 13"), Some(42));
         assert_eq!(resident("Name:\tx\nVmRSS:\t    5120 kB\n"), Some(5120));
     }
 
     #[test]
     fn a_server_that_ends_at_once_is_told_with_its_words() {
         let command = ["sh", "-c", "echo no such flow >&2; exit 3"].map(OsStr::new);
-        let answer = Answer { status: 200, text: "" };
+        let scene = scenes::named("door").next().unwrap();
         let error =
-            Contender::start("it", &command, tempfile::tempdir().unwrap(), answer).unwrap_err().to_string();
+            Contender::start("it", &command, tempfile::tempdir().unwrap(), scene).unwrap_err().to_string();
         assert!(error.contains("it ended") && error.contains("no such flow"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What hookflow counts of the measured flow, read from its `/metrics`.
+//! What hookflow counts, over all flows, read from its `/metrics`.
 
 /// Events and runs since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,15 +12,17 @@ pub(super) struct Counts {
 impl Counts {
     /// A series that is not there yet has counted nothing.
     pub(super) fn read(metrics: &str) -> Self {
-        let sum = |series: &str| {
-            let value =
-                |line: &str| line.strip_prefix(series)?.rsplit_once(' ')?.1.trim().parse::<u64>().ok();
+        let sum = |series: &str, with: &str| {
+            let value = |line: &str| {
+                let (labels, value) = line.strip_prefix(series)?.rsplit_once(' ')?;
+                labels.contains(with).then(|| value.trim().parse::<u64>().ok())?
+            };
             metrics.lines().filter_map(value).sum()
         };
         Self {
-            accepted: sum("hookflow_events_accepted_total{flow=\"door\"}"),
-            ended: sum("hookflow_runs_total{flow=\"door\","),
-            succeeded: sum("hookflow_runs_total{flow=\"door\",outcome=\"succeeded\"}"),
+            accepted: sum("hookflow_events_accepted_total{", ""),
+            ended: sum("hookflow_runs_total{", ""),
+            succeeded: sum("hookflow_runs_total{", "outcome=\"succeeded\""),
         }
     }
 
@@ -43,8 +45,8 @@ mod tests {
         # EOF\n";
 
     #[test]
-    fn the_doors_events_and_runs_are_counted() {
-        assert_eq!(Counts::read(METRICS), Counts { accepted: 12, ended: 11, succeeded: 9 });
+    fn events_and_runs_of_all_flows_are_counted() {
+        assert_eq!(Counts::read(METRICS), Counts { accepted: 82, ended: 11, succeeded: 9 });
         assert_eq!(Counts::read(""), Counts { accepted: 0, ended: 0, succeeded: 0 });
     }
 

@@ -2,34 +2,48 @@
 
 use super::scenes::{self, SCENES, Scene};
 use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const OPTIONS: &str = "
   --rounds N                 how often each is measured; default 5
   --seconds N                for how long each time; default 5
   --connections N            kept open at once; default 64
-  --min-ratio X              exit 1 when a ratio of medians is below";
+  --json FILE                what was measured, as JSON
+  --svg FILE                 the ratios, as a picture";
 
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) scenes: Vec<&'static Scene>,
+    /// Besides: what is taken when nothing happens.
+    pub(super) figures: bool,
     pub(super) rounds: usize,
     pub(super) duration: Duration,
     pub(super) connections: usize,
-    pub(super) min_ratio: Option<f64>,
+    pub(super) json: Option<PathBuf>,
+    pub(super) svg: Option<PathBuf>,
 }
 
 impl Options {
     pub(super) fn parse(args: &[&str]) -> Result<Self> {
         let mut options = Self {
             scenes: Vec::new(),
+            figures: false,
             rounds: 5,
             duration: Duration::from_secs(5),
             connections: 64,
-            min_ratio: None,
+            json: None,
+            svg: None,
         };
         let mut args = args.iter().copied();
         while let Some(name) = args.next() {
+            if name == "all" {
+                options.scenes.extend(SCENES);
+            }
+            if matches!(name, "all" | "figures") {
+                options.figures = true;
+                continue;
+            }
             if !name.starts_with('-') {
                 let before = options.scenes.len();
                 options.scenes.extend(scenes::named(name));
@@ -43,15 +57,12 @@ impl Options {
                 "--rounds" => options.rounds = count(name, value)?,
                 "--seconds" => options.duration = Duration::from_secs(count(name, value)?.try_into()?),
                 "--connections" => options.connections = count(name, value)?,
-                "--min-ratio" => {
-                    let ratio = value.parse().ok().filter(|ratio: &f64| ratio.is_finite());
-                    options.min_ratio =
-                        Some(ratio.with_context(|| format!("{name}: `{value}` is no number"))?);
-                }
+                "--json" => options.json = Some(value.into()),
+                "--svg" => options.svg = Some(value.into()),
                 _ => bail!("unknown option {name}\n\n{}", usage()),
             }
         }
-        if options.scenes.is_empty() {
+        if options.scenes.is_empty() && !options.figures {
             bail!("no scene\n\n{}", usage());
         }
         Ok(options)
@@ -64,8 +75,8 @@ pub(super) fn usage() -> String {
         text + &format!("  {name:<14} {about}\n")
     });
     format!(
-        "cargo xtask bench <scene>... [options]; `durable` is every scene with this word in its name\n\n\
-         {scenes}{OPTIONS}"
+        "cargo xtask bench <scene>... [options]; `durable` is every scene with this word in its name, `all` is all\n\n\
+         {scenes}  figures        memory and processor time when idle, memory of each flow, connection, queued event and waiting run\n{OPTIONS}"
     )
 }
 
@@ -80,14 +91,15 @@ mod tests {
 
     #[test]
     fn options_are_read_and_mistakes_are_named() {
-        let options = Options::parse(&["flows", "durable", "--rounds", "3", "--min-ratio", "0.95"]).unwrap();
+        let options = Options::parse(&["flows", "durable", "--rounds", "3", "--svg", "x.svg"]).unwrap();
         let scenes: Vec<_> = options.scenes.iter().map(|scene| scene.name).collect();
         assert_eq!(scenes, ["flows", "async-durable", "sync-durable"]);
-        assert_eq!((options.rounds, options.min_ratio), (3, Some(0.95)));
+        assert_eq!(Options::parse(&["all"]).unwrap().scenes.len(), SCENES.len());
+        assert_eq!((options.rounds, options.svg), (3, Some("x.svg".into())));
         for (bad, why) in [
             (&["--rounds"][..], "takes a value"),
             (&["--rounds", "0"], "no whole number"),
-            (&["--min-ratio", "NaN"], "no number"),
+            (&["--svg"], "takes a value"),
             (&["moon"], "unknown scene"),
             (&["door", "--round", "1"], "unknown option"),
             (&["--rounds", "1"], "no scene"),

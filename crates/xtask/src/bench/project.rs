@@ -1,9 +1,15 @@
 //! A folder for hookflow to start on.
 
 use super::request::SECRET;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+/// In steps: the URL of the service that the flow calls.
+pub(super) const SERVICE: &str = "{service}";
+/// In steps: 49 that build on each other.
+pub(super) const MANY: &str = "{49 steps}";
 
 /// One measured flow among others of its shape.
 #[derive(Debug)]
@@ -24,7 +30,7 @@ pub(super) enum Store {
 }
 
 impl Project {
-    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, folder: &Path, service: &str) -> io::Result<()> {
         for name in ["config", "flows", "secrets"] {
             fs::create_dir(folder.join(name))?;
         }
@@ -32,22 +38,32 @@ impl Project {
             Store::Memory => "{memory: {}}",
             Store::Sqlite => "{sqlite: {path: data/hookflow.db}}",
         };
-        let config =
-            format!("public: {{listen: 127.0.0.1:0}}\nops: {{listen: 127.0.0.1:0}}\nstore: {store}\n");
+        let config = format!(
+            "public: {{listen: 127.0.0.1:0}}\nops: {{listen: 127.0.0.1:0}}\n\
+             outbound: {{allow: [127.0.0.0/8]}}\nstore: {store}\n"
+        );
         fs::write(folder.join("config/hookflow.yaml"), config)?;
         let credential = "bench: {type: hmac, header: X-Signature, algorithm: sha256, encoding: hex, secret: {file: secrets/bench}}\n";
         fs::write(folder.join("config/credentials.yaml"), credential)?;
         fs::write(folder.join("secrets/bench"), SECRET)?;
+        let steps = self.steps.replace(SERVICE, service).replace(MANY, &many());
         let name = |n: usize| if n == 0 { "door".to_owned() } else { format!("other-{n}") };
         for name in (0..self.flows).map(name) {
-            let flow = format!(
-                "flow: {name}\nwebhook: {{methods: [POST], auth: bench}}\n{}{}",
-                self.keys, self.steps
-            );
+            let flow =
+                format!("flow: {name}\nwebhook: {{methods: [POST], auth: bench}}\n{}{steps}", self.keys);
             fs::write(folder.join(format!("flows/{name}.yaml")), flow)?;
         }
         Ok(())
     }
+}
+
+fn many() -> String {
+    (1..50).fold(String::new(), |mut text, n| {
+        let before = if n == 1 { "webhook.body.amount".to_owned() } else { format!("steps.s{}.n", n - 1) };
+        // A string takes all that is written to it.
+        let _infallible = writeln!(text, "  - id: s{n}\n    set: {{n: '${{ {before} + 1 }}'}}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let steps = "steps:\n  - log: here\n";
         let keys = "durability: relaxed\n";
-        Project { store: Store::Sqlite, keys, steps, flows: 3 }.write(folder.path()).unwrap();
+        Project { store: Store::Sqlite, keys, steps, flows: 3 }.write(folder.path(), "").unwrap();
         let mut names: Vec<_> = fs::read_dir(folder.path().join("flows"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())

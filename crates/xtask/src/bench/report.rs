@@ -1,15 +1,19 @@
-//! What the bench says in the end: a table in Markdown, the ratios of the medians, and whether every run ended well.
+//! What the bench says of a scene: a table in Markdown, the ratios of the medians, whether the target is reached and every run
+//! ended well; and the same as JSON.
 
 use super::contender::Contender;
 use super::load::Round;
 use super::metrics::Counts;
+use super::scenes::{Scene, Server, Target};
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// One server with its rounds.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) contender: Contender,
+    pub(super) crowd: usize,
     pub(super) rounds: Vec<Round>,
     /// How long after each round the last run ended.
     pub(super) behind: Vec<Duration>,
@@ -19,8 +23,15 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(contender: Contender) -> Self {
-        Self { contender, rounds: Vec::new(), behind: Vec::new(), acknowledged: 0, counts: None }
+    pub(super) fn new(contender: Contender, server: &Server) -> Self {
+        Self {
+            contender,
+            crowd: server.crowd,
+            rounds: Vec::new(),
+            behind: Vec::new(),
+            acknowledged: 0,
+            counts: None,
+        }
     }
 
     /// Waits until all that was accepted has run; says for how long.
@@ -46,43 +57,112 @@ impl Row {
         Spread::of(self.rounds.iter().map(of).collect())
     }
 
-    fn line(&self) -> String {
+    /// Accepted and run to the end in a second: what was left when the load ended counts with the time that it took.
+    fn sustained(&self, seconds: f64) -> Option<Spread> {
+        if self.behind.is_empty() {
+            return None;
+        }
+        let rate = |(round, behind): (&Round, &Duration)| {
+            let rate = u32::try_from(round.rate).ok()?;
+            let sustained = f64::from(rate) * seconds / (seconds + behind.as_secs_f64());
+            format!("{sustained:.0}").parse().ok()
+        };
+        Some(Spread::of(self.rounds.iter().zip(&self.behind).filter_map(rate).collect()))
+    }
+
+    fn line(&self, seconds: f64) -> String {
         let rate = self.spread(|round| round.rate);
-        let behind: Vec<u64> =
-            self.behind.iter().filter_map(|behind| u64::try_from(behind.as_millis()).ok()).collect();
+        let wrong = self.spread(|round| round.wrong).median;
         format!(
-            "| {} | {} ({}–{}) | {} | {} | {} | {} | {} |\n",
+            "| {} | {} ({}–{}) | {} | {} | {} | {} | {} | {} | {} |\n",
             self.contender.name,
             rate.median,
             rate.min,
             rate.max,
             millis(self.spread(|round| round.p50).median),
             millis(self.spread(|round| round.p99).median),
-            if behind.is_empty() { "–".to_owned() } else { Spread::of(behind).median.to_string() },
+            millis(self.spread(|round| round.p999).median),
+            self.sustained(seconds).map_or_else(|| "–".to_owned(), |spread| spread.median.to_string()),
+            if wrong == 0 { "–".to_owned() } else { wrong.to_string() },
             self.contender.start.as_millis(),
             self.contender.idle_kib / 1024,
         )
     }
+
+    fn json(&self, seconds: f64) -> Value {
+        let spread = |of: fn(&Round) -> u64| {
+            let Spread { min, median, max } = self.spread(of);
+            json!({"min": min, "median": median, "max": max})
+        };
+        json!({
+            "server": self.contender.name,
+            "rate": spread(|round| round.rate),
+            "p50_us": spread(|round| round.p50),
+            "p99_us": spread(|round| round.p99),
+            "p999_us": spread(|round| round.p999),
+            "refused": spread(|round| round.wrong),
+            "sustained": self.sustained(seconds).map(|spread| spread.median),
+            "start_ms": self.contender.start.as_secs_f64() * 1000.0,
+            "idle_kib": self.contender.idle_kib,
+        })
+    }
 }
 
-/// The median of the last server over that of each of the others, with a sentence.
-pub(super) fn ratios(rows: &[Row]) -> Result<Vec<(f64, String)>> {
+/// The median rate of the last server over that of each of the others, by name.
+pub(super) fn ratios(rows: &[Row]) -> Result<Vec<(&'static str, f64)>> {
     let (measured, bases) = rows.split_last().context("no server")?;
     let median = |row: &Row| row.spread(|round| round.rate).median;
     bases
         .iter()
         .map(|base| {
             let ratio = quotient(median(measured), median(base)).context("nothing was measured")?;
-            let names = (measured.contender.name, base.contender.name);
-            Ok((ratio, format!("ratio of medians, {} to {}: {ratio:.2}", names.0, names.1)))
+            Ok((base.contender.name, ratio))
         })
         .collect()
 }
 
-pub(super) fn table(rows: &[Row]) -> String {
-    let head = "| server | requests/s, median (min–max) | p50 ms | p99 ms | behind ms | start ms | idle MiB |\n\
-                |---|---|---|---|---|---|---|\n";
-    rows.iter().fold(head.to_owned(), |text, row| text + &row.line())
+/// Whether the last server did what the scene asks of it, and a sentence that says it.
+pub(super) fn verdict(scene: &Scene, rows: &[Row]) -> Result<Option<(bool, String)>> {
+    let said = |reached: bool, text: String| {
+        Some((reached, format!("target {text}: {}", if reached { "reached" } else { "missed" })))
+    };
+    Ok(match scene.target {
+        Target::None => None,
+        Target::Rate(least) => {
+            let (_, ratio) = ratios(rows)?.into_iter().next().context("nothing to compare with")?;
+            said(rounded(ratio) >= least, format!("{least:.2}"))
+        }
+        Target::Latency { p50, p99 } => {
+            let measured = rows.last().context("no server")?;
+            let median = |of: fn(&Round) -> u64| measured.spread(of).median;
+            let reached = median(|round| round.p50) < p50 && median(|round| round.p99) < p99;
+            said(reached, format!("p50 < {} ms, p99 < {} ms", millis(p50), millis(p99)))
+        }
+    })
+}
+
+pub(super) fn json(scene: &Scene, rows: &[Row], seconds: f64) -> Result<Value> {
+    let ratios = ratios(rows)?;
+    let named = |(name, ratio): &(&str, f64)| ((*name).to_owned(), json!(rounded(*ratio)));
+    Ok(json!({
+        "scene": scene.name,
+        "about": scene.about,
+        "servers": rows.iter().map(|row| row.json(seconds)).collect::<Vec<_>>(),
+        "ratios": ratios.iter().map(named).collect::<serde_json::Map<_, _>>(),
+        "target": if let Target::Rate(least) = scene.target { json!(least) } else { Value::Null },
+        "reached": verdict(scene, rows)?.map(|(reached, _)| reached),
+    }))
+}
+
+pub(super) fn table(rows: &[Row], seconds: f64) -> String {
+    let head = "| server | requests/s, median (min–max) | p50 ms | p99 ms | p99.9 ms | run/s | refused | start ms | idle MiB |\n\
+                |---|---|---|---|---|---|---|---|---|\n";
+    rows.iter().fold(head.to_owned(), |text, row| text + &row.line(seconds))
+}
+
+/// As it is printed: a target is not missed by what nobody sees.
+fn rounded(ratio: f64) -> f64 {
+    (ratio * 100.0).round() / 100.0
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -126,5 +206,6 @@ mod tests {
         assert_eq!(quotient(3, 4), Some(0.75));
         assert_eq!(quotient(1, 0), None);
         assert_eq!(millis(1250), "1.25");
+        assert!(rounded(0.444) < 0.45 && rounded(0.446) >= 0.45);
     }
 }
