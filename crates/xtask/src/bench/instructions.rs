@@ -24,7 +24,7 @@ struct Build {
 const BUILDS: [Build; 2] = [
     // On what the tests have built.
     Build { flag: "--built", folder: "debug", most: 1_000_000 },
-    Build { flag: "--release", folder: "release", most: 200_000 },
+    Build { flag: "--release", folder: "release", most: 150_000 },
 ];
 
 /// Counts, and compares with what is allowed.
