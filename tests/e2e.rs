@@ -35,6 +35,7 @@ mod e2e {
     mod poisoned;
     mod power;
     mod protocols;
+    mod recipes;
     mod refused_starts;
     mod relaxed;
     mod reload_storm;

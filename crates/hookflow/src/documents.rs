@@ -13,6 +13,7 @@ use hookflow_flow::{Answer, End, Flow, Integrations, Rehearsal, Start, Surroundi
 use hookflow_runtime::Clock;
 use hookflow_text::{Diagnostics, Json, Source, parse};
 use hookflow_trigger::Credentials;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -107,17 +108,20 @@ fn the_schemes_and_presets_are_documented() {
     }
     assert_written("authentication.md", "handshakes", &text);
     let slack = hookflow_trigger::presets().iter().find(|preset| preset.name() == "slack").unwrap();
-    assert_written(
-        "authentication.md",
-        "slack",
-        &format!("```yaml\n{}\n```\n", slack.parameters().trim_end()),
-    );
+    let parameters = slack.parameters().trim_end().replace('\n', "\n  ");
+    let credential = format!("slack:\n  type: hmac\n  secret: {{env: SLACK_SECRET}}\n  {parameters}\n");
+    let block = format!("```yaml\n# config/credentials.yaml\n{credential}```\n");
+    assert_written("authentication.md", "slack", &block);
 }
 
 #[test]
 fn the_sections_are_documented() {
     let defaults: String = sections::ALL.iter().map(|section| section.defaults).collect();
-    assert_written("configuration.md", "defaults", &format!("```yaml\n{defaults}```\n"));
+    assert_written(
+        "configuration.md",
+        "defaults",
+        &format!("```yaml\n# config/hookflow.yaml\n{defaults}```\n"),
+    );
 }
 
 #[test]
@@ -220,7 +224,7 @@ fn every_credential_in_the_documentation_is_sound() {
     let text = fs::read_to_string(root().join("docs/authentication.md")).unwrap();
     let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
     let blocks: Vec<_> = blocks.filter(|block| block.contains("type: ")).collect();
-    assert_eq!(blocks.len(), 5);
+    assert_eq!(blocks.len(), 6);
     for block in blocks {
         let mut diagnostics = Diagnostics::default();
         let root = parse(&Source::new("docs/authentication.md", block), &mut diagnostics).unwrap();
@@ -260,7 +264,9 @@ fn the_shipped_flows_answer_their_samples() {
         ("orders", 201, r#"{"id":"A-1","total":1800}"#),
         ("payments", 202, r#"{"received":true}"#),
     ];
-    let ids: Vec<_> = project.flows.iter().map(|loaded| &*loaded.flow.id).collect();
+    let recipes = recipes();
+    let ids = project.flows.iter().map(|loaded| &*loaded.flow.id);
+    let ids: Vec<_> = ids.filter(|id| !recipes.iter().any(|recipe| recipe == id)).collect();
     assert_eq!(ids, expected.map(|(id, ..)| id));
     for (id, status, body) in expected {
         let flow = &project.flow(id).unwrap().flow;
@@ -268,6 +274,35 @@ fn the_shipped_flows_answer_their_samples() {
         assert_eq!(answer(&rehearsal), (status, body.to_owned()), "{id}");
         assert!(matches!(rehearsal.end, Some(End::Succeeded(_))), "{id}: {:?}", rehearsal.end);
         assert!(!flow.webhook.as_ref().unwrap().auth.is_open(), "{id}");
+    }
+}
+
+/// The names of the pages in `docs/recipes`.
+fn recipes() -> Vec<String> {
+    let pages = fs::read_dir(root().join("docs/recipes")).unwrap();
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<_> = pages.map(|entry| name(entry.unwrap().path())).collect();
+    names.sort();
+    names
+}
+
+/// A recipe's page shows the flow that is shipped, without its tests, and what it calls.
+#[test]
+fn every_recipe_is_shipped_as_its_page_shows_it() {
+    let shipped = fs::read_dir(root().join("flows/examples")).unwrap();
+    assert_eq!(shipped.count(), recipes().len());
+    for recipe in recipes() {
+        let page = format!("recipes/{recipe}.md");
+        let file = format!("flows/examples/{recipe}.yaml");
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let (flow, tests) = text.split_once("\ntests:\n").unwrap();
+        assert!(flow.contains(&format!("\nflow: {recipe}\n")) && tests.contains("name: "), "{file}");
+        let called = flow.lines().filter_map(|line| line.split_once("call: ")?.1.split_once('.'));
+        let called: BTreeSet<_> = called.map(|(name, _)| name).collect();
+        let link = |name| format!("[config/integrations/{name}.yaml](../../config/integrations/{name}.yaml)");
+        let called = called.into_iter().map(link).collect::<Vec<_>>().join(", ");
+        let text = format!("```yaml\n# {file}\n{flow}\n```\n\nWhat it calls: {called}.\n");
+        assert_written(&page, "flow", &text);
     }
 }
 

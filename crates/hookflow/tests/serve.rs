@@ -82,13 +82,22 @@ fn send(address: &str, method: &str, path: &str, headers: &[String], body: &str)
 fn clone() -> tempfile::TempDir {
     let (from, to) = (root(), tempfile::tempdir().unwrap());
     for folder in ["config", "flows"] {
-        fs::create_dir(to.path().join(folder)).unwrap();
-        for entry in fs::read_dir(from.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, to.path().join(folder).join(path.file_name().unwrap())).unwrap();
-        }
+        copy(&from.join(folder), &to.path().join(folder));
     }
     to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
+    }
 }
 
 fn root() -> PathBuf {
