@@ -69,6 +69,11 @@ impl InForce {
 }
 
 impl Outside {
+    /// The request of a call that goes by it.
+    pub(crate) fn request(call: &HttpCall, by: Option<&Self>) -> Result<Request<bytes::Bytes>, String> {
+        assembled(call, by.map(|outside| &*outside.integration))
+    }
+
     /// How long a try may take.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.integration.outlet.as_ref()?.timeout
@@ -152,23 +157,26 @@ pub(crate) fn one_try(run: &Arc<str>, ask: &Ask) -> Try {
     (Arc::clone(run), ask.place.clone(), ask.attempt)
 }
 
-/// The request of a call: what the flow says, and what its integration adds.
+/// The request of a call: what the flow says, and what its integration adds. Private values are marked as sensitive.
 ///
 /// # Errors
 /// Why it cannot be sent.
-pub(crate) fn request(call: &HttpCall, outside: Option<&Outside>) -> Result<Request<bytes::Bytes>, String> {
-    let outlet = outside.and_then(|outside| outside.integration.outlet.as_ref());
+pub fn assembled(
+    call: &HttpCall,
+    integration: Option<&Integration>,
+) -> Result<Request<bytes::Bytes>, String> {
+    let outlet = integration.and_then(|integration| integration.outlet.as_ref());
     let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()))?;
     let request = Request::builder().method(&call.method).uri(url.as_str()).body(call.body.clone());
     let mut request = request.map_err(|_| "it cannot be called".to_owned())?;
     let headers = request.headers_mut();
-    if let (Some(via), Some(outside)) = (&call.via, outside) {
+    if let (Some(via), Some(integration)) = (&call.via, integration) {
         for header in outlet.map_or(&[][..], |outlet| &outlet.headers) {
             if !via.without.contains(&header.name) {
                 headers.append(header.name.clone(), header.value.clone());
             }
         }
-        let webhook = via.webhook.as_ref().and_then(|name| outside.integration.webhooks.get(name));
+        let webhook = via.webhook.as_ref().and_then(|name| integration.webhooks.get(name));
         for header in webhook.map_or(&[][..], |webhook| &webhook.headers) {
             headers.insert(header.name.clone(), header.value.clone());
         }

@@ -30,7 +30,7 @@ pub use admission::{Admission, AdmitRefusal};
 pub use engine::{Engine, Parts};
 pub use generation::{Generation, LiveFlow};
 pub use hookflow_store::Duplicate;
-pub use integrations::LiveIntegration;
+pub use integrations::{LiveIntegration, assembled};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use pausing::{PauseRefusal, PausedBy, Standing};

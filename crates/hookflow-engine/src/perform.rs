@@ -2,18 +2,21 @@
 
 pub(crate) mod children;
 mod sending;
+mod trace;
 
 use crate::engine::Inner;
 use crate::stand_in;
 use crate::ticket::Accepted;
 use children::Parent;
-use hookflow_flow::{Ask, Effect, Emission, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
+use hookflow_flow::{
+    Ask, Attempt, Effect, Emission, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken,
+};
 use hookflow_store::{Parked, StoreError};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -35,7 +38,7 @@ pub(crate) fn perform<'e>(
         return calls.open(&ask.clone(), rest, stand_in::made_up(engine, ask, made_up));
     }
     match effect {
-        Effect::Call(ask, call) => sending::open(engine, &run.accepted.run, ask, *call, calls),
+        Effect::Call(ask, call) => sending::open(engine, &run.accepted, ask, *call, calls),
         Effect::Sleep(ask) => {
             let until = ask.not_before.into_iter().chain(ask.deadline).min();
             calls.open(&ask.clone(), Some(Rest { until }), sleep(engine, ask));
@@ -65,7 +68,38 @@ pub(crate) struct Calls<'e> {
 struct Open<'e> {
     ask: Ask,
     rest: Option<Rest>,
+    /// The try of a call that has left and is not back.
+    away: Away,
     call: Pin<Box<dyn Future<Output = Fact> + Send + 'e>>,
+}
+
+/// What is remembered of a try while it is away.
+#[derive(Clone, Default)]
+struct Away(Arc<Mutex<Option<Attempt>>>);
+
+impl Away {
+    fn leaves(&self, attempt: Attempt) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+    }
+
+    fn learns(&self, change: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            change(attempt);
+        }
+    }
+
+    /// The fact of the try, with what is remembered of it if it has left.
+    fn back(&self, fact: Fact) -> Fact {
+        let attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match attempt {
+            Some(attempt) => {
+                let took = fact.at.duration_since(attempt.began_at).as_millis();
+                let took_ms = attempt.took_ms.or_else(|| u64::try_from(took).ok());
+                fact.tried(Attempt { took_ms, ..attempt })
+            }
+            None => fact,
+        }
+    }
 }
 
 /// What was asked for is not under way, and the run need not be in hand for it.
@@ -77,14 +111,25 @@ struct Rest {
 
 impl<'e> Calls<'e> {
     fn open(&mut self, ask: &Ask, rest: Option<Rest>, call: impl Future<Output = Fact> + Send + 'e) {
-        self.open.push(Open { ask: ask.clone(), rest, call: Box::pin(call) });
+        self.open_call(ask, rest, Away::default(), call);
+    }
+
+    fn open_call(
+        &mut self,
+        ask: &Ask,
+        rest: Option<Rest>,
+        away: Away,
+        call: impl Future<Output = Fact> + Send + 'e,
+    ) {
+        self.open.push(Open { ask: ask.clone(), rest, away, call: Box::pin(call) });
     }
 
     /// Ends everything that was asked for: the run is cancelled.
     pub(crate) fn cancel(&mut self, now: Timestamp) {
-        for Open { ask, .. } in self.open.drain(..) {
+        for Open { ask, away, .. } in self.open.drain(..) {
             let outcome = failed(FaultKind::Cancelled, "the run was cancelled");
-            self.happened.push_back(ask.fact(now, outcome));
+            let fact = ask.fact(now, outcome);
+            self.happened.push_back(away.back(fact));
         }
     }
 

@@ -11,6 +11,7 @@
 //! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
 
 mod arm;
+mod attempt;
 mod call_url;
 mod deep_stack;
 mod effect;
@@ -35,6 +36,9 @@ pub mod step_kinds;
 mod wait_token;
 
 pub use arm::{Arm, Choice, Seen};
+pub use attempt::{
+    ATTEMPT_BODY, Attempt, KeptBody, MASK, MASKED_IN_REQUESTS, SentRequest, UnreadAnswer, header_texts,
+};
 pub use call_url::CallUrl;
 pub use effect::{
     Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Via, Waiting,
@@ -48,6 +52,7 @@ pub use flow::{
 };
 pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
 pub use place::{Place, StepNumber};
+pub use place_code::transactional_id;
 pub use plan::{Asked, Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
 pub use retrace::{Retraced, RetracedStep, facts_before, retrace};

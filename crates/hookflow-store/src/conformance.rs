@@ -1,5 +1,6 @@
 //! What every backend must do. A backend's tests call [`every_backend_passes`] with a way to open an empty store.
 
+mod attempts;
 mod looking;
 mod reopening;
 mod scheduling;
@@ -51,7 +52,8 @@ pub async fn every_backend_passes(
     a_claim_is_released_by_a_bad_end(&Bench::on(open(), &event).await?).await?;
     states::passes(&open, &event).await?;
     scheduling::passes(&open, &event).await?;
-    looking::passes(&open, &event).await
+    looking::passes(&open, &event).await?;
+    attempts::passes(&open, &event).await
 }
 
 /// A store with a node and a flow in two versions.
@@ -124,7 +126,7 @@ fn nothing() -> Progress {
 fn fact(n: u32) -> Arc<Fact> {
     let outcome = Outcome::Failed { kind: FaultKind::Timeout, message: format!("try {n}") };
     let place = Place { step: StepNumber(0), turns: Vec::new() };
-    Arc::new(Fact { place, verb: "http".into(), attempt: n, at: at(i64::from(n)), outcome })
+    Arc::new(Fact { place, verb: "http".into(), attempt: n, at: at(i64::from(n)), outcome, tried: None })
 }
 
 fn facts(numbers: std::ops::RangeInclusive<u32>) -> Progress {

@@ -2,6 +2,7 @@
 //!
 //! Nothing above this crate knows tables, files or paths.
 
+mod attempts;
 pub mod backends;
 pub mod blobs;
 #[cfg(any(test, feature = "conformance"))]
@@ -14,6 +15,7 @@ mod pending;
 mod rejected;
 mod store;
 
+pub use attempts::{AttemptCursor, AttemptFilter, AttemptLine, AttemptPage};
 pub use history::{Erasure, Page, Pruned, Retention, RunFilter, RunLine, RunStatus, SEARCHED_PER_PAGE};
 pub use inbox::{INBOX_ENTRIES, Inbound, Posted};
 pub use journal::{

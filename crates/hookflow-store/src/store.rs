@@ -4,8 +4,9 @@
 //! operations on runs carry their owner and are refused for one whose life has ended.
 
 use crate::{
-    Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress,
-    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun,
+    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
+    UnfinishedRun,
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
@@ -93,6 +94,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Runs that are kept, the newest first, from before the position `before`. A page may be short and still have a
     /// next one: a search looks at a bounded number of runs.
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page>;
+
+    /// Tries of calls, the latest first, from before `before`. A page may be short and still have a next one.
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage>;
 
     /// Forgets ended runs that are beyond what is retained, at most `limit` of them, the oldest first.
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned>;

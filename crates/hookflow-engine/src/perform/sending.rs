@@ -1,8 +1,9 @@
 //! One try of a call: when it may leave, what leaves, and what comes of it.
 
-use super::{Calls, Rest, failed};
+use super::{Away, Calls, Rest, failed, trace};
 use crate::engine::Inner;
-use crate::integrations::{Outside, Try, Turn, one_try, request};
+use crate::integrations::{Outside, Try, Turn, one_try};
+use crate::ticket::Accepted;
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
 use hookflow_runtime::fault_point;
@@ -18,13 +19,21 @@ struct Way {
     outside: Result<Option<Arc<Outside>>, String>,
     one: Try,
     turn: Option<Turn>,
+    accepted: Arc<Accepted>,
+    away: Away,
 }
 
 /// Opens one try of a call. While it waits for its moment, or for its turn at the integration, the run may rest.
-pub(super) fn open<'e>(engine: &'e Inner, run: &Arc<str>, ask: Ask, call: HttpCall, calls: &mut Calls<'e>) {
+pub(super) fn open<'e>(
+    engine: &'e Inner,
+    accepted: &Arc<Accepted>,
+    ask: Ask,
+    call: HttpCall,
+    calls: &mut Calls<'e>,
+) {
     let now = engine.clock.now();
     let outside = engine.integrations.of(&call);
-    let one = one_try(run, &ask);
+    let one = one_try(&accepted.run, &ask);
     let soon = now.checked_add(SOON).unwrap_or(now);
     let from = ask.not_before.unwrap_or(now);
     let pace = outside.as_ref().ok().and_then(Option::as_ref).filter(|_| from <= soon);
@@ -35,8 +44,10 @@ pub(super) fn open<'e>(engine: &'e Inner, run: &Arc<str>, ask: Ask, call: HttpCa
         Some(turn) => (turn.held && turn.at > now && in_time(turn)).then_some(turn.at),
         None => ask.not_before,
     };
-    let way = Way { outside, one, turn };
-    calls.open(&ask.clone(), rest.map(|until| Rest { until: Some(until) }), send(engine, ask, call, way));
+    let away = Away::default();
+    let way = Way { outside, one, turn, accepted: Arc::clone(accepted), away: away.clone() };
+    let rest = rest.map(|until| Rest { until: Some(until) });
+    calls.open_call(&ask.clone(), rest, away, send(engine, ask, call, way));
 }
 
 /// One try of a call, from its earliest moment to its outcome.
@@ -45,23 +56,36 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
     if let Some(due) = ask.not_before {
         clock.sleep_until(due).await;
     }
-    let Way { outside, one, turn } = way;
+    let Way { outside, one, turn, accepted, away } = way;
+    let leave = |outside: Option<&Outside>| {
+        away.leaves(trace::started(&accepted, &ask, &call, outside, clock.now()));
+    };
     let outcome = match outside {
         Ok(Some(outside)) => match await_turn(engine, &outside, &one, turn, ask.deadline).await {
             Ok(()) => {
-                let outcome = attempt(engine, &ask, &call, Some(&outside)).await;
+                leave(Some(&outside));
+                let outcome = attempt(engine, &ask, &call, Some(&outside), &away).await;
                 let now = clock.now();
                 if let Some(wait) = outcome.asks_to_wait(now) {
                     outside.pace.pause(now, wait);
                 }
                 outcome
             }
-            Err(late) => late,
+            Err(late) => {
+                leave(Some(&outside));
+                late
+            }
         },
-        Ok(None) => attempt(engine, &ask, &call, None).await,
-        Err(why) => failed(FaultKind::Refused, why),
+        Ok(None) => {
+            leave(None);
+            attempt(engine, &ask, &call, None, &away).await
+        }
+        Err(why) => {
+            leave(None);
+            failed(FaultKind::Refused, why)
+        }
     };
-    ask.fact(clock.now(), outcome)
+    away.back(ask.fact(clock.now(), outcome))
 }
 
 /// Waits for the try's turn at its integration. One that would come too late is not waited for.
@@ -90,7 +114,13 @@ async fn await_turn(
     }
 }
 
-async fn attempt(engine: &Inner, ask: &Ask, call: &HttpCall, outside: Option<&Outside>) -> Outcome {
+async fn attempt(
+    engine: &Inner,
+    ask: &Ask,
+    call: &HttpCall,
+    outside: Option<&Outside>,
+    away: &Away,
+) -> Outcome {
     let left = ask.deadline.map_or(Duration::MAX, |deadline| {
         Duration::try_from(deadline.duration_since(engine.clock.now())).unwrap_or_default()
     });
@@ -99,13 +129,13 @@ async fn attempt(engine: &Inner, ask: &Ask, call: &HttpCall, outside: Option<&Ou
     }
     let timeout = outside.and_then(Outside::timeout).unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
-    match request(call, outside) {
+    match Outside::request(call, outside) {
         Ok(request) => {
             fault_point("engine.before-send");
             let sent = caller.send(request, timeout).await;
             fault_point("engine.sent");
             match sent {
-                Ok(answer) => call.answered(answer.status(), answer.headers(), answer.body()),
+                Ok(answer) => away.answered(call, &answer),
                 Err(fault) => failed(kind(fault.kind), fault.message),
             }
         }

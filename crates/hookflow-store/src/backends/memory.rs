@@ -1,5 +1,6 @@
 //! Everything in memory, behind one lock: for tests, trials and flows that may be lost with the process.
 
+mod attempts;
 mod claims;
 mod contents;
 mod history;
@@ -10,8 +11,9 @@ mod search;
 use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
+    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
+    Settled, Store, StoreError, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -173,6 +175,15 @@ impl Store for Memory {
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
         Pending::now(Ok(search::find(&self.lock(), filter, before, limit)))
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        Pending::now(Ok(attempts::list(&self.lock(), filter, before, limit)))
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {

@@ -1,5 +1,6 @@
 //! One file on the node's own disk. What was admitted is on the disk before anybody hears of it.
 
+mod attempts;
 mod care;
 mod failure;
 mod file;
@@ -16,9 +17,9 @@ mod writer;
 use super::{Access, Backend, Care, OpenFault, Opened, Opening};
 use crate::blobs::BlobFolder;
 use crate::{
-    Admitted, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted,
-    Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
-    UnfinishedRun,
+    Admitted, AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
+    NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use failure::Failure;
 use file::File;
@@ -262,6 +263,16 @@ impl Store for Sqlite {
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
         let filter = filter.clone();
         self.read(move |connection| search::find(connection, &filter, before, limit))
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        let filter = filter.clone();
+        self.read(move |connection| attempts::list(connection, &filter, before, limit))
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {

@@ -6,9 +6,9 @@ use super::dice::Dice;
 use hookflow_flow::{Fact, Place};
 use hookflow_runtime::{Clock, Tasks};
 use hookflow_store::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life as Begun, NewRun, Owner, Page, Pending, Posted, Progress,
-    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
-    UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life as Begun,
+    NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::any::Any;
@@ -354,6 +354,15 @@ impl Store for Life {
 
     fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
         self.inner.forget_rejected(flow, before)
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        self.read(|store| store.attempts(filter, before, limit))
     }
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {

@@ -2,8 +2,9 @@
 
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
+    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
+    Settled, Store, StoreError, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -94,6 +95,15 @@ impl Store for Broken {
 
     fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
         self.0.alone(owner, run)
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        self.0.attempts(filter, before, limit)
     }
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {

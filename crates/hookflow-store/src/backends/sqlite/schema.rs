@@ -57,6 +57,13 @@ CREATE TABLE states (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rejected (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, flow TEXT, told TEXT NOT NULL);
 CREATE INDEX rejected_of_a_flow ON rejected (flow);
 CREATE INDEX rejected_at ON rejected (at);
+", "
+ALTER TABLE facts ADD COLUMN tried INTEGER;
+ALTER TABLE facts ADD COLUMN failed INTEGER;
+ALTER TABLE facts ADD COLUMN integration TEXT;
+ALTER TABLE facts ADD COLUMN attempt TEXT;
+CREATE INDEX facts_tried ON facts (tried, seq, n, failed) WHERE tried IS NOT NULL;
+CREATE INDEX facts_of_an_integration ON facts (integration, tried, seq, n, failed) WHERE integration IS NOT NULL;
 "];
 
 /// Brings the file to this version.

@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
-use crate::backends::sqlite::rows::{EndRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
+use crate::backends::sqlite::rows::{EndRow, FactRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
 use crate::{FACTS_PER_RUN, Owner, Recorded, StoreError, UnfinishedRun};
 use hookflow_runtime::fault_point;
 use std::sync::Arc;
@@ -177,7 +177,11 @@ impl Ledger {
         progress: &ProgressRows,
     ) -> Result<(), Failure> {
         for (n, fact) in (facts + 1..).zip(&progress.facts) {
-            self.run("INSERT INTO facts (seq, n, fact) VALUES (?1, ?2, ?3)", (seq, n, fact))?;
+            let FactRow { fact, tried, failed, integration, attempt } = fact;
+            self.run(
+                "INSERT INTO facts (seq, n, fact, tried, failed, integration, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                (seq, n, fact, tried, failed, integration.as_deref(), attempt),
+            )?;
         }
         for sent in &progress.sent {
             self.run(

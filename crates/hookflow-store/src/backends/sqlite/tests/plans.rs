@@ -1,8 +1,8 @@
 //! How `SQLite` goes about what is asked: by an index and in its order, so that lists and queues may be as long as they like.
 
 use super::{Access, open};
-use crate::backends::sqlite::{reading, search};
-use crate::{RunFilter, RunStatus};
+use crate::backends::sqlite::{attempts, reading, search};
+use crate::{AttemptFilter, RunFilter, RunStatus};
 use rusqlite::{Connection, types::Null};
 
 /// An empty file of this version.
@@ -77,4 +77,23 @@ fn what_waits_and_what_is_due_is_read_in_the_order_of_an_index() {
         let is_slow = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
         assert!(!plan.iter().skip(1).any(|step| is_slow(&step)), "{sql}: {plan:#?}");
     }
+}
+
+#[test]
+fn the_log_of_attempts_is_read_by_narrow_indexes_in_its_order() {
+    let (_folder, connection) = file();
+    let all = AttemptFilter::default;
+    for (filter, by) in [
+        (all(), "COVERING INDEX facts_tried (tried>? AND (tried,seq,n)<(?,?,?))"),
+        (
+            AttemptFilter { integration: Some("crm".into()), failed: true, ..all() },
+            "COVERING INDEX facts_of_an_integration (integration=? AND tried>? AND (tried,seq,n)<(?,?,?))",
+        ),
+    ] {
+        let plan = plan(&connection, &attempts::listing(&filter));
+        assert_eq!(plan, [format!("SEARCH facts USING {by}")], "{filter:?}");
+    }
+    let of_a_run = AttemptFilter { run: Some("r".into()), ..all() };
+    let plan = plan(&connection, &attempts::listing(&of_a_run));
+    assert_eq!(plan, ["SEARCH facts USING PRIMARY KEY (seq=?)", "USE TEMP B-TREE FOR ORDER BY"]);
 }

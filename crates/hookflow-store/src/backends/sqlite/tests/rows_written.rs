@@ -25,7 +25,14 @@ fn place() -> Place {
 
 fn called(n: u32) -> Progress {
     let outcome = Outcome::Failed { kind: FaultKind::Timeout, message: String::new() };
-    let fact = Fact { place: place(), verb: "http".into(), attempt: n, at: Timestamp::UNIX_EPOCH, outcome };
+    let fact = Fact {
+        place: place(),
+        verb: "http".into(),
+        attempt: n,
+        at: Timestamp::UNIX_EPOCH,
+        outcome,
+        tried: None,
+    };
     Progress { facts: vec![Arc::new(fact)], ..begun() }
 }
 
@@ -97,6 +104,7 @@ async fn a_run_that_waits_or_sleeps_writes_one_row_more_each_time() {
             attempt: 1,
             at: Timestamp::UNIX_EPOCH,
             outcome: Outcome::Slept,
+            tried: None,
         })],
         ..progress
     };
