@@ -1,5 +1,6 @@
 //! The endpoints of the ops listener.
 
+mod api_attempts;
 mod api_erase;
 mod api_flows;
 mod api_flows_flow_pause;
@@ -21,6 +22,7 @@ use crate::Endpoint;
 
 /// All endpoints, by their path.
 pub const ENDPOINTS: &[Endpoint] = &[
+    api_attempts::API_ATTEMPTS,
     api_erase::API_ERASE,
     api_flows::API_FLOWS,
     api_flows_flow_pause::API_FLOW_PAUSE,

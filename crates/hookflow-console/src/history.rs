@@ -3,11 +3,13 @@
 //! Only outcomes are kept. The values between them are computed again on the version that the run was on; when that
 //! cannot be had, the rest is shown and it is said why.
 
+mod attempts;
 mod merged;
 mod run_json;
 mod shown;
 
 use crate::asked::{Asked, word};
+pub use attempts::ExportFormat;
 use hookflow_engine::{Engine, VersionFault, Versions};
 use hookflow_flow::{End, Start, retrace};
 use hookflow_runtime::Tasks;

@@ -1,5 +1,6 @@
 //! The table of commands. To add one: a file in `commands/`, a `mod` line and a line in [`ALL`].
 
+mod attempts;
 mod check;
 mod completions;
 mod credential;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 /// Every command, by name.
 static ALL: &[&Command] = &[
+    &attempts::COMMAND,
     &check::COMMAND,
     &completions::COMMAND,
     &credential::COMMAND,

@@ -98,6 +98,16 @@ impl Kept {
         }
     }
 
+    /// A page of tries of calls.
+    pub(crate) fn attempts(&self, query: &[(&str, &str)]) -> anyhow::Result<Told> {
+        match self {
+            Self::File { history, clock, runtime } => {
+                told(runtime.block_on(history.attempts(fields(query), clock.now())))
+            }
+            Self::Server(ops) => ask(ops, &format!("/api/attempts?{}", written(query))),
+        }
+    }
+
     /// A page of requests that were refused.
     pub(crate) fn rejected(&self, query: &[(&str, &str)]) -> anyhow::Result<Told> {
         match self {

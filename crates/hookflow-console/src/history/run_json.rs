@@ -4,12 +4,13 @@ use super::shown::Room;
 use crate::asked::word;
 use hookflow_expr::{Found, Lookup as _};
 use hookflow_flow::{
-    End, Fact, Flow, HttpCall, LogLine, Outcome, Place, Reply, Retraced, RetracedStep, StepInfo, WaitToken,
+    End, Fact, Flow, HttpCall, LogLine, MASK, MASKED_IN_REQUESTS, Outcome, Place, Reply, Retraced,
+    RetracedStep, StepInfo, WaitToken,
 };
 use hookflow_store::{Inbound, Journal, RunStatus};
 use hookflow_text::Json;
 use hookflow_trigger::Event;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, PROXY_AUTHORIZATION};
+use http::header::{HeaderMap, HeaderName};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -17,9 +18,6 @@ use std::sync::Arc;
 const STEPS: usize = 1_000;
 /// How many lines of the log are shown.
 const LINES: usize = 1_000;
-/// Headers of a call that are not shown.
-const MASKED: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
-const MASK: &str = "***";
 
 /// All that is known of a run.
 pub(super) struct RunJson {
@@ -198,7 +196,7 @@ fn sent(call: &HttpCall, room: &mut Room) -> Json {
         "method": call.method.as_str(),
         "integration": call.via.as_ref().map(|via| &*via.integration),
         "url": call.url.to_string(),
-        "headers": headers(&call.headers, &MASKED),
+        "headers": headers(&call.headers, &MASKED_IN_REQUESTS),
         "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body) },
     })
 }

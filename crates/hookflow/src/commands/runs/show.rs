@@ -160,7 +160,7 @@ fn words(list: Option<&Json>) -> String {
 }
 
 /// A value as it is said, without control characters but line breaks: what strangers sent must not write on a terminal.
-fn plain(value: &Json) -> String {
+pub(in super::super) fn plain(value: &Json) -> String {
     let text = match value {
         Json::String(text) => text.clone(),
         other => other.to_string(),
@@ -168,7 +168,7 @@ fn plain(value: &Json) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
-fn short(text: &str, longest: usize) -> String {
+pub(in super::super) fn short(text: &str, longest: usize) -> String {
     let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     match text.char_indices().nth(longest).and_then(|(at, _)| text.get(..at)) {
         Some(start) => format!("{start}…"),
