@@ -180,3 +180,105 @@ fn a_try_that_was_lost_in_a_crash_is_in_the_log() {
     assert_eq!((&lost["status"], &lost["took_ms"]), (&Value::Null, &Value::Null), "nobody knows");
     service.stop_sound();
 }
+
+#[test]
+fn a_call_is_previewed_without_being_sent_and_sent_as_a_test() {
+    let target = Target::start(|_| Play::Answer(201, "{\"id\": \"R-7\"}"));
+    let url = target.url("");
+    let warehouse = format!("{}    capture: {{order: id}}\n", WAREHOUSE.replace("URL", &url));
+    let folder = Folder::new().with("config/integrations/warehouse.yaml", warehouse);
+    let preview = ["preview", "warehouse.reserve", "--with", "sku=a \"b\" ${ x }"];
+    let shown = hookflow(folder.path(), &preview);
+    assert_eq!((shown.code, shown.err.as_str()), (Some(0), ""), "without a secret: {shown:?}");
+    assert!(shown.out.starts_with(&format!("POST {url}/v3/reserve?id=")), "{shown:?}");
+    assert!(shown.out.contains("\nauthorization: ***\n"), "{shown:?}");
+    assert!(
+        shown.out.ends_with("\n\n{\"sku\": \"a \\\"b\\\" ${ x }\"}\n"),
+        "what is given is not evaluated: {shown:?}"
+    );
+    let told = hookflow(folder.path(), &[&preview[..], &["--format", "json"]].concat());
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!((&told["method"], &told["headers"]["authorization"]), (&json!("POST"), &json!("***")));
+    for (arguments, code, word) in [
+        (&["preview", "warehouse.reserve"][..], 1, "`sku`"),
+        (&["preview", "warehouse.resrve"], 1, "did you mean `warehouse.reserve`?"),
+        (&["preview", "warehuose.reserve"], 1, "did you mean `warehouse`?"),
+        (&["preview", "warehouse.reserve", "--with", "skuu=1"], 2, "did you mean `sku`?"),
+        (&["preview", "warehouse.reserve", "--with", "sku"], 2, "is not `name=value`"),
+        (&["call", "warehouse.reserve", "--with", "sku=1"], 1, "WAREHOUSE_TOKEN"),
+    ] {
+        let ended = hookflow(folder.path(), arguments);
+        assert!(ended.code == Some(code) && ended.err.contains(word), "{arguments:?}: {ended:?}");
+    }
+
+    let call = ["call", "warehouse.reserve", "--with", "sku=7"];
+    let called = super::service::hookflow_with(folder.path(), &call, SECRETS);
+    assert_eq!((called.code, called.err.as_str()), (Some(0), ""), "{called:?}");
+    assert!(
+        called.out.contains("\n201 after ") && called.out.contains("captured order: \"R-7\""),
+        "{called:?}"
+    );
+    assert!(called.out.contains("x-hookflow-test: true") && !called.out.contains("canary"), "{called:?}");
+    // Nothing came before.
+    let heard = target.heard(1);
+    assert_eq!(
+        (heard[0].header("x-hookflow-test"), heard[0].header("authorization")),
+        (Some("true"), Some(TOKEN))
+    );
+    assert_eq!(heard[0].value(), json!({"sku": "7"}));
+    assert!(!folder.path().join("data").exists(), "nothing is kept");
+    let refused = Target::start(|_| Play::Answer(404, "{}"));
+    folder.put("config/integrations/warehouse.yaml", WAREHOUSE.replace("URL", &refused.url("")));
+    let called =
+        super::service::hookflow_with(folder.path(), &[&call[..], &["--format", "json"]].concat(), SECRETS);
+    let told: Value = serde_json::from_str(&called.out).unwrap();
+    assert_eq!(
+        (called.code, &told["ok"], &told["status"]),
+        (Some(1), &json!(false), &json!(404)),
+        "{called:?}"
+    );
+}
+
+#[test]
+fn webhooks_and_flows_are_copied_with_their_comments() {
+    let warehouse =
+        WAREHOUSE.replace("URL", "http://127.0.0.1:9").replace("  reserve:", "  # Holds goods.\n  reserve:");
+    let folder = Folder::new()
+        .with("config/integrations/warehouse.yaml", &warehouse)
+        .with(
+            "flows/sub/first.yaml",
+            "# Says hello.\nflow: hello # its name\nsteps:\n  - set: {a: 1} # one\n",
+        )
+        .flow("named", "steps: [{set: {a: 1}}]\n");
+    let copy = |from: &str, to: &str| hookflow(folder.path(), &["copy", from, to]);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let copied = copy("warehouse.reserve", "warehouse.reserve_fast");
+    assert_eq!(copied.code, Some(0), "{copied:?}");
+    let webhook = warehouse.split_once("webhooks:\n").unwrap().1;
+    let twice = format!("{warehouse}{}", webhook.replace("  reserve:", "  reserve_fast:"));
+    assert_eq!(read("config/integrations/warehouse.yaml"), twice);
+    assert_eq!(copy("hello", "bye").code, Some(0));
+    assert_eq!(
+        read("flows/sub/bye.yaml"),
+        "# Says hello.\nflow: bye # its name\nsteps:\n  - set: {a: 1} # one\n"
+    );
+    assert_eq!(copy("named", "other").code, Some(0));
+    assert_eq!(read("flows/other.yaml"), "steps: [{set: {a: 1}}]\n");
+    let checked = hookflow(folder.path(), &["check", "--without-secrets"]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    for (from, to, code, word) in [
+        ("warehouse.reserve", "warehouse.reserve_fast", 1, "already"),
+        ("warehouse.nothing", "warehouse.x", 1, "no webhook `nothing`"),
+        ("warehouse.reserve", "warehouse.not a name", 1, "there can be no webhook"),
+        ("warehouse.reserve", "crm.reserve", 2, "within its integration"),
+        ("hello", "bye", 1, "already"),
+        ("hello", "Not An ID", 1, "there can be no flow"),
+        ("hello", "sub/bye", 1, "there can be no flow"),
+        ("helo", "x", 1, "did you mean `hello`?"),
+        ("hello", "a.b", 2, "a flow is copied to a flow"),
+    ] {
+        let ended = copy(from, to);
+        assert!(ended.code == Some(code) && ended.err.contains(word), "{from} {to}: {ended:?}");
+    }
+    assert_eq!(read("config/integrations/warehouse.yaml"), twice, "what is refused changes nothing");
+}

@@ -1,13 +1,16 @@
 //! The table of commands. To add one: a file in `commands/`, a `mod` line and a line in [`ALL`].
 
 mod attempts;
+mod call;
 mod check;
 mod completions;
+mod copy;
 mod credential;
 mod explain;
 mod init;
 mod pause;
 mod plan;
+mod preview;
 mod rejected;
 mod resume;
 mod runs;
@@ -28,13 +31,16 @@ use std::process::ExitCode;
 /// Every command, by name.
 static ALL: &[&Command] = &[
     &attempts::COMMAND,
+    &call::COMMAND,
     &check::COMMAND,
     &completions::COMMAND,
+    &copy::COMMAND,
     &credential::COMMAND,
     &explain::COMMAND,
     &init::COMMAND,
     &pause::COMMAND,
     &plan::COMMAND,
+    &preview::COMMAND,
     &rejected::COMMAND,
     &resume::COMMAND,
     &runs::COMMAND,

@@ -16,6 +16,7 @@ mod kept;
 mod listing;
 mod logging;
 mod named_credential;
+mod one_call;
 mod ops_client;
 mod outlets;
 mod pages;
