@@ -8,6 +8,7 @@ mod e2e {
     mod acks;
     mod answers;
     mod attempts;
+    mod attempts_at_size;
     mod bodies;
     mod bulk_replays;
     mod calls;

@@ -60,8 +60,8 @@ fn lines(folder: &Folder, arguments: &[&str]) -> Vec<Value> {
     ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-#[test]
-fn every_try_of_a_call_is_in_the_log_and_no_secret_is() {
+/// A service after one run that called three times and one that sent something large: the URL of what they call, and the first run.
+fn served() -> (Target, Folder, Service, String) {
     let tries = AtomicU32::new(0);
     let target = Target::start(move |heard| match heard.target.as_str() {
         "/v3/page" => Play::Answer(200, "<html>no JSON</html>"),
@@ -81,7 +81,13 @@ fn every_try_of_a_call_is_in_the_log_and_no_secret_is() {
     let run = answer.header("x-run-id").unwrap().to_owned();
     let large = format!("{{\"note\": \"{}\"}}", "y".repeat(100_000));
     assert_eq!(service.send(&Request::json("/hook/plain", &large)).status, 204);
+    (target, folder, service, run)
+}
 
+#[test]
+fn every_try_of_a_call_is_in_the_log() {
+    let (target, _folder, service, run) = served();
+    let url = target.url("");
     let log = items(&service.ops("/api/attempts").value());
     let [plain, page, second, first] = log.as_slice() else { panic!("{log:#?}") };
     assert_eq!(
@@ -108,7 +114,13 @@ fn every_try_of_a_call_is_in_the_log_and_no_secret_is() {
     let body = &plain["request"]["body"];
     assert!(body["bytes"].as_u64() > Some(100_000) && body["sha256"].as_str().unwrap().len() == 64);
     assert_eq!(body["text"].as_str().unwrap().len(), 65_536, "a large body has its beginning here");
+    service.stop_sound();
+}
 
+#[test]
+fn the_log_is_narrowed_and_paged() {
+    let (_target, _folder, service, run) = served();
+    let log = items(&service.ops("/api/attempts").value());
     for (query, expected) in [
         ("failed=true", 2),
         ("flow=plain", 1),
@@ -125,8 +137,14 @@ fn every_try_of_a_call_is_in_the_log_and_no_secret_is() {
     }
     let page = service.ops("/api/attempts?limit=3").value();
     let next = page["next"].as_str().unwrap();
-    assert_eq!(items(&service.ops(&format!("/api/attempts?before={next}")).value()), [first.clone()]);
+    assert_eq!(items(&service.ops(&format!("/api/attempts?before={next}")).value()), log[3..]);
+    service.stop_sound();
+}
 
+#[test]
+fn the_log_is_taken_elsewhere_and_holds_no_secret() {
+    let (_target, folder, service, run) = served();
+    let log = items(&service.ops("/api/attempts").value());
     // The same from the service as a stream, and from the file.
     let (head, streamed) = streamed(&service, "format=ndjson");
     assert!(head.contains("content-type: application/x-ndjson\r\n"), "{head}");

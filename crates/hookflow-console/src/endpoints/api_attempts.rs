@@ -41,28 +41,28 @@ async fn attempts(
             Err(fault) => fault_of_history(&fault),
         };
     };
-    match read(format, query, &desk) {
-        Ok((format, filter)) => export(desk, format, filter),
+    match read(&format, query, &desk) {
+        Ok((format, filter)) => export(&desk, format, filter),
         Err(wrong) => wrong.into_problem(),
     }
 }
 
 fn read(
-    format: String,
+    format: &str,
     query: BTreeMap<String, String>,
     desk: &Desk,
 ) -> Result<(ExportFormat, AttemptFilter), Wrong> {
     let mut asked = Asked::query(query);
-    let format = Asked::one_of("format", &format, &ExportFormat::ALL)?;
+    let format = Asked::one_of("format", format, &ExportFormat::ALL)?;
     let filter = asked.attempts(desk.clock.now())?;
     asked.finish()?;
     Ok((format, filter))
 }
 
 /// Streams what there is: one slice is on its way while the next one is read, and no more than that is held.
-fn export(desk: Arc<Desk>, format: ExportFormat, filter: AttemptFilter) -> Response {
+fn export(desk: &Arc<Desk>, format: ExportFormat, filter: AttemptFilter) -> Response {
     let (sender, slices) = mpsc::channel(1);
-    let reader = Arc::clone(&desk);
+    let reader = Arc::clone(desk);
     desk.tasks.spawn("attempts-export", async move {
         let mut soft = reader.tasks.soft();
         tokio::select! {

@@ -64,14 +64,14 @@ mod tests {
 
     #[test]
     fn an_entry_is_copied_with_its_comments_and_nothing_of_the_next() {
-        let text = "webhooks:\n  # Holds.\n  # Twice.\n  one: # here\n    url: a\n\n    # inside\n    body: |\n      x\n\n  # Of two.\n  two: {url: b}\n";
+        let text = "webhooks:\n  # Holds.\n  # Twice.\n  one: # here\n    url: a\n\n    # inside\n    body: |\n      x\n\n  # The second.\n  two: {url: b}\n";
         assert_eq!(
             copied(text, "one", "three").unwrap(),
             "webhooks:\n  # Holds.\n  # Twice.\n  one: # here\n    url: a\n\n    # inside\n    body: |\n      x\n  \
-             # Holds.\n  # Twice.\n  three: # here\n    url: a\n\n    # inside\n    body: |\n      x\n\n  # Of two.\n  two: {url: b}\n"
+             # Holds.\n  # Twice.\n  three: # here\n    url: a\n\n    # inside\n    body: |\n      x\n\n  # The second.\n  two: {url: b}\n"
         );
         let last = copied(text, "two", "four").unwrap();
-        assert!(last.ends_with("  two: {url: b}\n  # Of two.\n  four: {url: b}\n"), "{last}");
+        assert!(last.ends_with("  two: {url: b}\n  # The second.\n  four: {url: b}\n"), "{last}");
         assert_eq!(copied("a:\n  b: 1", "b", "c").unwrap(), "a:\n  b: 1\n  c: 1");
         assert_eq!(copied("a: {b: 1}", "b", "c"), None);
     }
