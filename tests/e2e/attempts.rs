@@ -200,6 +200,22 @@ fn a_try_that_was_lost_in_a_crash_is_in_the_log() {
 }
 
 #[test]
+fn a_try_that_was_away_when_its_run_was_cancelled_is_in_the_log() {
+    let target = Target::hanging();
+    let flow = "webhook: {auth: none}\nsteps: [{http: {url: 'URL/slow'}}]".replace("URL", &target.url(""));
+    let folder = Folder::new().config("outbound: {allow: [127.0.0.0/8]}").flow("slow", &flow);
+    let service = Service::start(&folder);
+    let answer = service.send(&Request::json("/hook/slow", "{}"));
+    let run = answer.header("x-run-id").unwrap().to_owned();
+    target.heard(1);
+    assert_eq!(service.ops_post(&format!("/api/runs/{run}/cancel"), "{}").status / 100, 2);
+    let cancelled = until("the cancelled try", || items(&service.ops("/api/attempts").value()).pop());
+    assert_eq!((&cancelled["kind"], &cancelled["run"]), (&json!("cancelled"), &json!(run)));
+    assert!(cancelled["took_ms"].is_u64() && cancelled["answer"].is_null(), "{cancelled}");
+    service.stop_sound();
+}
+
+#[test]
 fn a_call_is_previewed_without_being_sent_and_sent_as_a_test() {
     let target = Target::start(|_| Play::Answer(201, "{\"id\": \"R-7\"}"));
     let url = target.url("");

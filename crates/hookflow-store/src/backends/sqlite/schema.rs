@@ -115,3 +115,29 @@ pub(super) fn judge(connection: &Connection) -> Result<usize, String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_version_becomes_one_of_this_and_keeps_what_it_holds() {
+        for version in 1..=MIGRATIONS.len() {
+            let mut file = Connection::open_in_memory().unwrap();
+            for sql in &MIGRATIONS[..version] {
+                file.execute_batch(sql).unwrap();
+            }
+            file.pragma_update(None, "application_id", APPLICATION).unwrap();
+            file.pragma_update(None, "user_version", version).unwrap();
+            file.execute("INSERT INTO facts (seq, n, fact) VALUES (7, 1, 'kept')", ()).unwrap();
+            migrate(&mut file).unwrap();
+            assert_eq!(is_current(&file), Ok(()));
+            let facts = "SELECT fact FROM facts WHERE seq = 7 AND tried IS NULL AND attempt IS NULL";
+            assert_eq!(
+                file.query_row(facts, (), |row| row.get::<_, String>(0)),
+                Ok("kept".into()),
+                "{version}"
+            );
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::{Bench, nothing};
 use crate::{Claim, Ended, Inbound, NewRun, Parked, Progress, Recorded, Sent, Store as _};
-use hookflow_flow::{End, Fact, FaultKind, Outcome, Place, Reply, StepNumber};
+use hookflow_flow::{Attempt, End, Fact, FaultKind, Outcome, Place, Reply, SentRequest, StepNumber};
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,20 @@ fn called(n: u32) -> Progress {
         outcome,
         tried: None,
     };
-    Progress { facts: vec![Arc::new(fact)], ..begun() }
+    // What is remembered of the try is in the same row.
+    let request = SentRequest::masked(&Method::GET, "https://a.example/", &HeaderMap::new(), b"");
+    let attempt = Attempt {
+        step: "stock".into(),
+        integration: Some("warehouse".into()),
+        webhook: None,
+        transactional_id: None,
+        began_at: Timestamp::UNIX_EPOCH,
+        took_ms: Some(7),
+        ok: false,
+        request,
+        answer: None,
+    };
+    Progress { facts: vec![Arc::new(fact.tried(attempt))], ..begun() }
 }
 
 fn begun() -> Progress {
