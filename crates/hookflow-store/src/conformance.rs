@@ -1,6 +1,7 @@
 //! What every backend must do. A backend's tests call [`every_backend_passes`] with a way to open an empty store.
 
 mod looking;
+mod outgoing;
 mod reopening;
 mod scheduling;
 mod soundness;
@@ -51,6 +52,7 @@ pub async fn every_backend_passes(
     a_claim_is_released_by_a_bad_end(&Bench::on(open(), &event).await?).await?;
     states::passes(&open, &event).await?;
     scheduling::passes(&open, &event).await?;
+    outgoing::passes(&open, &event).await?;
     looking::passes(&open, &event).await
 }
 

@@ -4,8 +4,8 @@
 //! operations on runs carry their owner and are refused for one whose life has ended.
 
 use crate::{
-    Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress,
-    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, UnfinishedRun,
+    Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun, Outbox, Owner, Page, Pending, Posted,
+    Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, UnfinishedRun,
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
@@ -28,6 +28,9 @@ pub type Settled = Box<dyn FnOnce(Result<Admitted, StoreError>) + Send>;
 pub trait Store: Send + Sync + fmt::Debug {
     /// Whether what is kept outlives the process.
     fn is_durable(&self) -> bool;
+
+    /// Where events that go out are kept.
+    fn outbox(&self) -> &dyn Outbox;
 
     /// Whether it can be written to.
     fn check(&self) -> Pending<()>;

@@ -4,14 +4,16 @@ mod claims;
 mod contents;
 mod history;
 mod lanes;
+mod outbox;
 mod rejected;
 mod search;
 
 use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Outbox, Owner, Page, Pending, Posted, Progress,
+    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
+    UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -60,6 +62,10 @@ struct Memory {
 impl Store for Memory {
     fn is_durable(&self) -> bool {
         false
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self
     }
 
     fn check(&self) -> Pending<()> {

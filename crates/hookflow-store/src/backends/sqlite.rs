@@ -4,6 +4,7 @@ mod care;
 mod failure;
 mod file;
 mod ledger;
+mod outbox;
 mod readers;
 mod reading;
 mod rejected;
@@ -16,7 +17,7 @@ mod writer;
 use super::{Access, Backend, Care, OpenFault, Opened, Opening};
 use crate::blobs::BlobFolder;
 use crate::{
-    Admitted, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted,
+    Admitted, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Outbox, Owner, Page, Pending, Posted,
     Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
     UnfinishedRun,
 };
@@ -150,6 +151,10 @@ impl Sqlite {
 impl Store for Sqlite {
     fn is_durable(&self) -> bool {
         true
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self
     }
 
     fn check(&self) -> Pending<()> {

@@ -2,8 +2,9 @@
 
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Outbox, Owner, Page, Pending, Posted, Progress,
+    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
+    UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -16,6 +17,10 @@ pub(super) struct Broken(pub(super) Arc<dyn Store>);
 impl Store for Broken {
     fn is_durable(&self) -> bool {
         self.0.is_durable()
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self.0.outbox()
     }
 
     fn check(&self) -> Pending<()> {
