@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod credential;
+mod deliveries;
 mod explain;
 mod init;
 mod pause;
@@ -13,6 +14,7 @@ mod runs;
 mod serve;
 mod sign;
 mod store;
+mod subscriptions;
 mod test;
 mod r#try;
 mod urls;
@@ -29,6 +31,7 @@ static ALL: &[&Command] = &[
     &check::COMMAND,
     &completions::COMMAND,
     &credential::COMMAND,
+    &deliveries::COMMAND,
     &explain::COMMAND,
     &init::COMMAND,
     &pause::COMMAND,
@@ -39,6 +42,7 @@ static ALL: &[&Command] = &[
     &serve::COMMAND,
     &sign::COMMAND,
     &store::COMMAND,
+    &subscriptions::COMMAND,
     &test::COMMAND,
     &r#try::COMMAND,
     &urls::COMMAND,
