@@ -47,6 +47,7 @@ mod e2e {
     mod shipped;
     mod signed;
     mod sizes;
+    mod subscriptions;
     mod target;
     mod transactions;
     mod verbs;

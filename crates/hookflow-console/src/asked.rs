@@ -20,6 +20,10 @@ pub(crate) struct Asked(BTreeMap<String, String>);
 pub(crate) struct Wrong(String);
 
 impl Wrong {
+    pub(crate) fn of(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+
     pub(crate) fn into_problem(self) -> Response {
         problem(StatusCode::BAD_REQUEST, Code("ops.query"), &self.0)
     }
@@ -87,7 +91,7 @@ impl Asked {
     }
 
     /// A moment, or how long ago it was.
-    fn moment(&mut self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Wrong> {
+    pub(crate) fn moment(&mut self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Wrong> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let ago = || parse_duration(&text).ok().and_then(|ago| now.checked_sub(ago).ok());
         text.parse().ok().or_else(ago).map(Some).ok_or_else(|| {

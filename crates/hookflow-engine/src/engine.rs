@@ -1,5 +1,6 @@
 //! The engine: what all flows share, and the swap of generations.
 
+use crate::delivering::Lanes;
 use crate::due::Changes;
 use crate::inbox::Hands;
 use crate::integrations::InForce;
@@ -80,6 +81,8 @@ pub(crate) struct Inner {
     overall: Arc<Overall>,
     pub versions: Versions,
     pub integrations: InForce,
+    /// Where deliveries go.
+    pub lanes: Lanes,
     generation: ArcSwap<Generation>,
     queues: Mutex<HashMap<Arc<str>, Arc<FlowQueue>>>,
     /// The flows that operators have paused.
@@ -95,7 +98,7 @@ impl Engine {
             parts;
         let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
         let life = store.register(&node).await?;
-        let pauses = Pauses::kept(&*store).await?;
+        let (pauses, lanes) = (Pauses::kept(&*store).await?, Lanes::kept(&*store).await?);
         let engine = Arc::new(Inner {
             trials: Trials::new(&life, clock.now()),
             owner: life.owner,
@@ -109,6 +112,7 @@ impl Engine {
             overall: Arc::new(Overall::new(limits.queued_bytes)),
             versions: Versions::new(Arc::clone(&store), tasks.clone()),
             integrations: InForce::default(),
+            lanes,
             generation: ArcSwap::from_pointee(nothing),
             queues: Mutex::default(),
             pauses,

@@ -4,6 +4,7 @@
 //! reaches one end, every end wakes who waits for it, and one slow flow holds up nobody else.
 
 mod admission;
+mod delivering;
 mod due;
 mod engine;
 mod generation;
@@ -22,6 +23,7 @@ mod resuming;
 mod retention;
 mod setting_aside;
 mod stand_in;
+mod subscriptions;
 mod ticket;
 mod versions;
 mod worker;
@@ -39,6 +41,7 @@ pub use replay::{Again, CancelRefusal, OnVersion, ReplayRefusal};
 pub use resuming::{ResumeRefusal, WaitPoint};
 pub use retention::Keep;
 pub use stand_in::StandIn;
+pub use subscriptions::{DeliveryRefusal, EVENT_BYTES, PublishRefusal, SubscriptionStanding};
 pub use ticket::{Conclusion, Ticket};
 pub use versions::{VersionFault, Versions};
 

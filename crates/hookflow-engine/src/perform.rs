@@ -8,10 +8,8 @@ use crate::engine::Inner;
 use crate::stand_in;
 use crate::ticket::Accepted;
 use children::Parent;
-use hookflow_flow::{
-    Ask, Attempt, Effect, Emission, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken,
-};
-use hookflow_store::{Parked, StoreError};
+use hookflow_flow::{Ask, Attempt, Effect, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
+use hookflow_store::{Outgoing, Parked, StoreError};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,6 +27,7 @@ pub(crate) fn perform<'e>(
     effect: Effect,
     calls: &mut Calls<'e>,
     reply: &mut Option<Arc<Reply>>,
+    emitted: &mut Vec<Outgoing>,
 ) {
     let engine: &'e Inner = run.engine;
     if let Some(made_up) = run.engine.stood_in(&run.accepted, &effect)
@@ -51,7 +50,7 @@ pub(crate) fn perform<'e>(
             let rest = ask.not_before.map(|moment| Rest { until: Some(moment) });
             calls.open(&ask.clone(), rest, run.clone().run(ask, *child));
         }
-        Effect::Emit(emission) => emit(engine, &run.accepted, &emission),
+        Effect::Emit(emission) => emitted.push(engine.emitted(&emission)),
         Effect::Reply(given) => drop(reply.get_or_insert_with(|| Arc::new(given))),
         Effect::Log(line) => log(&run.accepted, &line),
     }
@@ -226,18 +225,6 @@ async fn wait(run: Parent<'_>, ask: Ask) -> Fact {
 /// Whether a fact is what an ask asks for.
 pub(crate) fn is_asked_by(fact: &Fact, ask: &Ask) -> bool {
     fact.place == ask.place && fact.attempt == ask.attempt
-}
-
-/// Until there are subscriptions, an event that a flow sends is a line in the log.
-fn emit(engine: &Inner, accepted: &Accepted, emission: &Emission) {
-    engine.metrics.emitted.inc();
-    tracing::info!(
-        flow = &*accepted.flow,
-        run = &*accepted.run,
-        step = &*emission.step,
-        event = &*emission.event,
-        "a flow sent an event, and nobody has subscribed to it"
-    );
 }
 
 fn failed(kind: FaultKind, message: impl Into<String>) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod admitting;
 mod bench;
+mod delivering;
 mod ending;
 mod load;
 mod parking;

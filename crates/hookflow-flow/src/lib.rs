@@ -33,6 +33,7 @@ mod run;
 mod status_set;
 mod step_kind;
 pub mod step_kinds;
+mod subscription;
 mod wait_token;
 
 pub use arm::{Arm, Choice, Seen};
@@ -56,7 +57,10 @@ pub use place_code::transactional_id;
 pub use plan::{Asked, Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
 pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
+pub use retry::read_retry_after;
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
 pub use step_kind::{Asking, Companion, Example, StepKind};
+pub use step_kinds::emit::is_event_name;
+pub use subscription::{Message, Pattern, Subscription, Subscriptions};
 pub use wait_token::WaitToken;

@@ -190,7 +190,12 @@ fn read_backoff(node: &Node, diagnostics: &mut Diagnostics) -> Option<(Duration,
 
 /// How long an answer asks to wait: `Retry-After` in seconds, or as a date.
 pub(crate) fn retry_after(headers: &serde_json::Map<String, Json>, at: Timestamp) -> Option<Duration> {
-    let text = headers.get("retry-after")?.as_str()?.trim();
+    read_retry_after(headers.get("retry-after")?.as_str()?, at)
+}
+
+/// How long a `Retry-After` asks to wait: seconds, or a date. `None` when it is neither.
+pub fn read_retry_after(text: &str, at: Timestamp) -> Option<Duration> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

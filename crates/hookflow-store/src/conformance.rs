@@ -2,6 +2,7 @@
 
 mod attempts;
 mod looking;
+mod outgoing;
 mod reopening;
 mod scheduling;
 mod soundness;
@@ -52,6 +53,7 @@ pub async fn every_backend_passes(
     a_claim_is_released_by_a_bad_end(&Bench::on(open(), &event).await?).await?;
     states::passes(&open, &event).await?;
     scheduling::passes(&open, &event).await?;
+    outgoing::passes(&open, &event).await?;
     looking::passes(&open, &event).await?;
     attempts::passes(&open, &event).await
 }

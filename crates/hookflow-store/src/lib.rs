@@ -11,6 +11,7 @@ mod history;
 mod inbox;
 mod journal;
 mod lasting;
+mod outbox;
 mod pending;
 mod rejected;
 mod store;
@@ -20,6 +21,10 @@ pub use history::{Erasure, Page, Pruned, Retention, RunFilter, RunLine, RunStatu
 pub use inbox::{INBOX_ENTRIES, Inbound, Posted};
 pub use journal::{
     Claim, Due, Ended, Journal, Life, NewRun, Owner, Parked, Progress, Recorded, Sent, UnfinishedRun,
+};
+pub use outbox::{
+    DELIVERIES_PER_PAGE, Delivery, DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryState, DueDeliveries,
+    EmittedLine, Emitter, KeepEvents, Outbox, Outgoing, Published, Resent, Tried, Undelivered,
 };
 pub use pending::Pending;
 pub use rejected::{REJECTED_KEPT, REJECTED_PER_FLOW, Rejected, RejectedPage};

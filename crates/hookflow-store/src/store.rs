@@ -5,8 +5,8 @@
 
 use crate::{
     AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun,
-    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
-    UnfinishedRun,
+    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, UnfinishedRun,
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
@@ -29,6 +29,9 @@ pub type Settled = Box<dyn FnOnce(Result<Admitted, StoreError>) + Send>;
 pub trait Store: Send + Sync + fmt::Debug {
     /// Whether what is kept outlives the process.
     fn is_durable(&self) -> bool;
+
+    /// Where events that go out are kept.
+    fn outbox(&self) -> &dyn Outbox;
 
     /// Whether it can be written to.
     fn check(&self) -> Pending<()>;

@@ -103,7 +103,7 @@ impl Service {
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
         let policy = Policy { public_listeners: vec![public.addr], ..policy };
-        engine.integrate(outlets::of(project, &policy, &clock));
+        outlets::put_in_force(&engine, project, &policy, &clock);
         let number = begin(&engine, project, &base_url).await?;
         engine_once.get_or_init(|| engine.clone());
         let (keeping, beats, soft) = (Arc::clone(&rejections), heartbeats.clone(), tasks.soft());

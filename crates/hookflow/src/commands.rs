@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod copy;
 mod credential;
+mod deliveries;
 mod explain;
 mod init;
 mod pause;
@@ -17,6 +18,7 @@ mod runs;
 mod serve;
 mod sign;
 mod store;
+mod subscriptions;
 mod test;
 mod r#try;
 mod urls;
@@ -36,6 +38,7 @@ static ALL: &[&Command] = &[
     &completions::COMMAND,
     &copy::COMMAND,
     &credential::COMMAND,
+    &deliveries::COMMAND,
     &explain::COMMAND,
     &init::COMMAND,
     &pause::COMMAND,
@@ -47,6 +50,7 @@ static ALL: &[&Command] = &[
     &serve::COMMAND,
     &sign::COMMAND,
     &store::COMMAND,
+    &subscriptions::COMMAND,
     &test::COMMAND,
     &r#try::COMMAND,
     &urls::COMMAND,

@@ -2,14 +2,14 @@
 //! trusts others than all calls do.
 
 use crate::project::Project;
-use hookflow_engine::LiveIntegration;
+use hookflow_engine::{Engine, LiveIntegration};
 use hookflow_flow::{CallUrl, HttpCall, Integrations};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::Clock;
 use std::sync::Arc;
 
 /// All integrations of a folder, to be put in force.
-pub(crate) fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveIntegration> {
+fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveIntegration> {
     let live = project.integrations.iter().map(|integration| {
         let allow = integration.outlet.as_ref().and_then(|outlet| outlet.allow.clone());
         let tls = project.integration_tls.get(&integration.id).cloned();
@@ -22,6 +22,17 @@ pub(crate) fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveI
         LiveIntegration { integration: Arc::clone(integration), caller }
     });
     live.collect()
+}
+
+/// The largest answer to a delivery. Its content is of no use, and many are under way at the same time.
+const DELIVERY_ANSWER: u64 = 256 << 10;
+
+/// Puts the integrations and the subscriptions of a folder in force.
+pub(crate) fn put_in_force(engine: &Engine, project: &Project, policy: &Policy, clock: &Clock) {
+    engine.integrate(of(project, policy, clock));
+    let subscriptions: Vec<_> = project.subscriptions.iter().map(Arc::clone).collect();
+    let policy = Policy { response_bytes: DELIVERY_ANSWER, ..policy.clone() };
+    engine.subscribe(&subscriptions, Caller::new(policy, clock.clone()));
 }
 
 /// Whether any integration reaches more than the public.

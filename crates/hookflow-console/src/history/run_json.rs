@@ -26,6 +26,8 @@ pub(super) struct RunJson {
     pub(super) retraced: Result<(Arc<Flow>, Option<Retraced>), String>,
     /// The runs that run its event again.
     pub(super) replays: Vec<Arc<str>>,
+    /// What it has emitted, as it is kept.
+    pub(super) emitted: Json,
 }
 
 impl RunJson {
@@ -62,6 +64,7 @@ impl RunJson {
             "error": error,
             "value": value,
             "request": request(&run.event, &mut room),
+            "emitted": self.emitted,
             "answer": progress.reply.as_deref().map(|reply| answer(reply, &mut room)),
         });
         if let Json::Object(shown) = &mut shown {

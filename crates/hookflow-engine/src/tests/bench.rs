@@ -278,6 +278,10 @@ impl Store for Tampered {
         false
     }
 
+    fn outbox(&self) -> &dyn hookflow_store::Outbox {
+        self.inner.outbox()
+    }
+
     fn check(&self) -> Pending<()> {
         self.inner.check()
     }

@@ -16,7 +16,7 @@ use crate::relaxed::Owed;
 use crate::ticket::Accepted;
 use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Flow, Plan, Reply};
 use hookflow_runtime::Heartbeat;
-use hookflow_store::{Journal, Parked, Sent, StoreError};
+use hookflow_store::{Journal, Outgoing, Parked, Sent, StoreError};
 use hookflow_text::Code;
 use jiff::Timestamp;
 use journal::leaves_once;
@@ -70,6 +70,9 @@ pub(crate) struct Hand<'e> {
     leaving: Vec<Sent>,
     /// Tries that had left when the node died.
     left: Vec<Sent>,
+    /// What it has emitted that is not kept yet, and to whom what is kept by now goes.
+    emitted: Vec<Outgoing>,
+    to_tell: Vec<Arc<str>>,
     /// How many entries of the inbox were looked at, and the facts among them that nobody asked for yet.
     heard: usize,
     early: Vec<Arc<Fact>>,
@@ -137,6 +140,8 @@ impl<'e> Hand<'e> {
             unwritten: Vec::new(),
             leaving: Vec::new(),
             left: Vec::new(),
+            emitted: Vec::new(),
+            to_tell: Vec::new(),
             heard: 0,
             early: Vec::new(),
             cancelled: false,
@@ -209,7 +214,7 @@ impl<'e> Hand<'e> {
                 self.leaving.extend(leaves_once(&effect));
                 self.has_told |= matches!(effect, Effect::Emit(_));
                 let reply = if self.child.is_some() { &mut nobody } else { &mut self.reply };
-                perform(&parent, effect, &mut calls, reply);
+                perform(&parent, effect, &mut calls, reply, &mut self.emitted);
             }
             // Siblings of what has failed wait no longer.
             parent.family.let_go(|| calls.retain(|ask| run.awaits(ask)));

@@ -5,6 +5,7 @@ mod claims;
 mod contents;
 mod history;
 mod lanes;
+mod outbox;
 mod rejected;
 mod search;
 
@@ -12,8 +13,8 @@ use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
     AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
-    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
-    Settled, Store, StoreError, UnfinishedRun,
+    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -62,6 +63,10 @@ struct Memory {
 impl Store for Memory {
     fn is_durable(&self) -> bool {
         false
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self
     }
 
     fn check(&self) -> Pending<()> {

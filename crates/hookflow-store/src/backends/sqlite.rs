@@ -5,6 +5,7 @@ mod care;
 mod failure;
 mod file;
 mod ledger;
+mod outbox;
 mod readers;
 mod reading;
 mod rejected;
@@ -18,8 +19,8 @@ use super::{Access, Backend, Care, OpenFault, Opened, Opening};
 use crate::blobs::BlobFolder;
 use crate::{
     Admitted, AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
-    NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
+    Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use failure::Failure;
 use file::File;
@@ -151,6 +152,10 @@ impl Sqlite {
 impl Store for Sqlite {
     fn is_durable(&self) -> bool {
         true
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self
     }
 
     fn check(&self) -> Pending<()> {

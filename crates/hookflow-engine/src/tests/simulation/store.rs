@@ -223,6 +223,10 @@ impl Store for Life {
         true
     }
 
+    fn outbox(&self) -> &dyn hookflow_store::Outbox {
+        self.inner.outbox()
+    }
+
     fn check(&self) -> Pending<()> {
         self.read(|store| store.check())
     }

@@ -17,7 +17,10 @@ impl Hand<'_> {
     /// Writes what is not written yet.
     pub(super) async fn keep(&mut self) -> Result<(), Lost> {
         let reply = self.reply.clone().filter(|_| !self.reply_is_written);
-        let is_written = reply.is_none() && self.unwritten.is_empty() && self.leaving.is_empty();
+        let is_written = reply.is_none()
+            && self.unwritten.is_empty()
+            && self.leaving.is_empty()
+            && self.emitted.is_empty();
         if self.accepted.is_kept() && is_written {
             return Ok(());
         }
@@ -28,12 +31,21 @@ impl Hand<'_> {
             self.admit(progress).await?;
         }
         self.reply_is_written = self.reply.is_some();
+        self.tell_lanes();
         Ok(())
+    }
+
+    /// What it has emitted is kept: whoever gets it may have it.
+    fn tell_lanes(&mut self) {
+        self.engine.lanes.tell(&std::mem::take(&mut self.to_tell));
     }
 
     pub(super) fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
         let version = Arc::clone(&self.program.plan.version);
+        let emitted = std::mem::take(&mut self.emitted);
+        self.to_tell.extend(emitted.iter().flat_map(|event| event.to.iter().cloned()));
         Progress {
+            emitted,
             begun_at: Some(self.begun_at),
             facts: std::mem::take(&mut self.unwritten),
             sent: std::mem::take(&mut self.leaving),
@@ -146,8 +158,9 @@ impl Hand<'_> {
         let mut progress = self.progress(reply);
         progress.ended = Some(Ended { end: Arc::clone(&end), at: now });
         if !self.accepted.is_kept() && self.owed.is_some() {
-            if let Err(lost) = self.admit(progress).await {
-                self.lose(&lost);
+            match self.admit(progress).await {
+                Ok(()) => self.tell_lanes(),
+                Err(lost) => self.lose(&lost),
             }
             return None;
         }
@@ -159,6 +172,7 @@ impl Hand<'_> {
             Ok(recorded) => {
                 fault_point("engine.answering");
                 tell(&mut self.caller, conclusion(self.reply.take(), &end));
+                self.tell_lanes();
                 self.next_of_its_key(recorded.promoted);
                 Some(end)
             }
@@ -192,11 +206,13 @@ impl Hand<'_> {
         let new_run = self.accepted.new_run(progress);
         let (engine, accepted) = (self.engine, Arc::clone(&self.accepted));
         let (mut caller, reply) = (self.caller.take(), self.reply.take());
+        let (to_tell, lanes) = (std::mem::take(&mut self.to_tell), Arc::clone(engine));
         let settled = Box::new(move |outcome| match outcome {
             Ok(Admitted::Kept { .. }) => {
                 accepted.set_kept();
                 fault_point("engine.answering");
                 tell(&mut caller, conclusion(reply, &end));
+                lanes.lanes.tell(&to_tell);
             }
             Ok(Admitted::Duplicate(duplicate)) => tell(&mut caller, Conclusion::Duplicate(duplicate)),
             Err(error) => {

@@ -3,8 +3,8 @@
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
     AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
-    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
-    Settled, Store, StoreError, UnfinishedRun,
+    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -17,6 +17,10 @@ pub(super) struct Broken(pub(super) Arc<dyn Store>);
 impl Store for Broken {
     fn is_durable(&self) -> bool {
         self.0.is_durable()
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self.0.outbox()
     }
 
     fn check(&self) -> Pending<()> {

@@ -8,6 +8,7 @@ mod claims;
 mod forgetting;
 mod inbox;
 mod nodes;
+mod outbox;
 mod recording;
 mod rejected;
 

@@ -1,7 +1,7 @@
 //! What is written in a row, and what is read from it.
 
 use super::failure::Failure;
-use crate::{Claim, Ended, NewRun, Parked, Progress, Sent};
+use crate::{Claim, Ended, NewRun, Outgoing, Parked, Progress, Sent};
 use hookflow_flow::{End, Fact, Reply};
 use hookflow_trigger::{Blob, EventRecord};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -34,6 +34,7 @@ pub(super) struct ProgressRows {
     pub(super) begun_at: Option<i64>,
     pub(super) facts: Vec<FactRow>,
     pub(super) sent: Vec<String>,
+    pub(super) emitted: Vec<Outgoing>,
     pub(super) reply: Option<ReplyRow>,
     pub(super) parking: Parking,
     pub(super) ended: Option<EndRow>,
@@ -88,6 +89,7 @@ impl ProgressRows {
             begun_at: progress.begun_at.map(moment),
             facts: progress.facts.iter().map(|fact| FactRow::of(fact)).collect(),
             sent: progress.sent.iter().map(text).collect(),
+            emitted: progress.emitted.clone(),
             reply: progress.reply.as_ref().map(ReplyRow::of),
             parking: Parking::of(progress.parked),
             ended: progress.ended.as_ref().map(EndRow::of),

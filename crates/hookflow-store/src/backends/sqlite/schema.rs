@@ -64,6 +64,21 @@ ALTER TABLE facts ADD COLUMN integration TEXT;
 ALTER TABLE facts ADD COLUMN attempt TEXT;
 CREATE INDEX facts_tried ON facts (tried, seq, n, failed) WHERE tried IS NOT NULL;
 CREATE INDEX facts_of_an_integration ON facts (integration, tried, seq, n, failed) WHERE integration IS NOT NULL;
+", "
+CREATE TABLE emitted (
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, at INTEGER NOT NULL, run TEXT, place TEXT, key TEXT,
+    bytes INTEGER NOT NULL, data TEXT NOT NULL
+);
+CREATE UNIQUE INDEX emitted_by_a_run ON emitted (run, place) WHERE run IS NOT NULL;
+CREATE UNIQUE INDEX emitted_under_a_key ON emitted (key) WHERE key IS NOT NULL;
+CREATE INDEX emitted_bytes ON emitted (bytes);
+CREATE TABLE deliveries (
+    n INTEGER PRIMARY KEY, event INTEGER NOT NULL, subscription TEXT NOT NULL, node INTEGER NOT NULL, state INTEGER NOT NULL,
+    tries INTEGER NOT NULL, due INTEGER, last TEXT
+);
+CREATE UNIQUE INDEX deliveries_of_an_event ON deliveries (event, subscription);
+CREATE INDEX deliveries_of_a_subscription ON deliveries (subscription, n);
+CREATE INDEX deliveries_due ON deliveries (node, subscription, due) WHERE due IS NOT NULL;
 "];
 
 /// Brings the file to this version.

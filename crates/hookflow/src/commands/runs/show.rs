@@ -56,6 +56,7 @@ fn page(shown: &Json) -> String {
     }
     out.push_str(&request(shown));
     out.push_str(&steps(shown));
+    out.push_str(&emitted(shown));
     if let Some(answer) = at("/answer") {
         out.push_str(&format!("\nanswer {}\n", word("/answer/status")));
         out.push_str(&headers(answer));
@@ -81,6 +82,21 @@ fn request(shown: &Json) -> String {
     }
     out.push_str(&headers(request));
     out.push_str(&body(request));
+    out
+}
+
+/// The events that it has emitted, and what became of their deliveries.
+fn emitted(shown: &Json) -> String {
+    let events = shown.get("emitted").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut out = String::from(if events.is_empty() { "" } else { "\nemitted\n" });
+    for event in events {
+        let word = |value: &Json, key: &str| value.get(key).map(plain).unwrap_or_default();
+        out.push_str(&format!("  {}  {}\n", word(event, "event"), word(event, "event_id")));
+        for delivery in event.get("deliveries").and_then(Json::as_array).into_iter().flatten() {
+            let (to, state) = (word(delivery, "subscription"), word(delivery, "state"));
+            out.push_str(&format!("    to {to}: {state}, attempts {}\n", word(delivery, "attempts")));
+        }
+    }
     out
 }
 

@@ -41,6 +41,7 @@ impl Ledger {
         self.insert_blobs(seq, run)?;
         self.take(seq, run)?;
         self.insert_journal(seq, 0, &run.progress)?;
+        self.insert_emitted(node, &run.run, &run.progress.emitted)?;
         if let Some(reply) = &run.progress.reply {
             self.insert_reply(seq, reply)?;
         }

@@ -48,6 +48,7 @@ impl Ledger {
             }
         }
         self.insert_journal(event.seq, facts, progress)?;
+        self.insert_emitted(event.node, run, &progress.emitted)?;
         fault_point("store.recording");
         if let Some(reply) = &progress.reply {
             self.insert_reply(event.seq, reply)?;

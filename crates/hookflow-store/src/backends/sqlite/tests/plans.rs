@@ -1,8 +1,8 @@
 //! How `SQLite` goes about what is asked: by an index and in its order, so that lists and queues may be as long as they like.
 
 use super::{Access, open};
-use crate::backends::sqlite::{attempts, reading, search};
-use crate::{AttemptFilter, RunFilter, RunStatus};
+use crate::backends::sqlite::{attempts, outbox, reading, search};
+use crate::{AttemptFilter, DeliveryFilter, RunFilter, RunStatus};
 use rusqlite::{Connection, types::Null};
 
 /// An empty file of this version.
@@ -56,6 +56,29 @@ fn no_list_reads_all_events_or_sorts_them() {
                 assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{filter:?}: {plan:#?}");
             }
         }
+    }
+}
+
+#[test]
+fn deliveries_are_read_in_the_order_of_an_index() {
+    let (_folder, connection) = file();
+    let all = outbox::listing(&DeliveryFilter::default());
+    let of_one =
+        outbox::listing(&DeliveryFilter { subscription: Some("crm".into()), ..DeliveryFilter::default() });
+    for (sql, by) in [
+        (outbox::DUE, "SEARCH d USING INDEX deliveries_due (node=? AND subscription=? AND due<?)"),
+        (
+            outbox::NEXT_DUE,
+            "SEARCH deliveries USING COVERING INDEX deliveries_due (node=? AND subscription=? AND due>?)",
+        ),
+        (outbox::UNDELIVERED, "SEARCH deliveries USING COVERING INDEX deliveries_due (node=?)"),
+        (&all, "SEARCH d USING INTEGER PRIMARY KEY (rowid<?)"),
+        (&of_one, "SEARCH d USING INDEX deliveries_of_a_subscription (subscription=? AND n<?)"),
+    ] {
+        let plan = plan(&connection, sql);
+        assert_eq!(plan.first().map(String::as_str), Some(by), "{sql}");
+        let is_slow = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        assert!(!plan.iter().skip(1).any(|step| is_slow(&step)), "{sql}: {plan:#?}");
     }
 }
 

@@ -1,7 +1,10 @@
 //! How many rows each kind of run writes: what is hot stays narrow.
 
 use super::{Bench, nothing};
-use crate::{Claim, Ended, Inbound, NewRun, Parked, Progress, Recorded, Sent, Store as _};
+use crate::{
+    Claim, DeliveryState, Emitter, Ended, Inbound, NewRun, Outbox as _, Outgoing, Parked, Progress, Recorded,
+    Sent, Store as _, Tried,
+};
 use hookflow_flow::{Attempt, End, Fact, FaultKind, Outcome, Place, Reply, SentRequest, StepNumber};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
@@ -138,6 +141,29 @@ async fn a_run_that_waits_or_sleeps_writes_one_row_more_each_time() {
     assert_eq!(bench.rows(&mut before).await, 2, "inbox, open is due");
     bench.record("wait", ended(slept(begun()))).await;
     assert_eq!(bench.rows(&mut before).await, 4, "fact, end, not open, not in the inbox");
+}
+
+#[tokio::test]
+async fn an_event_that_goes_out_is_a_row_and_one_for_each_delivery() {
+    let bench = Bench::new().await;
+    let mut before = 0;
+    let emitting = |progress| Progress {
+        emitted: vec![Outgoing {
+            id: "e1".into(),
+            name: "order.created".into(),
+            at: Timestamp::UNIX_EPOCH,
+            by: Emitter::Place("1".into()),
+            data: "{}".into(),
+            to: vec!["crm".into(), "erp".into()],
+        }],
+        ..progress
+    };
+    bench.rows(&mut before).await;
+    bench.admit("sync, pure", emitting(ended(replied(begun())))).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 6, "event, reply, end, what is emitted, two deliveries");
+    let tried = |state| Tried { state, due: None, told: serde_json::Value::Null };
+    bench.store.settle(&bench.owner, "e1_crm", 0, tried(DeliveryState::Delivered)).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 1, "the delivery");
 }
 
 #[tokio::test]
