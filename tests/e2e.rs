@@ -47,6 +47,7 @@ mod e2e {
     mod sizes;
     mod target;
     mod transactions;
+    mod trials;
     mod verbs;
     mod wire;
 }

@@ -34,7 +34,7 @@ mod step_kind;
 pub mod step_kinds;
 mod wait_token;
 
-pub use arm::{Arm, Choice, Seen};
+pub use arm::{Arm, Choice, Seen, Times};
 pub use call_url::CallUrl;
 pub use effect::{
     Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Via, Waiting,

@@ -226,7 +226,7 @@ fn cannot_listen(config: &Config, error: io::Error) -> anyhow::Error {
 }
 
 /// Where calls may go, and what they may bring back.
-fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Policy {
+pub(crate) fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Policy {
     Policy {
         allow: config.outbound.allow.clone(),
         public_listeners: vec![public],

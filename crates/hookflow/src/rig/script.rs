@@ -1,15 +1,17 @@
-//! What a test's `mocks` say, in the place of everybody who would be called.
+//! What mocks say, in the place of everybody who would be called.
 
+use super::{Play, Unmocked};
 use hookflow_engine::StandIn;
-use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Mock, Outcome, Place, TestCase};
+use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Mock, Outcome, Place};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The mocks of one test.
+/// The mocks of one request.
 pub(super) struct Script {
     flow: Arc<str>,
     mocks: HashMap<Arc<str>, Vec<Mock>>,
+    unmocked: Unmocked,
     state: Mutex<State>,
 }
 
@@ -23,8 +25,8 @@ struct State {
 }
 
 impl Script {
-    pub(super) fn new(case: &TestCase, flow: &Flow, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> Self {
-        let mocks: HashMap<_, _> = case.mocks.iter().cloned().collect();
+    pub(super) fn new(play: &Play<'_>, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> Self {
+        let mocks: HashMap<_, _> = play.mocks.iter().cloned().collect();
         let unknown = mocks.keys().filter(|key| {
             let Some((other, step)) = key.split_once('/') else { return false };
             flows.get(other).is_none_or(|flow| flow.plan.step_of(step).is_none())
@@ -32,7 +34,8 @@ impl Script {
         let unknown =
             unknown.map(|key| format!("no flow that this one runs has the step of the mock `{key}`"));
         let state = State { problems: unknown.collect(), ..State::default() };
-        Self { flow: Arc::clone(&flow.id), mocks, state: Mutex::new(state) }
+        let (flow, unmocked) = (Arc::clone(&play.flow.id), play.unmocked.clone());
+        Self { flow, mocks, unmocked, state: Mutex::new(state) }
     }
 
     /// What the script had no answer for.
@@ -52,13 +55,36 @@ impl Script {
         mocks.get(nth).or(mocks.last())
     }
 
-    fn missing(&self, what: String) -> (Duration, Outcome) {
+    /// Nobody says what comes of an ask.
+    fn missing(&self, key: &str, effect: &Effect) -> Option<(Duration, Outcome)> {
+        let (does, example) = match effect {
+            Effect::Call(_, call) => (format!("calls {} {}", call.method, call.url), "{status: 200}"),
+            Effect::Wait(..) => ("waits for a call".to_owned(), "{body: {}}"),
+            // Time is turned, and other flows are run.
+            _ => return None,
+        };
+        let is_call = matches!(effect, Effect::Call(..));
+        let (kind, message, what) = match &self.unmocked {
+            Unmocked::Made(_) if is_call => return None,
+            Unmocked::Fails => (
+                FaultKind::Refused,
+                "the test has no mock for it",
+                format!(
+                    "`{key}` {does}, and the test has no mock for it; for example `mocks: {{{key}: {example}}}`"
+                ),
+            ),
+            Unmocked::Ends | Unmocked::Made(_) => {
+                let or_live = if is_call { ", or make the calls with `--live`" } else { "" };
+                let what =
+                    format!("`{key}` {does}; say what comes of it with `--mock {key}='{example}'`{or_live}");
+                (FaultKind::Cancelled, "nothing leaves, and nobody said what comes of it", what)
+            }
+        };
         let mut state = self.state();
         if !state.problems.contains(&what) {
             state.problems.push(what);
         }
-        let message = "the test has no mock for it".to_owned();
-        (Duration::ZERO, Outcome::Failed { kind: FaultKind::Refused, message })
+        Some((Duration::ZERO, Outcome::Failed { kind, message: message.to_owned() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,16 +105,6 @@ impl StandIn for Script {
             let (after, outcome) = mock.answer(call);
             return outcome.map(|outcome| (after, outcome));
         }
-        match effect {
-            Effect::Call(_, call) => Some(self.missing(format!(
-                "`{key}` calls {} {}, and the test has no mock for it; for example `mocks: {{{key}: {{status: 200}}}}`",
-                call.method, call.url
-            ))),
-            Effect::Wait(..) => Some(self.missing(format!(
-                "`{key}` waits for a call, and the test has no mock for it; for example `mocks: {{{key}: {{body: {{}}}}}}`"
-            ))),
-            // Time is turned, and other flows are run.
-            _ => None,
-        }
+        self.missing(&key, effect)
     }
 }
