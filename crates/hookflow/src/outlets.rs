@@ -34,13 +34,16 @@ pub(crate) fn reach_private(project: &Project) -> bool {
 }
 
 /// A call with what its integration adds to it, as it would leave; for people, for secrets are in it and marked as such.
-pub(crate) fn complete(call: &mut HttpCall, integrations: &Integrations) {
-    let Some(via) = &call.via else { return };
+///
+/// # Errors
+/// Why its URL is refused; everything else is there all the same.
+pub(crate) fn complete(call: &mut HttpCall, integrations: &Integrations) -> Result<(), String> {
+    let Some(via) = &call.via else { return Ok(()) };
     let integration = integrations.get(&via.integration);
     let outlet = integration.and_then(|integration| integration.outlet.as_ref());
     let webhook = integration.zip(via.webhook.as_ref()).and_then(|(it, name)| it.webhooks.get(name));
-    if let Ok(whole) = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref())) {
-        call.url = CallUrl::Whole(whole);
+    if let Some(timeout) = outlet.and_then(|outlet| outlet.timeout) {
+        call.timeout = timeout;
     }
     // The nearest to the call wins.
     let shared = outlet.into_iter().flat_map(|outlet| &outlet.headers);
@@ -53,4 +56,6 @@ pub(crate) fn complete(call: &mut HttpCall, integrations: &Integrations) {
     if let Some(content_type) = via.content_type {
         call.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
+    call.url = CallUrl::Whole(call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()))?);
+    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::project::{LoadedFlow, Project};
 use anyhow::Context as _;
 use bytes::Bytes;
 use hookflow_engine::{Admission, Engine, Limits, Metrics, Parts};
-use hookflow_flow::{Flow, Mock, Retraced, Start, TestCase, TestRequest, retrace};
+use hookflow_flow::{Flow, Integrations, Mock, Retraced, Start, TestCase, TestRequest, retrace};
 use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
@@ -106,6 +106,11 @@ impl<'p> Rig<'p> {
         Self { project, base_url: public.root(public.listen).into(), blobs }
     }
 
+    /// What calls go by.
+    pub(crate) fn integrations(&self) -> &'p Integrations {
+        &self.project.integrations
+    }
+
     /// Runs one test of a flow, in a world of its own.
     pub(crate) fn run(&self, loaded: &LoadedFlow, case: &TestCase) -> anyhow::Result<Ran> {
         let beginning = Timestamp::from_second(BEGINNING).unwrap_or_default();
@@ -137,7 +142,7 @@ impl<'p> Rig<'p> {
     async fn play_on(&self, play: &Play<'_>, idle: &Notify) -> anyhow::Result<Ran> {
         let clock = if play.is_real() { Clock::system() } else { Clock::turned(play.at) };
         let flows = self.flows(play.flow);
-        let script = Arc::new(Script::new(play, &flows));
+        let script = Arc::new(Script::new(play, &flows, &self.project.integrations));
         let stage = Stage::build(self, &clock, &flows, (play, &script)).await?;
         let call = Call::of(play.flow, play.request, clock.now(), &self.base_url)?;
         let unsigned = match &call {

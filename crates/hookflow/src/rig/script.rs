@@ -1,8 +1,9 @@
 //! What mocks say, in the place of everybody who would be called.
 
 use super::{Play, Unmocked};
+use crate::outlets;
 use hookflow_engine::StandIn;
-use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Mock, Outcome, Place};
+use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Integrations, Mock, Outcome, Place};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub(super) struct Script {
     flow: Arc<str>,
     mocks: HashMap<Arc<str>, Vec<Mock>>,
     unmocked: Unmocked,
+    integrations: Integrations,
     state: Mutex<State>,
 }
 
@@ -25,7 +27,11 @@ struct State {
 }
 
 impl Script {
-    pub(super) fn new(play: &Play<'_>, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> Self {
+    pub(super) fn new(
+        play: &Play<'_>,
+        flows: &BTreeMap<Arc<str>, Arc<Flow>>,
+        integrations: &Integrations,
+    ) -> Self {
         let mocks: HashMap<_, _> = play.mocks.iter().cloned().collect();
         let unknown = mocks.keys().filter(|key| {
             let Some((other, step)) = key.split_once('/') else { return false };
@@ -35,7 +41,7 @@ impl Script {
             unknown.map(|key| format!("no flow that this one runs has the step of the mock `{key}`"));
         let state = State { problems: unknown.collect(), ..State::default() };
         let (flow, unmocked) = (Arc::clone(&play.flow.id), play.unmocked.clone());
-        Self { flow, mocks, unmocked, state: Mutex::new(state) }
+        Self { flow, mocks, unmocked, integrations: integrations.clone(), state: Mutex::new(state) }
     }
 
     /// What the script had no answer for.
@@ -55,15 +61,23 @@ impl Script {
         mocks.get(nth).or(mocks.last())
     }
 
+    /// A call with what its integration adds.
+    fn as_it_leaves(&self, call: &HttpCall) -> Result<HttpCall, String> {
+        let mut call = call.clone();
+        let refused = |why| format!("the URL is refused: {why}");
+        outlets::complete(&mut call, &self.integrations).map_err(refused)?;
+        Ok(call)
+    }
+
     /// Nobody says what comes of an ask.
-    fn missing(&self, key: &str, effect: &Effect) -> Option<(Duration, Outcome)> {
-        let (does, example) = match effect {
-            Effect::Call(_, call) => (format!("calls {} {}", call.method, call.url), "{status: 200}"),
-            Effect::Wait(..) => ("waits for a call".to_owned(), "{body: {}}"),
+    fn missing(&self, key: &str, effect: &Effect, call: Option<&HttpCall>) -> Option<(Duration, Outcome)> {
+        let (does, example) = match (call, effect) {
+            (Some(call), _) => (format!("calls {} {}", call.method, call.url), "{status: 200}"),
+            (None, Effect::Wait(..)) => ("waits for a call".to_owned(), "{body: {}}"),
             // Time is turned, and other flows are run.
             _ => return None,
         };
-        let is_call = matches!(effect, Effect::Call(..));
+        let is_call = call.is_some();
         let (kind, message, what) = match &self.unmocked {
             Unmocked::Made(_) if is_call => return None,
             Unmocked::Fails => (
@@ -97,14 +111,21 @@ impl StandIn for Script {
     fn outcome(&self, flow: &str, run: &str, effect: &Effect) -> Option<(Duration, Outcome)> {
         let ask = effect.ask()?;
         let key = if *flow == *self.flow { ask.step.to_string() } else { format!("{flow}/{}", ask.step) };
-        let call: Option<&HttpCall> = match effect {
-            Effect::Call(_, call) => Some(call),
+        let call = match effect {
+            Effect::Call(_, call) => Some(self.as_it_leaves(call)),
             _ => None,
         };
+        let call = match call.transpose() {
+            Ok(call) => call,
+            // Nobody would hear of it, so no mock answers it.
+            Err(message) => {
+                return Some((Duration::ZERO, Outcome::Failed { kind: FaultKind::Refused, message }));
+            }
+        };
         if let Some(mock) = self.mock(&key, run, ask) {
-            let (after, outcome) = mock.answer(call);
+            let (after, outcome) = mock.answer(call.as_ref());
             return outcome.map(|outcome| (after, outcome));
         }
-        self.missing(&key, effect)
+        self.missing(&key, effect, call.as_ref())
     }
 }

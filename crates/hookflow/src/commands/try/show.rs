@@ -146,7 +146,7 @@ impl Trial<'_> {
 
     fn call(&self, call: &HttpCall, is_mocked: bool) -> Json {
         let mut call = call.clone();
-        outlets::complete(&mut call, self.integrations);
+        let refused = outlets::complete(&mut call, self.integrations).err();
         let is_private = |name: &HeaderName| PRIVATE.iter().any(|part| name.as_str().contains(part));
         json!({
             "method": call.method.as_str(),
@@ -155,7 +155,8 @@ impl Trial<'_> {
             "url": call.url.to_string(),
             "headers": headers(&call.headers, is_private),
             "body": String::from_utf8_lossy(&call.body),
-            "sent": self.is_live && !is_mocked,
+            "refused": refused,
+            "sent": self.is_live && !is_mocked && refused.is_none(),
             "mocked": is_mocked,
         })
     }
