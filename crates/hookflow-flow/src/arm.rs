@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How many choices of a run are kept in their order.
 const MAX_CHOICES: usize = 10_000;
+/// How many values are kept that choices were made by.
+const MAX_READS: usize = 10_000;
 /// Of how many steps it is kept when they began; a loop has as many as it has turns.
 const MAX_TIMES: usize = 10_000;
 /// How much of a value is kept that a choice was made by: so many texts, numbers and names, and so many bytes.
@@ -81,6 +83,7 @@ pub(crate) struct Watch {
     executed: BTreeSet<Pc>,
     went: BTreeSet<(Pc, Way)>,
     choices: Vec<(Pc, Way, Made)>,
+    reads: usize,
     times: BTreeMap<Place, Times>,
     /// The steps that begin at an instruction.
     begin: HashMap<Pc, Vec<StepNumber>>,
@@ -103,7 +106,7 @@ impl Watch {
             }
         }
         let (executed, went) = (BTreeSet::new(), BTreeSet::new());
-        Self { executed, went, choices: Vec::new(), times: BTreeMap::new(), begin }
+        Self { executed, went, choices: Vec::new(), reads: 0, times: BTreeMap::new(), begin }
     }
 
     /// An instruction is executed. Returns the steps that begin with it.
@@ -126,7 +129,10 @@ impl Watch {
 
     pub(crate) fn choose(&mut self, at: Pc, way: Way, made: impl FnOnce() -> Made) {
         if self.choices.len() < MAX_CHOICES {
-            self.choices.push((at, way.clone(), made()));
+            let mut made = made();
+            made.reads.truncate(MAX_READS.saturating_sub(self.reads));
+            self.reads += made.reads.len();
+            self.choices.push((at, way.clone(), made));
         }
         self.went.insert((at, way));
     }
