@@ -50,6 +50,7 @@ mod e2e {
     mod subscriptions;
     mod target;
     mod transactions;
+    mod trials;
     mod verbs;
     mod wire;
 }

@@ -64,7 +64,7 @@ pub struct OutboundWebhook {
 }
 
 /// The outside services of a folder, or those that a kept version of a flow calls.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Integrations(BTreeMap<Arc<str>, Arc<Integration>>);
 
 impl Integrations {

@@ -36,7 +36,7 @@ pub mod step_kinds;
 mod subscription;
 mod wait_token;
 
-pub use arm::{Arm, Choice, Seen};
+pub use arm::{Arm, Choice, Seen, Times};
 pub use attempt::{
     ATTEMPT_BODY, Attempt, KeptBody, MASK, MASKED_IN_REQUESTS, SentRequest, UnreadAnswer, header_texts,
 };

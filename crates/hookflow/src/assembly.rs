@@ -226,7 +226,6 @@ fn cannot_listen(config: &Config, error: io::Error) -> anyhow::Error {
 }
 
 /// Where calls may go, and what they may bring back.
-/// Whom calls may reach.
 pub(crate) fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Policy {
     Policy {
         allow: config.outbound.allow.clone(),

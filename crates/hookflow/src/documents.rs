@@ -6,7 +6,6 @@
 use crate::environment::Environment;
 use crate::pages::{self, cell};
 use crate::project::{Project, SecretMode};
-use crate::sample_request::SampleRequest;
 use crate::sections;
 use crate::starter;
 use hookflow_flow::{Answer, End, Flow, Integrations, Rehearsal, Start, Surroundings, rehearse, step_kinds};
@@ -184,12 +183,12 @@ fn read_flow(name: &str, text: &str) -> Flow {
 
 fn try_flow(flow: &Flow) -> Rehearsal {
     let at = Clock::system().now();
-    let request = SampleRequest::of(flow, at, &"http://127.0.0.1:8080".into()).unwrap();
+    let event = flow.sample_event("try".into(), at, "http://127.0.0.1:8080").unwrap();
     let start = Start {
         run: "try".into(),
         started_at: at,
         seed: [0; 16],
-        event: request.event.into(),
+        event: event.into(),
         attempt: 1,
         deadline: None,
     };

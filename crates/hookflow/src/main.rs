@@ -25,7 +25,6 @@ mod recorded_request;
 mod reload;
 mod report;
 mod rig;
-mod sample_request;
 mod secrets;
 mod section;
 mod sections;

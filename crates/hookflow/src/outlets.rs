@@ -6,6 +6,8 @@ use hookflow_engine::{Engine, LiveIntegration};
 use hookflow_flow::{CallUrl, HttpCall, Integrations};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::Clock;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use std::sync::Arc;
 
 /// All integrations of a folder, to be put in force.
@@ -43,15 +45,28 @@ pub(crate) fn reach_private(project: &Project) -> bool {
 }
 
 /// A call with what its integration adds to it, as it would leave; for people, for secrets are in it and marked as such.
-pub(crate) fn complete(call: &mut HttpCall, integrations: &Integrations) {
-    let Some(via) = &call.via else { return };
-    let outlet = integrations.get(&via.integration).and_then(|integration| integration.outlet.as_ref());
-    if let Ok(whole) = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref())) {
-        call.url = CallUrl::Whole(whole);
+///
+/// # Errors
+/// Why its URL is refused; everything else is there all the same.
+pub(crate) fn complete(call: &mut HttpCall, integrations: &Integrations) -> Result<(), String> {
+    let Some(via) = &call.via else { return Ok(()) };
+    let integration = integrations.get(&via.integration);
+    let outlet = integration.and_then(|integration| integration.outlet.as_ref());
+    let webhook = integration.zip(via.webhook.as_ref()).and_then(|(it, name)| it.webhooks.get(name));
+    if let Some(timeout) = outlet.and_then(|outlet| outlet.timeout) {
+        call.timeout = timeout;
     }
-    for header in outlet.into_iter().flat_map(|outlet| &outlet.headers) {
-        if !via.without.contains(&header.name) && !call.headers.contains_key(&header.name) {
+    // The nearest to the call wins.
+    let shared = outlet.into_iter().flat_map(|outlet| &outlet.headers);
+    let shared = shared.filter(|header| !via.without.contains(&header.name));
+    for header in webhook.into_iter().flat_map(|webhook| &webhook.headers).chain(shared) {
+        if !call.headers.contains_key(&header.name) {
             call.headers.insert(header.name.clone(), header.value.clone());
         }
     }
+    if let Some(content_type) = via.content_type {
+        call.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+    }
+    call.url = CallUrl::Whole(call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()))?);
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::shown::Room;
 use crate::asked::word;
 use hookflow_expr::{Found, Lookup as _};
 use hookflow_flow::{
-    End, Fact, Flow, HttpCall, LogLine, MASK, MASKED_IN_REQUESTS, Outcome, Place, Reply, Retraced,
+    End, Fact, Flow, HttpCall, LogLine, MASK, MASKED_IN_REQUESTS, Mismatch, Outcome, Place, Reply, Retraced,
     RetracedStep, StepInfo, WaitToken,
 };
 use hookflow_store::{Inbound, Journal, RunStatus};
@@ -65,6 +65,7 @@ impl RunJson {
             "value": value,
             "request": request(&run.event, &mut room),
             "emitted": self.emitted,
+            "mismatches": self.mismatches(),
             "answer": progress.reply.as_deref().map(|reply| answer(reply, &mut room)),
         });
         if let Json::Object(shown) = &mut shown {
@@ -72,6 +73,15 @@ impl RunJson {
         }
         mask(&mut shown);
         shown
+    }
+
+    /// Where the event is not as its webhook expects.
+    fn mismatches(&self) -> Vec<Json> {
+        let flow = self.retraced.as_ref().ok().map(|(flow, _)| flow);
+        let found =
+            flow.and_then(|flow| flow.expects()).map(|expects| expects.check(&self.journal.run.event));
+        let found = found.into_iter().flatten();
+        found.map(|Mismatch { at, expected }| json!({"at": at, "expected": expected})).collect()
     }
 
     fn write_steps(&self, shown: &mut serde_json::Map<String, Json>, room: &mut Room) {
