@@ -14,6 +14,7 @@ mod e2e {
     mod damaged;
     mod disk;
     mod durable;
+    mod egress;
     mod floods;
     mod flow_tests;
     mod forms;
@@ -46,6 +47,7 @@ mod e2e {
     mod signed;
     mod sizes;
     mod target;
+    mod tls_target;
     mod transactions;
     mod verbs;
     mod wire;

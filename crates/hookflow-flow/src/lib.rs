@@ -46,7 +46,9 @@ pub use flow::{
     ExpectedLog, Expects, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
     Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
-pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
+pub use integration::{
+    EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, Outlet, ProxyRule, TlsFiles,
+};
 pub use place::{Place, StepNumber};
 pub use plan::{Asked, Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
