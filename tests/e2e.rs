@@ -28,6 +28,7 @@ mod e2e {
     mod life;
     mod limits;
     mod lossy_disk;
+    mod names;
     mod neighbours;
     mod offline;
     mod operators;

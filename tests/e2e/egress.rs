@@ -15,7 +15,7 @@ const SECRETS: &[(&str, &str)] = &[("PROXY_PASSWORD", PASSWORD)];
 const KNOWN: &str = "Basic bWU6Y2FuYXJ5LXBhc3N3b3JkLTViMjE=";
 
 /// Calls whatever its caller says and tells what came of it.
-fn flow(integration: &str) -> String {
+pub(super) fn flow(integration: &str) -> String {
     format!(
         "webhook: {{auth: none}}
 steps:
@@ -29,7 +29,7 @@ steps:
 }
 
 /// A folder with the flow `calls`, and with one for each integration, which has this behind its name.
-fn folder(config: &str, integrations: &[(&str, &str)]) -> Folder {
+pub(super) fn folder(config: &str, integrations: &[(&str, &str)]) -> Folder {
     let mut folder = Folder::new().config(config).flow("calls", &flow(""));
     for (name, yaml) in integrations {
         folder = folder
@@ -39,13 +39,13 @@ fn folder(config: &str, integrations: &[(&str, &str)]) -> Folder {
     folder
 }
 
-fn ask(service: &Service, flow: &str, url: &str) -> Value {
+pub(super) fn ask(service: &Service, flow: &str, url: &str) -> Value {
     let answer = service.send(&Request::json(&format!("/hook/{flow}"), json!({"url": url}).to_string()));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.value()
 }
 
-fn kind(answer: &Value) -> &str {
+pub(super) fn kind(answer: &Value) -> &str {
     answer["error"]["kind"].as_str().unwrap_or("none")
 }
 
