@@ -7,6 +7,7 @@
 mod e2e {
     mod acks;
     mod answers;
+    mod bad_targets;
     mod bodies;
     mod bulk_replays;
     mod calls;
