@@ -9,6 +9,7 @@ mod e2e {
     mod answers;
     mod attempts;
     mod attempts_at_size;
+    mod bad_targets;
     mod bodies;
     mod bulk_replays;
     mod calls;
@@ -16,6 +17,7 @@ mod e2e {
     mod damaged;
     mod disk;
     mod durable;
+    mod egress;
     mod floods;
     mod flow_tests;
     mod forms;
@@ -29,6 +31,7 @@ mod e2e {
     mod life;
     mod limits;
     mod lossy_disk;
+    mod names;
     mod neighbours;
     mod offline;
     mod operators;
@@ -49,6 +52,7 @@ mod e2e {
     mod sizes;
     mod subscriptions;
     mod target;
+    mod tls_target;
     mod transactions;
     mod trials;
     mod verbs;

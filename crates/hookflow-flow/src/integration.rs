@@ -5,10 +5,12 @@
 
 mod kept;
 mod outlet;
+mod proxy;
 mod variables;
 
 pub(crate) use kept::{Definitions, called, definitions};
 pub use outlet::{Header, Outlet, TlsFiles};
+pub use proxy::ProxyRule;
 
 use crate::lowering::read_id;
 use crate::reading::Reading;

@@ -51,7 +51,9 @@ pub use flow::{
     ExpectedLog, Expects, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
     Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
-pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
+pub use integration::{
+    EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, Outlet, ProxyRule, TlsFiles,
+};
 pub use place::{Place, StepNumber};
 pub use place_code::transactional_id;
 pub use plan::{Asked, Plan, StepInfo};

@@ -6,6 +6,7 @@ mod call_fault;
 mod caller;
 mod dialer;
 mod policy;
+mod proxy;
 #[cfg(feature = "scripted")]
 mod scripted;
 mod tls;
@@ -13,6 +14,7 @@ mod tls;
 pub use call_fault::{CallFault, CallFaultKind};
 pub use caller::Caller;
 pub use policy::Policy;
+pub use proxy::Proxy;
 #[cfg(feature = "scripted")]
 pub use scripted::Script;
 pub use tls::{Tls, TlsError};

@@ -232,6 +232,7 @@ pub(crate) fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Po
         public_listeners: vec![public],
         ops_listeners: vec![ops],
         response_bytes: config.outbound.response,
+        proxy: config.outbound.proxy.as_ref().map(outlets::proxy),
         ..Policy::default()
     }
 }
@@ -240,7 +241,8 @@ fn engine_limits(config: &Config) -> Limits {
     // A tenth of the grace is left for the last answers to leave.
     let grace = config.shutdown.grace;
     let patience = grace.saturating_sub((grace / 10).max(Duration::from_millis(100)));
-    Limits { queued_bytes: config.public.limits.memory, patience, ..Limits::default() }
+    let (queued_bytes, call_timeout) = (config.public.limits.memory, Some(config.outbound.timeout));
+    Limits { queued_bytes, patience, call_timeout, ..Limits::default() }
 }
 
 fn door_limits(config: &Config) -> DoorLimits {

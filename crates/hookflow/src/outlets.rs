@@ -1,10 +1,10 @@
-//! The integrations of a folder with what performs their calls: a caller of its own for each that reaches other ranges or
-//! trusts others than all calls do.
+//! The integrations of a folder with what performs their calls: a caller of its own for each that reaches other ranges,
+//! trusts others, goes another way or takes another amount than all calls do.
 
 use crate::project::Project;
 use hookflow_engine::{Engine, LiveIntegration};
-use hookflow_flow::{CallUrl, HttpCall, Integrations};
-use hookflow_outbound::{Caller, Policy};
+use hookflow_flow::{CallUrl, HttpCall, Integrations, Outlet, ProxyRule};
+use hookflow_outbound::{Caller, Policy, Proxy, Tls};
 use hookflow_runtime::Clock;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -13,14 +13,9 @@ use std::sync::Arc;
 /// All integrations of a folder, to be put in force.
 fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveIntegration> {
     let live = project.integrations.iter().map(|integration| {
-        let allow = integration.outlet.as_ref().and_then(|outlet| outlet.allow.clone());
         let tls = project.integration_tls.get(&integration.id).cloned();
-        let differs = allow.is_some() || tls.is_some();
-        let caller = differs.then(|| {
-            let policy = policy.clone();
-            let (allow, tls) = (allow.unwrap_or(policy.allow), tls.unwrap_or(policy.tls));
-            Caller::new(Policy { allow, tls, ..policy }, clock.clone())
-        });
+        let own = integration.outlet.as_ref().and_then(|outlet| own(outlet, tls, policy));
+        let caller = own.map(|policy| Caller::new(policy, clock.clone()));
         LiveIntegration { integration: Arc::clone(integration), caller }
     });
     live.collect()
@@ -35,6 +30,33 @@ pub(crate) fn put_in_force(engine: &Engine, project: &Project, policy: &Policy, 
     let subscriptions: Vec<_> = project.subscriptions.iter().map(Arc::clone).collect();
     let policy = Policy { response_bytes: DELIVERY_ANSWER, ..policy.clone() };
     engine.subscribe(&subscriptions, Caller::new(policy, clock.clone()));
+}
+
+/// The rules of one that has its own; what it does not say is as for all calls.
+fn own(outlet: &Outlet, tls: Option<Tls>, policy: &Policy) -> Option<Policy> {
+    let Outlet { allow, proxy, max_response, .. } = outlet;
+    let differs = allow.is_some() || tls.is_some() || proxy.is_some() || max_response.is_some();
+    differs.then(|| {
+        let policy = policy.clone();
+        Policy {
+            allow: allow.clone().unwrap_or(policy.allow),
+            tls: tls.unwrap_or(policy.tls),
+            proxy: proxy.as_ref().map_or(policy.proxy, |own| own.as_ref().map(self::proxy)),
+            response_bytes: max_response.unwrap_or(policy.response_bytes),
+            ..policy
+        }
+    })
+}
+
+/// A proxy as callers go by it.
+pub(crate) fn proxy(rule: &ProxyRule) -> Proxy {
+    Proxy {
+        host: rule.host.clone(),
+        port: rule.port,
+        authorization: rule.authorization(),
+        no_proxy_ranges: rule.no_proxy_ranges.clone(),
+        no_proxy_names: rule.no_proxy_names.clone(),
+    }
 }
 
 /// Whether any integration reaches more than the public.

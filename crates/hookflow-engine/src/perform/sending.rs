@@ -127,7 +127,8 @@ async fn attempt(
     if left.is_zero() {
         return failed(FaultKind::Timeout, "its time was over before it could be sent");
     }
-    let timeout = outside.and_then(Outside::timeout).unwrap_or(call.timeout).min(left);
+    let timeout = outside.and_then(Outside::timeout).or(engine.limits.call_timeout);
+    let timeout = timeout.unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
     match Outside::request(call, outside) {
         Ok(request) => {
