@@ -3,6 +3,7 @@
 mod admitting;
 mod bench;
 mod ending;
+mod handing_in;
 mod load;
 mod parking;
 mod pausing;

@@ -11,7 +11,7 @@ use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
     Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -108,6 +108,11 @@ impl Store for Memory {
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         Pending::now(self.lock().record(owner, run, progress))
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        let recorded = self.lock().record(owner, run, progress);
+        told(recorded);
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
