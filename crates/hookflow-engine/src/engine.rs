@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     pub limits: Limits,
     pub stand_in: Option<Arc<dyn StandIn>>,
     /// First come, first served, over all flows; each flow waits with at most its workers.
-    pub in_flight: Semaphore,
+    pub in_flight: Arc<Semaphore>,
     pub soft: Token,
     /// Runs that may be to blame for a crash are tried before any other starts.
     pub trials: Trials,
@@ -104,7 +104,7 @@ impl Engine {
             owner: life.owner,
             hands: Hands::default(),
             due_changed: Arc::default(),
-            in_flight: Semaphore::new(limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            in_flight: Arc::new(Semaphore::new(most_in_flight(&limits))),
             soft: tasks.soft(),
             runtime: Handle::current(),
             workers: watch::Sender::new(0),
@@ -297,13 +297,19 @@ impl Inner {
         live
     }
 
-    /// Waits for the shutdown, and within its patience for the workers; then lets go of whoever still waits.
+    /// Waits for the shutdown, and within its patience for the workers and for ends on their way into the store; then lets
+    /// go of whoever still waits.
     async fn shut_down(self: Arc<Self>) {
         // The hard step drops this future at any await, and lets go all the same.
         let _at_last = LetGo(Arc::clone(&self));
         self.soft.clone().wait().await;
         let mut workers = self.workers.subscribe();
-        let ended = workers.wait_for(|workers| *workers == 0);
+        let ended = async {
+            // The sender lives in the engine, and nobody closes the other: neither can fail.
+            drop(workers.wait_for(|workers| *workers == 0).await.map(drop));
+            let all = u32::try_from(most_in_flight(&self.limits)).unwrap_or(u32::MAX);
+            drop(self.in_flight.acquire_many(all).await);
+        };
         if self.clock.timeout(self.limits.patience, ended).await.is_err() {
             tracing::warn!("the shutdown does not wait any longer for runs and calls");
         }
@@ -313,6 +319,10 @@ impl Inner {
         // Nothing under the lock can panic half way.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn most_in_flight(limits: &Limits) -> usize {
+    limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
 }
 
 struct LetGo(Arc<Inner>);

@@ -4,6 +4,7 @@ mod admitting;
 mod bench;
 mod delivering;
 mod ending;
+mod handing_in;
 mod load;
 mod parking;
 mod pausing;

@@ -259,6 +259,13 @@ async fn the_first_fact_pins_the_version(bench: &Bench) -> Result<(), StoreError
     let unknown = Progress { version: "never".into(), ..facts(1..=1) };
     assert_eq!(bench.record("b", unknown).await, Err(StoreError::UnknownVersion));
     assert!(bench.store.load("b").await?.run.progress.facts.is_empty());
+    // An end pins it as well, when nothing has before.
+    bench.admit(NewRun { progress: Progress::none("v4".into()), ..bench.run("c") }).await?;
+    let unknown = Progress { version: "never".into(), ..succeeded() };
+    assert_eq!(bench.record("c", unknown).await, Err(StoreError::UnknownVersion));
+    bench.record("c", Progress { version: "v5".into(), ..replied(200, succeeded()) }).await?;
+    let progress = bench.store.load("c").await?.run.progress;
+    assert_eq!((&*progress.version, progress.reply), ("v5", Some(reply(200))));
     Ok(())
 }
 

@@ -28,4 +28,6 @@ pub use outbox::{
 };
 pub use pending::Pending;
 pub use rejected::{REJECTED_KEPT, REJECTED_PER_FLOW, Rejected, RejectedPage};
-pub use store::{Admitted, Duplicate, FACTS_PER_RUN, FlowCount, Settled, Store, StoreError, VERSIONS_KEPT};
+pub use store::{
+    Admitted, Duplicate, FACTS_PER_RUN, FlowCount, Settled, Store, StoreError, Told, VERSIONS_KEPT,
+};

@@ -25,6 +25,9 @@ pub const VERSIONS_KEPT: usize = 100;
 /// wait and must not call the store.
 pub type Settled = Box<dyn FnOnce(Result<Admitted, StoreError>) + Send>;
 
+/// The same of what was recorded.
+pub type Told = Box<dyn FnOnce(Result<Recorded, StoreError>) + Send>;
+
 /// Where events and runs are kept.
 pub trait Store: Send + Sync + fmt::Debug {
     /// Whether what is kept outlives the process.
@@ -62,6 +65,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Records what happened in a run, up to its end. A run that was parked is parked no longer, unless it is again.
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded>;
+
+    /// The same for somebody who does not wait.
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told);
 
     /// Everything that is kept of a run.
     fn load(&self, run: &str) -> Pending<Journal>;

@@ -3,6 +3,7 @@
 //! A run of pure steps is written once, with its end. A run that asks the world is kept before its first call leaves,
 //! and each outcome before the next one does. A reply reaches its caller after the write that holds it.
 
+mod ending;
 mod journal;
 mod writing;
 
@@ -14,6 +15,8 @@ use crate::perform::{Calls, Masked, perform};
 use crate::queue::{self, FlowQueue};
 use crate::relaxed::Owed;
 use crate::ticket::Accepted;
+use crate::worker::InFlight;
+pub(crate) use ending::{UNSTORED_ENDS, unstored_ends};
 use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Flow, Plan, Reply};
 use hookflow_runtime::Heartbeat;
 use hookflow_store::{Journal, Outgoing, Parked, Sent, StoreError};
@@ -33,14 +36,18 @@ type Caller = Option<queue::Caller>;
 const PARKED_FROM: Duration = Duration::from_secs(1);
 
 /// What a run goes by: a plan, and the document that it was compiled from.
+#[derive(Clone)]
 pub(crate) struct Program {
     plan: Arc<Plan>,
     document: Arc<str>,
+    /// How many of its runs may have ended without their ends being stored.
+    unstored: usize,
 }
 
 impl Program {
     pub(crate) fn serving(flow: &Flow) -> Self {
-        Self { plan: Arc::clone(&flow.plan), document: Arc::clone(&flow.document) }
+        let (plan, document) = (Arc::clone(&flow.plan), Arc::clone(&flow.document));
+        Self { plan, document, unstored: unstored_ends(flow) }
     }
 }
 
@@ -56,6 +63,7 @@ pub(crate) struct Hand<'e> {
     family: Family,
     /// Set when its event was promised and may be in memory only.
     owed: Option<Owed>,
+    in_flight: Option<InFlight>,
     /// Something has left the node that no outcome is asked for.
     has_told: bool,
     /// Set when another run waits for it: then it answers nobody.
@@ -133,6 +141,7 @@ impl<'e> Hand<'e> {
             caller,
             family: Family::default(),
             owed: None,
+            in_flight: None,
             has_told: false,
             child: None,
             reply: None,
@@ -149,9 +158,9 @@ impl<'e> Hand<'e> {
         }
     }
 
-    /// With an event that was promised.
-    pub(crate) fn owing(mut self, owed: Option<Owed>) -> Self {
-        self.owed = owed;
+    /// With what counts it as in flight, and an event that was promised.
+    pub(crate) fn holding(mut self, in_flight: InFlight, owed: Option<Owed>) -> Self {
+        (self.in_flight, self.owed) = (Some(in_flight), owed);
         self
     }
 

@@ -14,7 +14,7 @@ use crate::blobs::BlobFolder;
 use crate::{
     AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
     Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -115,6 +115,11 @@ impl Store for Memory {
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         Pending::now(self.lock().record(owner, run, progress))
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        let recorded = self.lock().record(owner, run, progress);
+        told(recorded);
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {

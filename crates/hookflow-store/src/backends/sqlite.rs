@@ -20,7 +20,7 @@ use crate::blobs::BlobFolder;
 use crate::{
     Admitted, AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
     NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
-    Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use failure::Failure;
 use file::File;
@@ -209,6 +209,11 @@ impl Store for Sqlite {
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
         self.write(move |ledger| ledger.record(&owner, &run, &rows))
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
+        self.writer.hand(move |ledger| ledger.record(&owner, &run, &rows), told);
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {

@@ -1,17 +1,14 @@
 //! What is written of a run, and when: before anything of it leaves the node, and before its caller hears of it.
 
-use super::{Hand, Lost, Program, conclusion, let_go, tell};
+use super::ending::Pause;
+use super::{Hand, Lost, conclusion, let_go, tell};
 use crate::Conclusion;
 use hookflow_flow::{End, Reply};
 use hookflow_runtime::fault_point;
 use hookflow_store::{Admitted, Ended, Parked, Progress, Recorded, StoreError, UnfinishedRun};
 use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// How soon, and then how often at least, a write is tried again when the store cannot be written to.
-const REWRITE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 impl Hand<'_> {
     /// Writes what is not written yet.
@@ -59,23 +56,18 @@ impl Hand<'_> {
     /// Keeps the event of a run that was carried so far in memory only. When it was promised, this goes on while the store
     /// is away.
     async fn admit(&mut self, progress: Progress) -> Result<(), Lost> {
-        let mut pause = REWRITE.0;
+        let mut pause = Pause::default();
         while self.owed.is_some() {
             match self.try_to_admit(progress.clone()).await {
                 Err(Lost::Refused(StoreError::Unavailable(why))) => {
-                    self.wait_for_store(&why, &mut pause).await;
+                    self.caller = None;
+                    let run = &self.accepted.run;
+                    self.heartbeat.wait(pause.wait_for_store(self.engine, run, &why)).await;
                 }
                 settled => return settled,
             }
         }
         self.try_to_admit(progress).await
-    }
-
-    async fn wait_for_store(&mut self, why: &str, pause: &mut Duration) {
-        self.caller = None;
-        tracing::error!(run = &*self.accepted.run, why, "a run waits for the store");
-        self.heartbeat.wait(self.engine.clock.sleep(*pause)).await;
-        *pause = (*pause * 2).min(REWRITE.1);
     }
 
     async fn try_to_admit(&mut self, progress: Progress) -> Result<(), Lost> {
@@ -107,25 +99,9 @@ impl Hand<'_> {
     /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; who waits for it
     /// is told at once.
     async fn record(&mut self, progress: Progress) -> Result<Recorded, Lost> {
-        let mut pause = REWRITE.0;
-        loop {
-            let written = self.engine.store.record(&self.engine.owner, &self.accepted.run, progress.clone());
-            let mut written = self.heartbeat.wait(written).await;
-            if written == Err(StoreError::UnknownVersion) {
-                // Replaced by so many others since the run began that the store has forgotten it.
-                let Program { plan, document } = &self.program;
-                let kept = self.engine.store.keep_version(&plan.flow, &plan.version, document);
-                match self.heartbeat.wait(kept).await {
-                    Ok(()) => continue,
-                    Err(error) => written = Err(error),
-                }
-            }
-            match written {
-                Ok(recorded) => return Ok(recorded),
-                Err(StoreError::Unavailable(why)) => self.wait_for_store(&why, &mut pause).await,
-                Err(error) => return Err(Lost::Refused(error)),
-            }
-        }
+        let (program, run, caller) = (&self.program, &self.accepted.run, &mut self.caller);
+        let written = self.engine.record(program, run, &progress, || *caller = None);
+        self.heartbeat.wait(written).await.map_err(Lost::Refused)
     }
 
     /// Leaves the run to the store until its moment. Its caller goes on waiting.
@@ -166,6 +142,10 @@ impl Hand<'_> {
         }
         if !self.accepted.is_kept() {
             self.admit_ended(progress, end, now);
+            return None;
+        }
+        if self.ends_by_itself() {
+            self.hand_in(progress, end).await;
             return None;
         }
         match Box::pin(self.record(progress)).await {

@@ -4,7 +4,7 @@ use hookflow_flow::{Fact, Place};
 use hookflow_store::{
     AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
     Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -55,6 +55,10 @@ impl Store for Broken {
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         self.0.record(owner, run, progress)
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        self.0.hand_in(owner, run, progress, told);
     }
 
     fn load(&self, _: &str) -> Pending<Journal> {

@@ -98,6 +98,18 @@ async fn each_kind_of_run_writes_so_many_rows() {
     bench.record("async, pure", ended(begun())).await;
     assert_eq!(bench.rows(&mut before).await, 2, "end, not open");
 
+    bench.admit("async, pure, cancelled too late", nothing()).await.unwrap();
+    bench.rows(&mut before).await;
+    let cancel = Inbound::Cancel { at: Timestamp::UNIX_EPOCH };
+    bench.store.post("async, pure, cancelled too late", cancel).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 1, "inbox");
+    bench.record("async, pure, cancelled too late", ended(begun())).await;
+    assert_eq!(bench.rows(&mut before).await, 3, "end, not open, not in the inbox");
+
+    // One that succeeds is not brought to the store; the engine's tests count that.
+    bench.admit("relaxed, fails", ended(begun())).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "event, end");
+
     bench.admit("async, two calls", nothing()).await.unwrap();
     assert_eq!(bench.rows(&mut before).await, 2, "event, open");
     bench.record("async, two calls", called(1)).await;
