@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use std::sync::Arc;
 
 /// All integrations of a folder, to be put in force.
-fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveIntegration> {
+pub(crate) fn of(project: &Project, policy: &Policy, clock: &Clock) -> Vec<LiveIntegration> {
     let live = project.integrations.iter().map(|integration| {
         let tls = project.integration_tls.get(&integration.id).cloned();
         let own = integration.outlet.as_ref().and_then(|outlet| own(outlet, tls, policy));
