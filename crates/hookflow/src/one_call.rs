@@ -3,7 +3,6 @@
 
 use crate::project::{Project, with_deep_stack};
 use crate::report;
-use crate::sample_request::SampleRequest;
 use crate::terminal::Terminal;
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches};
@@ -11,6 +10,7 @@ use hookflow_engine::assembled;
 use hookflow_flow::{End, Flow, HttpCall, Integration, Outcome, Start, Surroundings, rehearse};
 use hookflow_runtime::{Chance, Clock};
 use hookflow_text::{Diagnostics, Json, Source, nearest, parse};
+use hookflow_trigger::{Event, Route};
 use http::Request;
 use serde_json::{Map, json};
 use std::sync::Arc;
@@ -116,14 +116,18 @@ fn unread(integration: &Integration, webhook: &str, with: &Map<String, Json>) ->
 fn make(flow: &Flow) -> anyhow::Result<Result<HttpCall, String>> {
     let clock = Clock::system();
     let at = clock.now();
-    let request = SampleRequest::of(flow, at, &"http://localhost".into());
-    let request = request.map_err(anyhow::Error::msg).context("the variables cannot be taken")?;
+    let webhook = flow.webhook.as_ref().context("the flow has no webhook")?;
+    let sample = webhook.sample.as_ref().map(|sample| sample.request.clone()).unwrap_or_default();
+    let params = webhook.path.matches("").context("the flow has a path")?;
+    let route = Route { flow: Arc::clone(&flow.id), suffix: String::new(), params, system: None };
+    let event = Event::of_sample(sample, &webhook.body, route, "call", at, "http://localhost".into());
+    let event = event.map_err(anyhow::Error::msg).context("the variables cannot be taken")?;
     let chance = Chance::system(clock);
     let start = Start {
         run: format!("test-{}", chance.uuid_v7()).into(),
         started_at: at,
         seed: chance.bytes(),
-        event: Arc::new(request.event),
+        event: Arc::new(event),
         attempt: 1,
         deadline: None,
     };
