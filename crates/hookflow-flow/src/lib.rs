@@ -33,6 +33,7 @@ mod status_set;
 mod step_kind;
 pub mod step_kinds;
 mod wait_token;
+mod written;
 
 pub use arm::{Arm, Choice, Seen};
 pub use call_url::CallUrl;
@@ -43,15 +44,17 @@ pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
 pub use flow::{
     Ack, Dedupe, Durability, Enabled, Expect, ExpectedCall, ExpectedCalls, ExpectedEmit, ExpectedError,
-    ExpectedLog, Expects, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
+    ExpectedLog, Expects, FLOW, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
     Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
-pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
+pub use integration::{
+    EXAMPLE_INTEGRATION, Header, INTEGRATION, Integration, Integrations, OutboundWebhook, TlsFiles,
+};
 pub use place::{Place, StepNumber};
 pub use plan::{Asked, Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
 pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
-pub use step_kind::{Asking, Companion, Example, StepKind};
+pub use step_kind::{Asking, Example, StepKind};
 pub use wait_token::WaitToken;

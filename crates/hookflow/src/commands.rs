@@ -10,6 +10,7 @@ mod plan;
 mod rejected;
 mod resume;
 mod runs;
+mod schema;
 mod serve;
 mod sign;
 mod store;
@@ -36,6 +37,7 @@ static ALL: &[&Command] = &[
     &rejected::COMMAND,
     &resume::COMMAND,
     &runs::COMMAND,
+    &schema::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,
     &store::COMMAND,

@@ -25,6 +25,7 @@ mod reload;
 mod report;
 mod rig;
 mod sample_request;
+mod schemas;
 mod secrets;
 mod section;
 mod sections;

@@ -1,12 +1,26 @@
 //! `outbound`: how far calls may reach, and how much they may bring back.
 
 use crate::config::Config;
-use crate::section::{Section, Setting, not_yet, range};
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use crate::section::{RANGES, Section, Setting, not_yet, range};
+use hookflow_text::{Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource};
 use ipnet::IpNet;
+use std::borrow::Cow;
+
+static MAP: MapSchema = MapSchema {
+    name: "outbound",
+    about: "How far calls may reach, and how much they may bring back.",
+    keys: Cow::Borrowed(&[
+        Key::may("allow", RANGES, "private ranges that flows may call, such as 10.1.0.0/16 (none)"),
+        Key::may("response", Schema::SIZE, "the largest answer (10MiB)"),
+        Key::may("proxy", Schema::Null, "not in this version yet"),
+        Key::may("timeout", Schema::Null, "not in this version yet"),
+    ]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "outbound",
+    map: &MAP,
     defaults: "\
 outbound:
   allow: []                        # private ranges that flows may call, such as 10.1.0.0/16
