@@ -64,7 +64,7 @@ pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
 pub use retry::read_retry_after;
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
-pub use step_kind::{Asking, Companion, Example, StepKind};
+pub use step_kind::{Asking, Example, StepKind};
 pub use step_kinds::emit::is_event_name;
 pub use subscription::{Message, Pattern, SUBSCRIPTION, Subscription, Subscriptions};
 pub use wait_token::WaitToken;

@@ -60,7 +60,7 @@ pub(crate) enum Unmocked {
     /// The run ends there.
     Ends,
     /// It is made as the service would, and time is the world's own.
-    Made(Policy),
+    Made(Box<Policy>),
 }
 
 /// What came of a request.
@@ -221,7 +221,7 @@ impl Stage {
         let metrics = Arc::new(Metrics::new(&mut Registry::default()));
         let (policy, chance) = match &play.unmocked {
             // Who is really called must not hear the IDs of a former run.
-            Unmocked::Made(policy) => (policy.clone(), Chance::system(clock.clone())),
+            Unmocked::Made(policy) => (Policy::clone(policy), Chance::system(clock.clone())),
             // The same test goes the same way every time.
             Unmocked::Fails | Unmocked::Ends => (Policy::default(), Chance::seeded(clock.clone(), 0)),
         };

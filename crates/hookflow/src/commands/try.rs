@@ -70,7 +70,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
     }
     let config = &project.config;
     let unmocked = if is_live {
-        Unmocked::Made(assembly::policy(config, config.public.listen, config.ops.listen))
+        Unmocked::Made(Box::new(assembly::policy(config, config.public.listen, config.ops.listen)))
     } else {
         Unmocked::Ends
     };
