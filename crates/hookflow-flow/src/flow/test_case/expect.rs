@@ -65,6 +65,7 @@ static CALL: MapSchema = MapSchema {
         Key::may("url", Schema::Text, "the whole URL"),
         Key::may("headers", HEADERS, "its headers; null: it has none of the name"),
         Key::may("json", Schema::Any, "its body, as a value"),
+        Key::may("json_contains", Schema::Any, "what is in its body, beside whatever else is"),
         Key::may("text", Schema::Text, "its body, as text"),
     ]),
     rules: &[],
