@@ -221,7 +221,7 @@ impl Drop for Owed {
         let accepted = Arc::clone(&self.accepted);
         let settled = Box::new(move |outcome| match outcome {
             // Its own hand had handed it over before.
-            Ok(_) | Err(StoreError::Ended) => accepted.set_kept(),
+            Ok(_) | Err(StoreError::Ended) => drop(accepted.set_kept()),
             Err(error) => {
                 let (run, flow) = (&*accepted.run, &*accepted.flow);
                 tracing::error!(run, flow, %error, "an accepted event of a relaxed flow is lost");

@@ -82,8 +82,13 @@ impl Ticket {
     /// Makes sure that the run is kept, so that its ID may be told to a caller who will not wait longer. `false`: it
     /// is not, and the caller must be told to come again.
     pub async fn persist(&mut self) -> bool {
-        if self.joined || self.accepted.is_kept() || !self.accepted.begin_keeping() {
+        if self.joined || self.accepted.is_kept() {
             return true;
+        }
+        match self.accepted.begin_keeping() {
+            Keeping::Begun => {}
+            Keeping::Ended => return true,
+            Keeping::GivenUp => return false,
         }
         let (sender, answer) = oneshot::channel();
         // One with an order key is on its way into the store since it was accepted, and whoever ends before it has it taken
@@ -96,7 +101,14 @@ impl Ticket {
         let engine = Arc::clone(&self.engine);
         let settled = Box::new(move |outcome| {
             match outcome {
-                Ok(Admitted::Kept { turn, .. }) if !is_on_its_way => queue.kept_in_hand(turn),
+                Ok(Admitted::Kept { turn, .. }) if !is_on_its_way => {
+                    if accepted.set_kept() {
+                        queue.kept_in_hand(turn);
+                    } else {
+                        accepted.release();
+                        queue.kept_in_store(&engine, turn);
+                    }
+                }
                 // The store has refused it before and has it now.
                 Ok(Admitted::Kept { turn, behind: false }) if !accepted.is_kept() => {
                     queue.kept_in_store(&engine, turn);
@@ -127,11 +139,24 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// Where an accepted event is: in memory, handed to the store, kept there, or ended without it.
+/// Where an accepted event is: in memory, handed to the store, kept there, ended without it, or in nobody's hand and not known to be
+/// kept.
 const IN_MEMORY: u8 = 0;
 const KEEPING: u8 = 1;
 const KEPT: u8 = 2;
 const ENDED: u8 = 3;
+const GIVEN_UP: u8 = 4;
+
+/// What comes of handing an event to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It is handed over, so its end has to be, too.
+    Begun,
+    /// It has ended without the store.
+    Ended,
+    /// Its worker could not have it kept and has let go of it.
+    GivenUp,
+}
 
 /// A run that has ended meanwhile is kept as well.
 fn is_there(outcome: &Result<Admitted, StoreError>) -> bool {
@@ -205,8 +230,15 @@ impl Accepted {
         self.place.load(Ordering::Acquire) == KEPT
     }
 
-    pub(crate) fn set_kept(&self) {
-        self.place.store(KEPT, Ordering::Release);
+    /// `false`: its worker has let go of it before, so somebody else has to carry it.
+    pub(crate) fn set_kept(&self) -> bool {
+        self.place.swap(KEPT, Ordering::AcqRel) != GIVEN_UP
+    }
+
+    /// Its worker could not have it kept and lets go of it. Whether it was kept nonetheless, by its caller.
+    pub(crate) fn give_up(&self) -> bool {
+        let given_up = |place| matches!(place, IN_MEMORY | KEEPING).then_some(GIVEN_UP);
+        self.place.fetch_update(Ordering::AcqRel, Ordering::Acquire, given_up) == Err(KEPT)
     }
 
     /// Whether it has neither ended nor was it handed to the store by others than its worker.
@@ -214,11 +246,14 @@ impl Accepted {
         self.place.load(Ordering::Acquire) == IN_MEMORY
     }
 
-    /// It is handed to the store, so its end has to be, too. `false`: it has ended without the store.
-    pub(crate) fn begin_keeping(&self) -> bool {
+    /// It is handed to the store.
+    pub(crate) fn begin_keeping(&self) -> Keeping {
         let handed = |place| (place == IN_MEMORY).then_some(KEEPING);
-        let before = self.place.fetch_update(Ordering::AcqRel, Ordering::Acquire, handed);
-        before != Err(ENDED)
+        match self.place.fetch_update(Ordering::AcqRel, Ordering::Acquire, handed) {
+            Err(ENDED) => Keeping::Ended,
+            Err(GIVEN_UP) => Keeping::GivenUp,
+            _ => Keeping::Begun,
+        }
     }
 
     /// It ends without the store. `false`: it was handed over, and so must its end be.

@@ -152,6 +152,19 @@ async fn a_run_can_be_kept_while_it_waits_in_the_queue() {
 }
 
 #[tokio::test]
+async fn a_run_that_could_not_be_kept_is_promised_to_nobody_afterwards() {
+    let bench = Bench::new(&[SYNC]).await;
+    bench.store.away.store(true, Ordering::Relaxed);
+    let mut ticket = bench.ticket("sync", json!({})).await;
+    bench.until(async || bench.store.writes.load(Ordering::Relaxed) == 1).await;
+    bench.store.away.store(false, Ordering::Relaxed);
+    // Its caller's time was over just then. The store would have it now, and nobody would carry it.
+    assert!(!ticket.persist().await);
+    assert!(bench.store.load(&ticket.run).await.is_err());
+    bench.all_ended().await;
+}
+
+#[tokio::test]
 async fn a_run_whose_id_was_told_while_it_was_behind_another_is_taken_up() {
     let bench = Bench::new(&[]).await;
     let server = super::bench::Server::open(&bench.tasks).await;

@@ -328,7 +328,8 @@ impl<'e> Hand<'e> {
     fn lose(mut self, lost: &Lost) {
         if let Lost::Refused(error) = lost {
             let_go(&self.accepted, error);
-            if !self.accepted.is_kept() {
+            // What is owed has itself written.
+            if self.owed.is_none() && !self.accepted.give_up() {
                 tell(&mut self.caller, Conclusion::NotKept);
             }
         }

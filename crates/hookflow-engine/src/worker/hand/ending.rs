@@ -5,6 +5,7 @@
 //! goes along until it is stored, and what comes after it (the next of its key, the caller's answer) follows the commit.
 
 use super::{Caller, Hand, Program, conclusion, let_go, tell};
+use crate::Conclusion;
 use crate::engine::Inner;
 use crate::queue::{FlowQueue, InHand};
 use crate::ticket::Accepted;
@@ -29,7 +30,7 @@ pub(crate) fn unstored_ends(flow: &Flow) -> usize {
 }
 
 /// The end of a run that its worker has left.
-struct Ending {
+pub(super) struct Ending {
     engine: Arc<Inner>,
     queue: Arc<FlowQueue>,
     program: Program,
@@ -42,8 +43,8 @@ struct Ending {
     to_tell: Vec<Arc<str>>,
     /// Nobody takes the run up before its end is stored.
     _in_hand: Option<InHand>,
-    _in_flight: Option<InFlight>,
-    _room: OwnedSemaphorePermit,
+    in_flight: Option<InFlight>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Hand<'_> {
@@ -56,28 +57,39 @@ impl Hand<'_> {
     pub(super) async fn hand_in(mut self, progress: Progress, end: Arc<End>) {
         // It is never closed.
         let Ok(room) = self.heartbeat.wait(self.queue.room_for_ends().acquire_owned()).await else { return };
-        let ending = Ending {
+        let mut ending = self.ending(progress.clone(), end, Some(room));
+        ending.in_flight = self.in_flight.take();
+        let told = Box::new(move |outcome| ending.told(outcome));
+        self.engine.store.hand_in(&self.engine.owner, &self.accepted.run, progress, told);
+    }
+
+    /// Its end, and what follows it.
+    pub(super) fn ending(
+        &mut self,
+        progress: Progress,
+        end: Arc<End>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Ending {
+        Ending {
             engine: Arc::clone(self.engine),
             queue: Arc::clone(self.queue),
             program: self.program.clone(),
             accepted: Arc::clone(&self.accepted),
-            progress: progress.clone(),
+            progress,
             end,
             reply: self.reply.take(),
             caller: self.caller.take(),
             to_tell: std::mem::take(&mut self.to_tell),
             _in_hand: self.accepted.let_hold(),
-            _in_flight: self.in_flight.take(),
+            in_flight: None,
             _room: room,
-        };
-        let told = Box::new(move |outcome| ending.told(outcome));
-        self.engine.store.hand_in(&self.engine.owner, &self.accepted.run, progress, told);
+        }
     }
 }
 
 impl Ending {
     /// Called by the store's own side.
-    fn told(mut self, outcome: Result<Recorded, StoreError>) {
+    pub(super) fn told(mut self, outcome: Result<Recorded, StoreError>) {
         match outcome {
             Err(StoreError::Unavailable(_) | StoreError::UnknownVersion) => {
                 let engine = Arc::clone(&self.engine);
@@ -90,6 +102,11 @@ impl Ending {
             }
             outcome => self.settled(outcome),
         }
+    }
+
+    /// Nothing of the run is kept.
+    pub(super) fn tell_of_nothing(mut self, conclusion: Conclusion) {
+        tell(&mut self.caller, conclusion);
     }
 
     fn settled(mut self, outcome: Result<Recorded, StoreError>) {

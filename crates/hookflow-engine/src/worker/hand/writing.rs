@@ -57,17 +57,20 @@ impl Hand<'_> {
     /// is away.
     async fn admit(&mut self, progress: Progress) -> Result<(), Lost> {
         let mut pause = Pause::default();
-        while self.owed.is_some() {
+        loop {
             match self.try_to_admit(progress.clone()).await {
-                Err(Lost::Refused(StoreError::Unavailable(why))) => {
+                Err(Lost::Refused(StoreError::Unavailable(why))) if self.owed.is_some() => {
                     self.caller = None;
                     let run = &self.accepted.run;
                     self.heartbeat.wait(pause.wait_for_store(self.engine, run, &why)).await;
                 }
+                // Its caller has had it kept meanwhile, and was promised that it goes on.
+                Err(Lost::Refused(StoreError::Unavailable(_))) if self.accepted.is_kept() => {
+                    return self.record(progress).await.map(drop);
+                }
                 settled => return settled,
             }
         }
-        self.try_to_admit(progress).await
     }
 
     async fn try_to_admit(&mut self, progress: Progress) -> Result<(), Lost> {
@@ -183,23 +186,20 @@ impl Hand<'_> {
 
     /// Keeps event and end in one. Nobody waits for the commit but the caller, whom the store's side tells.
     fn admit_ended(mut self, progress: Progress, end: Arc<End>, now: Timestamp) {
-        let new_run = self.accepted.new_run(progress);
+        let new_run = self.accepted.new_run(progress.clone());
         let (engine, accepted) = (self.engine, Arc::clone(&self.accepted));
-        let (mut caller, reply) = (self.caller.take(), self.reply.take());
-        let (to_tell, lanes) = (std::mem::take(&mut self.to_tell), Arc::clone(engine));
+        let ending = self.ending(progress, end, None);
         let settled = Box::new(move |outcome| match outcome {
             Ok(Admitted::Kept { .. }) => {
                 accepted.set_kept();
-                fault_point("engine.answering");
-                tell(&mut caller, conclusion(reply, &end));
-                lanes.lanes.tell(&to_tell);
+                ending.told(Ok(Recorded::default()));
             }
-            Ok(Admitted::Duplicate(duplicate)) => tell(&mut caller, Conclusion::Duplicate(duplicate)),
+            Ok(Admitted::Duplicate(duplicate)) => ending.tell_of_nothing(Conclusion::Duplicate(duplicate)),
+            // Its caller has had it kept meanwhile, and was promised that it goes on.
+            Err(error) if accepted.give_up() => ending.told(Err(error)),
             Err(error) => {
                 let_go(&accepted, &error);
-                if !accepted.is_kept() {
-                    tell(&mut caller, Conclusion::NotKept);
-                }
+                ending.tell_of_nothing(Conclusion::NotKept);
             }
         });
         engine.store.admit(&engine.owner, now, vec![(new_run, settled)]);
