@@ -14,6 +14,7 @@ mod e2e {
     mod damaged;
     mod disk;
     mod durable;
+    mod files_out;
     mod floods;
     mod flow_tests;
     mod forms;

@@ -2,9 +2,10 @@
 //! allowance.
 
 use arc_swap::ArcSwap;
-use hookflow_flow::{Ask, HttpCall, Integration, Place};
-use hookflow_outbound::Caller;
+use hookflow_flow::{Ask, HttpCall, Integration, Piece, Place};
+use hookflow_outbound::{Caller, Outgoing};
 use hookflow_text::Rate;
+use hookflow_trigger::{Body, Event};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request};
 use jiff::{SignedDuration, Timestamp};
@@ -156,11 +157,16 @@ pub(crate) fn one_try(run: &Arc<str>, ask: &Ask) -> Try {
 ///
 /// # Errors
 /// Why it cannot be sent.
-pub(crate) fn request(call: &HttpCall, outside: Option<&Outside>) -> Result<Request<bytes::Bytes>, String> {
+pub(crate) fn request(
+    call: &HttpCall,
+    event: &Event,
+    outside: Option<&Outside>,
+) -> Result<Request<Outgoing>, String> {
     let outlet = outside.and_then(|outside| outside.integration.outlet.as_ref());
-    let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()))?;
-    let request = Request::builder().method(&call.method).uri(url.as_str()).body(call.body.clone());
-    let mut request = request.map_err(|_| "it cannot be called".to_owned())?;
+    let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()));
+    let url = url.map_err(|why| format!("the URL is refused: {why}"))?;
+    let request = Request::builder().method(&call.method).uri(url.as_str()).body(content(call, event)?);
+    let mut request = request.map_err(|_| "the URL is refused: it cannot be called".to_owned())?;
     let headers = request.headers_mut();
     if let (Some(via), Some(outside)) = (&call.via, outside) {
         for header in outlet.map_or(&[][..], |outlet| &outlet.headers) {
@@ -178,6 +184,17 @@ pub(crate) fn request(call: &HttpCall, outside: Option<&Outside>) -> Result<Requ
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
     Ok(request)
+}
+
+/// The body, with the files of the event.
+fn content(call: &HttpCall, event: &Event) -> Result<Outgoing, String> {
+    let body = |piece| match piece {
+        Piece::Bytes(bytes) => Ok(Body::Held(bytes)),
+        Piece::File(file) => {
+            event.file(&file.sha256).cloned().ok_or_else(|| "its file did not come with the event".to_owned())
+        }
+    };
+    call.body.pieces().into_iter().map(body).collect::<Result<Vec<_>, _>>().map(Outgoing::new)
 }
 
 /// What the flow writes stands in place of what it would inherit.

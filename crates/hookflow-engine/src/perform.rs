@@ -35,7 +35,7 @@ pub(crate) fn perform<'e>(
         return calls.open(&ask.clone(), rest, stand_in::made_up(engine, ask, made_up));
     }
     match effect {
-        Effect::Call(ask, call) => sending::open(engine, &run.accepted.run, ask, *call, calls),
+        Effect::Call(ask, call) => sending::open(engine, &run.accepted, ask, *call, calls),
         Effect::Sleep(ask) => {
             let until = ask.not_before.into_iter().chain(ask.deadline).min();
             calls.open(&ask.clone(), Some(Rest { until }), sleep(engine, ask));

@@ -2,7 +2,7 @@
 //!
 //! The core only describes effects; the engine's `perform` is the one place that matches on them and does them.
 
-use crate::{CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
+use crate::{CallBody, CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
 use bytes::Bytes;
 use hookflow_expr::Path;
 use hookflow_text::Json;
@@ -79,7 +79,7 @@ pub struct HttpCall {
     /// As the flow wrote them.
     pub headers: HeaderMap,
     /// Empty for none.
-    pub body: Bytes,
+    pub body: CallBody,
     /// From the first byte sent to the last byte read.
     pub timeout: Duration,
     /// How the answer's body is read.

@@ -11,6 +11,7 @@
 //! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
 
 mod arm;
+mod call_body;
 mod call_url;
 mod deep_stack;
 mod effect;
@@ -29,12 +30,14 @@ mod rehearsal;
 mod retrace;
 mod retry;
 mod run;
+mod sent_file;
 mod status_set;
 mod step_kind;
 pub mod step_kinds;
 mod wait_token;
 
 pub use arm::{Arm, Choice, Seen};
+pub use call_body::{CallBody, FileRef, Multipart, Part, Piece};
 pub use call_url::CallUrl;
 pub use effect::{
     Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Via, Waiting,

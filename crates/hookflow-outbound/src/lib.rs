@@ -5,6 +5,7 @@ mod address;
 mod call_fault;
 mod caller;
 mod dialer;
+mod outgoing;
 mod policy;
 #[cfg(feature = "scripted")]
 mod scripted;
@@ -12,6 +13,7 @@ mod tls;
 
 pub use call_fault::{CallFault, CallFaultKind};
 pub use caller::Caller;
+pub use outgoing::Outgoing;
 pub use policy::Policy;
 #[cfg(feature = "scripted")]
 pub use scripted::Script;

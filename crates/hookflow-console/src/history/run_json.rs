@@ -199,7 +199,7 @@ fn sent(call: &HttpCall, room: &mut Room) -> Json {
         "integration": call.via.as_ref().map(|via| &*via.integration),
         "url": call.url.to_string(),
         "headers": headers(&call.headers, &MASKED),
-        "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body) },
+        "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body.shown()) },
     })
 }
 

@@ -3,9 +3,11 @@
 use super::{Calls, Rest, failed};
 use crate::engine::Inner;
 use crate::integrations::{Outside, Try, Turn, one_try, request};
+use crate::ticket::Accepted;
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
 use hookflow_runtime::fault_point;
+use hookflow_trigger::Event;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +18,23 @@ const SOON: Duration = Duration::from_secs(1);
 /// What a try goes by.
 struct Way {
     outside: Result<Option<Arc<Outside>>, String>,
+    /// Whose files it may carry.
+    event: Arc<Event>,
     one: Try,
     turn: Option<Turn>,
 }
 
 /// Opens one try of a call. While it waits for its moment, or for its turn at the integration, the run may rest.
-pub(super) fn open<'e>(engine: &'e Inner, run: &Arc<str>, ask: Ask, call: HttpCall, calls: &mut Calls<'e>) {
+pub(super) fn open<'e>(
+    engine: &'e Inner,
+    accepted: &Arc<Accepted>,
+    ask: Ask,
+    call: HttpCall,
+    calls: &mut Calls<'e>,
+) {
     let now = engine.clock.now();
     let outside = engine.integrations.of(&call);
-    let one = one_try(run, &ask);
+    let one = one_try(&accepted.run, &ask);
     let soon = now.checked_add(SOON).unwrap_or(now);
     let from = ask.not_before.unwrap_or(now);
     let pace = outside.as_ref().ok().and_then(Option::as_ref).filter(|_| from <= soon);
@@ -35,7 +45,7 @@ pub(super) fn open<'e>(engine: &'e Inner, run: &Arc<str>, ask: Ask, call: HttpCa
         Some(turn) => (turn.held && turn.at > now && in_time(turn)).then_some(turn.at),
         None => ask.not_before,
     };
-    let way = Way { outside, one, turn };
+    let way = Way { outside, event: Arc::clone(&accepted.event), one, turn };
     calls.open(&ask.clone(), rest.map(|until| Rest { until: Some(until) }), send(engine, ask, call, way));
 }
 
@@ -45,11 +55,11 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
     if let Some(due) = ask.not_before {
         clock.sleep_until(due).await;
     }
-    let Way { outside, one, turn } = way;
+    let Way { outside, event, one, turn } = way;
     let outcome = match outside {
         Ok(Some(outside)) => match await_turn(engine, &outside, &one, turn, ask.deadline).await {
             Ok(()) => {
-                let outcome = attempt(engine, &ask, &call, Some(&outside)).await;
+                let outcome = attempt(engine, &ask, (&call, &event), Some(&outside)).await;
                 let now = clock.now();
                 if let Some(wait) = outcome.asks_to_wait(now) {
                     outside.pace.pause(now, wait);
@@ -58,7 +68,7 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
             }
             Err(late) => late,
         },
-        Ok(None) => attempt(engine, &ask, &call, None).await,
+        Ok(None) => attempt(engine, &ask, (&call, &event), None).await,
         Err(why) => failed(FaultKind::Refused, why),
     };
     ask.fact(clock.now(), outcome)
@@ -90,7 +100,12 @@ async fn await_turn(
     }
 }
 
-async fn attempt(engine: &Inner, ask: &Ask, call: &HttpCall, outside: Option<&Outside>) -> Outcome {
+async fn attempt(
+    engine: &Inner,
+    ask: &Ask,
+    (call, event): (&HttpCall, &Event),
+    outside: Option<&Outside>,
+) -> Outcome {
     let left = ask.deadline.map_or(Duration::MAX, |deadline| {
         Duration::try_from(deadline.duration_since(engine.clock.now())).unwrap_or_default()
     });
@@ -99,7 +114,7 @@ async fn attempt(engine: &Inner, ask: &Ask, call: &HttpCall, outside: Option<&Ou
     }
     let timeout = outside.and_then(Outside::timeout).unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
-    match request(call, outside) {
+    match request(call, event, outside) {
         Ok(request) => {
             fault_point("engine.before-send");
             let sent = caller.send(request, timeout).await;
@@ -109,7 +124,7 @@ async fn attempt(engine: &Inner, ask: &Ask, call: &HttpCall, outside: Option<&Ou
                 Err(fault) => failed(kind(fault.kind), fault.message),
             }
         }
-        Err(why) => failed(FaultKind::Refused, format!("the URL is refused: {why}")),
+        Err(why) => failed(FaultKind::Refused, why),
     }
 }
 

@@ -144,7 +144,8 @@ struct Variables {
 impl Lookup for Variables {
     fn get(&self, name: &str) -> Option<Found> {
         match name {
-            "run" | "WebhookRequest" => self.flow.get(name),
+            // No template names `webhook` here; files are found again in it.
+            "run" | "WebhookRequest" | "webhook" => self.flow.get(name),
             "vars" => Some(Found::Part(Arc::new(Given(Arc::clone(&self.values))))),
             name => self.values.get(name).cloned().map(Found::Value),
         }

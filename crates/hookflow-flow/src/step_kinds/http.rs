@@ -1,6 +1,7 @@
 //! `http`: an outgoing call.
 
 mod body;
+mod multipart;
 pub(crate) mod url;
 
 use super::respond::header_name;
@@ -12,7 +13,7 @@ use crate::retry::Retry;
 use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use body::Body;
+use body::{Body, Written};
 use hookflow_expr::{Env, Escape, EvalError, Path, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue};
 use serde_json::json;
@@ -53,6 +54,14 @@ pub(super) static KIND: StepKind = StepKind {
             about: "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
         },
         Companion { key: "bytes", about: "the body as bytes, in base64" },
+        Companion {
+            key: "file",
+            about: "the body as a file: an expression that gives one of `webhook.files`, or a map with `of` or `bytes`, `filename` and `type`",
+        },
+        Companion {
+            key: "multipart",
+            about: "the body as `multipart/form-data`: a map of names to text, lists, `{file: …}` and `{json: …}`",
+        },
         Companion { key: "ok", about: "which answers are good: statuses and classes ([2xx])" },
         Companion {
             key: "response",
@@ -287,9 +296,12 @@ impl Asks for Http {
             })?;
             headers.append(name.clone(), value);
         }
-        let (content_type, body) = self.body.eval(env)?;
+        let Written { own_type, usual_type, body } = self.body.eval(env)?;
+        if let Some(own) = own_type {
+            headers.entry(header::CONTENT_TYPE).or_insert(own);
+        }
         let mut via = self.via.clone();
-        match (content_type, &mut via) {
+        match (usual_type, &mut via) {
             (Some(content_type), Some(via)) => via.content_type = Some(content_type),
             (Some(content_type), None) => {
                 headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));

@@ -78,6 +78,8 @@ pub struct ExpectedCall {
     pub json: Option<Json>,
     /// Its body, as text.
     pub text: Option<String>,
+    /// What is looked at of each of its body's parts.
+    pub parts: Option<Json>,
 }
 
 /// A line of the log.
@@ -249,6 +251,7 @@ impl ExpectedCall {
             headers: read_headers(fields.take("headers"), diagnostics),
             json: fields.take("json").map(|node| node.to_json(diagnostics)),
             text: read_text(fields.take("text"), diagnostics),
+            parts: fields.take("parts").map(|node| node.to_json(diagnostics)),
         };
         fields.finish(diagnostics);
         Some(call)

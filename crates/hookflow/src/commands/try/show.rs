@@ -49,7 +49,7 @@ impl Trial {
             for (name, value) in mask(&call.headers) {
                 text.push_str(&format!("    {name}: {value}\n"));
             }
-            for line in String::from_utf8_lossy(&call.body).lines() {
+            for line in String::from_utf8_lossy(&call.body.shown()).lines() {
                 text.push_str(&format!("    {line}\n"));
             }
             if self.unmocked.contains(&**step) {
@@ -110,7 +110,7 @@ impl Trial {
                 "integration": call.via.as_ref().map(|via| &*via.integration),
                 "url": call.url.to_string(),
                 "headers": pairs(mask(&call.headers)).collect::<serde_json::Map<_, Json>>(),
-                "body": String::from_utf8_lossy(&call.body),
+                "body": String::from_utf8_lossy(&call.body.shown()),
                 "mocked": !self.unmocked.contains(&**step),
             })).collect::<Json>(),
             "log": log.iter().map(|line| json!({
