@@ -230,3 +230,62 @@ tests:
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(format!("{}{}", ended.out, ended.err).contains("calls.it[0].parts"), "{ended:?}");
 }
+
+/// What the target heard, sent to a flow of ours that takes the credential.
+fn verified(service: &Service, flow: &str, heard: &Heard) -> u16 {
+    let headers = heard.headers.iter().filter(|(name, _)| !matches!(&**name, "host" | "content-length"));
+    let query = heard.target.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
+    let request = Request::new("POST", &format!("/hook/{flow}{query}")).body(&heard.body);
+    service.send(&headers.fold(request, |request, (name, value)| request.set(name, value))).status
+}
+
+#[test]
+fn what_leaves_is_signed_as_its_sender_would() {
+    let target = Target::start(|_| Play::Answer(200, "{}"));
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let credentials = "
+standard: {type: hmac, preset: standard_webhooks, secret: {env: STANDARD}}
+github: {type: hmac, preset: github, secret: {env: PLAIN}}
+key: {type: api_key, query: api_key, keys: [{env: PLAIN}]}
+basic: {type: basic, username: shop, password: {env: PLAIN}}
+";
+    let names = ["standard", "github", "key", "basic"];
+    let mut steps = String::new();
+    for name in names {
+        steps.push_str(&format!(
+            "  - http: {{url: 'URL/?a=1', sign: {name}, multipart: {{scan: {{file: 'webhook.files[0]'}}}}}}\n"
+        ));
+    }
+    steps.push_str("  - {call: signed.it}\n  - respond: {status: 204}\n");
+    let signed = "
+integration: signed
+root_url: URL
+headers: {X-Shared: yes-it-is}
+webhooks: {it: {method: POST, url: /, sign: github, json: {a: 1}}}
+";
+    let mut folder = folder(&target, &steps)
+        .credentials(credentials)
+        .with("config/integrations/signed.yaml", signed.replace("URL", &target.url("")));
+    for name in names {
+        let flow = format!("webhook: {{auth: {name}, body: bytes}}\nsteps: [{{respond: {{status: 201}}}}]");
+        folder = folder.flow(name, &flow);
+    }
+    let service = Service::start_with(&folder, &[("STANDARD", secret), ("PLAIN", "0123456789abcdef-canary")]);
+    let answer = service.send(&upload("/hook/shop", &noise(200_000)));
+    assert_eq!(answer.status, 204, "{answer:?}");
+    let heard = target.heard(5);
+    for (name, heard) in names.iter().zip(&heard) {
+        assert_eq!(verified(&service, name, heard), 201, "{name} {:?}", heard.headers);
+        let mut changed = heard.clone();
+        changed.headers.retain(|(name, _)| !name.contains("signature") && name != "authorization");
+        changed.target = "/".to_owned();
+        assert_eq!(verified(&service, name, &changed), 401, "{name}");
+    }
+    assert!(heard[2].target.contains("a=1&api_key="), "{}", heard[2].target);
+    assert_eq!(verified(&service, "github", &heard[4]), 201, "{:?}", heard[4].headers);
+    assert_eq!(heard[4].header("x-shared"), Some("yes-it-is"));
+    let shown = service.ops(&format!("/api/runs/{}", answer.header("x-run-id").unwrap())).text();
+    assert!(!shown.contains("canary") && !shown.contains("sha256="), "{shown}");
+
+    service.stop_sound();
+}

@@ -165,7 +165,8 @@ pub(crate) fn request(
     let outlet = outside.and_then(|outside| outside.integration.outlet.as_ref());
     let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()));
     let url = url.map_err(|why| format!("the URL is refused: {why}"))?;
-    let request = Request::builder().method(&call.method).uri(url.as_str()).body(content(call, event)?);
+    let request =
+        Request::builder().method(&call.method).uri(url.as_str()).body(Outgoing::new(content(call, event)?));
     let mut request = request.map_err(|_| "the URL is refused: it cannot be called".to_owned())?;
     let headers = request.headers_mut();
     if let (Some(via), Some(outside)) = (&call.via, outside) {
@@ -187,14 +188,14 @@ pub(crate) fn request(
 }
 
 /// The body, with the files of the event.
-fn content(call: &HttpCall, event: &Event) -> Result<Outgoing, String> {
+pub(crate) fn content(call: &HttpCall, event: &Event) -> Result<Vec<Body>, String> {
     let body = |piece| match piece {
         Piece::Bytes(bytes) => Ok(Body::Held(bytes)),
         Piece::File(file) => {
             event.file(&file.sha256).cloned().ok_or_else(|| "its file did not come with the event".to_owned())
         }
     };
-    call.body.pieces().into_iter().map(body).collect::<Result<Vec<_>, _>>().map(Outgoing::new)
+    call.body.pieces().into_iter().map(body).collect()
 }
 
 /// What the flow writes stands in place of what it would inherit.

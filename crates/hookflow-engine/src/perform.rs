@@ -2,6 +2,7 @@
 
 pub(crate) mod children;
 mod sending;
+mod signing;
 
 use crate::engine::Inner;
 use crate::stand_in;

@@ -6,7 +6,6 @@ use hookflow_text::Json;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The body of a call.
@@ -149,8 +148,7 @@ impl Multipart {
         let mut pieces = Vec::with_capacity(2 * self.parts.len() + 1);
         let mut between = String::new();
         for Part { name, filename, media_type, content } in &self.parts {
-            // Writing to a text cannot fail.
-            let _ = write!(between, "--{}\r\nContent-Disposition: form-data; name=\"", self.boundary);
+            between.push_str(&format!("--{}\r\nContent-Disposition: form-data; name=\"", self.boundary));
             quote(name, &mut between);
             between.push('"');
             if let Some(filename) = filename {
@@ -159,14 +157,14 @@ impl Multipart {
                 between.push('"');
             }
             if let Some(media_type) = media_type {
-                let _ = write!(between, "\r\nContent-Type: {media_type}");
+                between.push_str(&format!("\r\nContent-Type: {media_type}"));
             }
             between.push_str("\r\n\r\n");
             add(&mut pieces, Piece::Bytes(std::mem::take(&mut between).into()));
             add(&mut pieces, content.clone());
             between.push_str("\r\n");
         }
-        let _ = write!(between, "--{}--\r\n", self.boundary);
+        between.push_str(&format!("--{}--\r\n", self.boundary));
         add(&mut pieces, Piece::Bytes(between.into()));
         pieces
     }
@@ -197,7 +195,7 @@ fn quote(name: &str, out: &mut String) {
 }
 
 fn percent(c: char, out: &mut String) {
-    let _ = write!(out, "%{:02X}", u32::from(c));
+    out.push_str(&format!("%{:02X}", u32::from(c)));
 }
 
 #[cfg(test)]

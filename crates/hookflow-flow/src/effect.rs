@@ -90,6 +90,8 @@ pub struct HttpCall {
     pub capture: Arc<[(String, Path)]>,
     /// Whether it carries an ID by which the other side knows it again.
     pub transactional: bool,
+    /// The credential that its request is signed with, when it leaves.
+    pub sign: Option<Arc<str>>,
 }
 
 /// The integration that a call goes by.

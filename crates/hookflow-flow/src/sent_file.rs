@@ -53,10 +53,10 @@ impl FileTemplate {
                 None
             }
         };
-        let mut text = |key| fields.take(key).map(|node| cx.text(node, Escape::None));
-        let (filename, media_type) = (text("filename"), text("type"));
+        let filename = read_text(cx, fields.take("filename"));
+        let media_type = read_text(cx, fields.take("type"));
         fields.finish(cx.diagnostics);
-        Some(Self { source: source?, filename: transposed(filename)?, media_type: transposed(media_type)? })
+        Some(Self { source: source?, filename: filename.ok()?, media_type: media_type.ok()? })
     }
 
     /// The files: where the expression gives a list, all of them; where it gives null, none.
@@ -112,11 +112,9 @@ impl FileTemplate {
     }
 }
 
-fn transposed(text: Option<Option<Text>>) -> Option<Option<Text>> {
-    match text {
-        None => Some(None),
-        Some(text) => text.map(Some),
-    }
+/// What is written, if anything; an error is one that was told.
+fn read_text(cx: &mut Reading<'_>, node: Option<&Node>) -> Result<Option<Text>, ()> {
+    node.map(|node| cx.text(node, Escape::None).ok_or(())).transpose()
 }
 
 /// The file that came, by its digest. Where there is no webhook (a call that is only shown) it is taken as it is told.

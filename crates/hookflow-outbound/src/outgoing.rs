@@ -179,7 +179,7 @@ mod tests {
             all.extend_from_slice(&data);
         }
         assert_eq!(lengths, [5, 65_536, 65_536, 65_536, 3_393, 5]);
-        assert_eq!(all, [b"head ".as_slice(), &[7; 200_001], b" tail"].concat());
+        assert_eq!(all, [b"head ".as_slice(), &vec![7; 200_001], b" tail"].concat());
         assert!(body::Body::is_end_stream(&outgoing));
         assert!(disk.reads.lock().unwrap().iter().all(|(_, most)| *most <= PIECE));
     }

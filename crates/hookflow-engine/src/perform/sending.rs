@@ -1,6 +1,6 @@
 //! One try of a call: when it may leave, what leaves, and what comes of it.
 
-use super::{Calls, Rest, failed};
+use super::{Calls, Rest, failed, signing};
 use crate::engine::Inner;
 use crate::integrations::{Outside, Try, Turn, one_try, request};
 use crate::ticket::Accepted;
@@ -114,7 +114,11 @@ async fn attempt(
     }
     let timeout = outside.and_then(Outside::timeout).unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
-    match request(call, event, outside) {
+    let request = match request(call, event, outside) {
+        Ok(request) => signing::signed(engine, call, event, request).await,
+        Err(why) => Err(why),
+    };
+    match request {
         Ok(request) => {
             fault_point("engine.before-send");
             let sent = caller.send(request, timeout).await;

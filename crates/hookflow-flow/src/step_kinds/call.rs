@@ -1,5 +1,6 @@
 //! `call`: a webhook of an integration, by its name.
 
+use super::http::check_sign;
 use crate::integration::unknown_integration;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
@@ -68,6 +69,9 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
             .also(&webhook.span, "read in here")
             .help(help);
     }
+    if let Some(name) = &webhook.http.sign {
+        check_sign(name, step.value, cx);
+    }
     step.retry.clone_from(&webhook.retry);
     step.result = webhook.http.result();
     cx.emit(Instruction::Ask { step: step.number, request: Arc::new(Call { webhook, with }) });
@@ -127,6 +131,10 @@ impl Asks for Call {
 
     fn settle(&self, outcome: &Outcome, attempt: u32) -> (Json, Option<Fault>) {
         self.webhook.http.settle(outcome, attempt)
+    }
+
+    fn signs(&self) -> Option<&Arc<str>> {
+        self.webhook.http.sign.as_ref()
     }
 
     fn calls(&self) -> Option<&Via> {

@@ -2,6 +2,7 @@
 
 mod body;
 mod multipart;
+mod sign;
 pub(crate) mod url;
 
 use super::respond::header_name;
@@ -17,6 +18,7 @@ use body::{Body, Written};
 use hookflow_expr::{Env, Escape, EvalError, Path, Text};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue};
 use serde_json::json;
+pub(super) use sign::check_sign;
 use std::sync::Arc;
 use std::time::Duration;
 use url::UrlTemplate;
@@ -67,6 +69,10 @@ pub(super) static KIND: StepKind = StepKind {
             key: "response",
             about: "how the answer's body is read: auto (JSON by its type, else text), json, xml, text or bytes, which is base64 (auto)",
         },
+        Companion {
+            key: "sign",
+            about: "a credential: each try is signed as its sender would sign, over the bytes that leave",
+        },
         Companion { key: "capture", about: "a map of names to paths into the answer's body" },
     ],
     blocks: &[],
@@ -109,6 +115,7 @@ pub(crate) struct Http {
     capture: Arc<[(String, Path)]>,
     /// Whether its URL, a header or its body holds the transactional ID.
     pub(crate) transactional: bool,
+    pub(crate) sign: Option<Arc<str>>,
 }
 
 /// What a call is read with.
@@ -146,12 +153,16 @@ fn read(cx: &mut Lowering<'_>, node: &Node) -> Option<Http> {
     }
     let via = integration.map(|it| (it.via(None), it.content_type.as_deref()));
     let url_key = fields.has("url").then(|| fields.take("url")).flatten();
+    let sign_key = fields.has("sign").then(|| fields.take("sign")).flatten();
     let mut reading = cx.reading();
     let around = Around { methods: METHODS, text: "text", via };
     let request = Http::read(&mut reading, &mut fields, around);
     fields.finish(reading.diagnostics);
     if let (Some(request), Some(integration)) = (&request, integration) {
         integration.check_url(&request.url, url_key.unwrap_or(node), reading.diagnostics);
+    }
+    if let Some(name) = request.as_ref().and_then(|request| request.sign.as_ref()) {
+        check_sign(name, sign_key.unwrap_or(node), cx);
     }
     request
 }
@@ -182,6 +193,7 @@ impl Http {
             .take("ok")
             .map_or_else(|| Some(StatusSet::default()), |node| StatusSet::load(node, cx.diagnostics));
         let capture = read_capture(cx, fields.take("capture"));
+        let sign = fields.take("sign").map(|node| node.as_str(cx.diagnostics).map(Arc::from));
 
         let mut written = bodies.iter().flatten();
         if let (Some((first, _)), Some((second, _))) = (written.next(), written.next()) {
@@ -213,6 +225,7 @@ impl Http {
             ok: ok?,
             capture: capture?,
             transactional: false,
+            sign: sign.map_or(Some(None), |sign| sign.map(Some))?,
         })
     }
 
@@ -284,6 +297,10 @@ impl Asks for Http {
         self.via.as_ref()
     }
 
+    fn signs(&self) -> Option<&Arc<str>> {
+        self.sign.as_ref()
+    }
+
     fn ask(&self, env: &Env, ask: Ask) -> Result<Effect, Stop> {
         let mut url = self.url.eval(env)?;
         let pairs = self.query.iter().map(|(name, text)| Ok((name.as_str(), text.eval(env)?)));
@@ -319,6 +336,7 @@ impl Asks for Http {
             ok: self.ok.clone(),
             capture: Arc::clone(&self.capture),
             transactional: self.transactional,
+            sign: self.sign.clone(),
         };
         Ok(Effect::Call(ask, Box::new(call)))
     }

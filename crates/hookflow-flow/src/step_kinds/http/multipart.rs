@@ -1,5 +1,6 @@
 //! `multipart`: fields and files, as a form of a browser sends them.
 
+use crate::flow::hex;
 use crate::reading::Reading;
 use crate::sent_file::{FileTemplate, UNKNOWN_TYPE};
 use crate::step_kind::Stop;
@@ -43,7 +44,7 @@ impl MultipartTemplate {
         // Of the run's own chance: the same for every try, and known to nobody who sends a file.
         let mut digest = Sha256::new_with_prefix(b"multipart boundary");
         digest.update(env.chance);
-        let boundary = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let boundary = hex(digest.finalize().get(..16).unwrap_or_default());
         Ok(Multipart { boundary, parts })
     }
 }
