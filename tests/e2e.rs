@@ -7,6 +7,9 @@
 mod e2e {
     mod acks;
     mod answers;
+    mod attempts;
+    mod attempts_at_size;
+    mod bad_targets;
     mod bodies;
     mod bulk_replays;
     mod calls;
@@ -14,6 +17,7 @@ mod e2e {
     mod damaged;
     mod disk;
     mod durable;
+    mod egress;
     mod files_out;
     mod floods;
     mod flow_tests;
@@ -28,6 +32,7 @@ mod e2e {
     mod life;
     mod limits;
     mod lossy_disk;
+    mod names;
     mod neighbours;
     mod offline;
     mod operators;
@@ -36,6 +41,7 @@ mod e2e {
     mod poisoned;
     mod power;
     mod protocols;
+    mod recipes;
     mod refused_starts;
     mod relaxed;
     mod reload_storm;
@@ -45,8 +51,11 @@ mod e2e {
     mod shipped;
     mod signed;
     mod sizes;
+    mod subscriptions;
     mod target;
+    mod tls_target;
     mod transactions;
+    mod trials;
     mod verbs;
     mod wire;
 }

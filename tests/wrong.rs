@@ -156,6 +156,8 @@ stripe: {type: hmac, preset: stripe, secret: {env: SECRET}}
         "auth.unauthorized",
         "body.",
         "connection.",
+        "delivery.",
+        "event.",
         "expects.",
         "expr.failed",
         "expr.fuel",
@@ -187,6 +189,7 @@ stripe: {type: hmac, preset: stripe, secret: {env: SECRET}}
         "service.",
         "step.",
         "store.",
+        "subscription.unknown",
     ];
 
     #[test]

@@ -130,3 +130,77 @@ fn the_shipped_flows_are_tested_whole() {
     assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
     assert!(!run.out.contains("without tests"), "{}", run.out);
 }
+
+const WAREHOUSE: &str = "
+integration: warehouse
+root_url: https://api.warehouse.example/v3/?key=1
+timeout: 4s
+headers:
+  Authorization: {value: {env: NOWHERE_TOKEN}, private: true}
+  X-Shared: everywhere
+webhooks:
+  reserve:
+    method: POST
+    url: items/${ sku }
+    headers: {X-Shared: null, X-Own: 'for ${ sku }'}
+    json: {sku: '${ sku }', id: '${ WebhookRequest.TransactionalId }'}
+    capture: {order: 'data[0].id'}
+";
+
+const CALLING: &str = "
+flow: calling
+webhook: {auth: shop, timeout: 10m, expects: {body: {sku: string, where: string?}}, sample: {body: {sku: A-1}}}
+steps:
+  - id: held
+    call: warehouse.reserve
+    with: {sku: '${ webhook.body.sku }'}
+  - id: told
+    http: {integration: warehouse, url: '${ webhook.body.where | default(\"told\") }', headers: {X-Shared: mine}}
+    on_error: continue
+  - respond: {json: {order: '${ steps.held.order }', told: '${ steps.told.error.kind | default(none) }'}}
+tests:
+  - name: as it leaves
+    mocks: {held: [{status: 503}, {timeout: true}], told: {status: 200}}
+    expect: {outcome: failed, error: {kind: timeout, step: held}, calls: {held: 2, told: 0}, took: '>= 4s'}
+  - name: three more tries within six minutes
+    mocks: {held: {status: 429}, told: {status: 200}}
+    expect: {outcome: failed, error: {kind: status}, calls: {held: 4}, took: '<= 6m'}
+  - name: joined, merged and masked
+    mocks: {held: [{status: 503}, {json: {data: [{id: R-7}]}}], told: {timeout: true}}
+    expect:
+      status: 200
+      json: {order: R-7, told: timeout}
+      took: '<= 6m'
+      calls:
+        held:
+          - method: POST
+            url: 'https://api.warehouse.example/v3/items/A-1?key=1'
+            headers: {Authorization: '***', X-Shared: null, X-Own: for A-1, Content-Type: application/json}
+            json_contains: {sku: A-1}
+          - {}
+        told: [{url: 'https://api.warehouse.example/v3/told?key=1', headers: {Authorization: '***', X-Shared: mine}}]
+  - name: what would not leave is answered by no mock
+    request: {body: {sku: A-1, where: '..'}}
+    mocks: {held: {json: {data: [{id: R-7}]}}, told: {status: 200}}
+    expect: {status: 200, json: {order: R-7, told: refused}}
+";
+
+#[test]
+fn calls_by_an_integration_are_mocked_and_expected_as_they_leave() {
+    let folder = folder(&[("calling", CALLING)]).with("config/integrations/warehouse.yaml", WAREHOUSE);
+    let run = hookflow(folder.path(), &["test"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    assert!(run.out.contains("4 tests: 4 passed"), "{}", run.out);
+
+    let exact = CALLING.replace("json_contains: {sku: A-1}", "json: {sku: A-1}");
+    folder.put("flows/calling.yaml", &exact);
+    let first = hookflow(folder.path(), &["test"]).out;
+    let shown = first.split("calls.held[0].json.id").nth(1).and_then(|rest| rest.lines().nth(2));
+    assert!(shown.is_some_and(|actual| actual.len() > 40), "the ID is shown: {first}");
+    assert_eq!(hookflow(folder.path(), &["test"]).out, first, "and it is the same each time");
+
+    let missing = CALLING.replace(", told: {timeout: true}}", "}");
+    folder.put("flows/calling.yaml", &missing);
+    let missing = hookflow(folder.path(), &["test"]).out;
+    assert!(missing.contains("`told` calls GET https://api.warehouse.example/v3/told?key=1"), "{missing}");
+}

@@ -266,3 +266,19 @@ fn what_is_beyond_the_retention_is_forgotten() {
     assert_eq!(items(&service.ops("/api/runs").value()).len(), 3);
     service.stop_sound();
 }
+
+#[test]
+fn an_event_that_is_not_as_expected_says_so_on_its_run() {
+    let flow = "webhook: {auth: key, expects: {query: {page: integer}, body: {id: string, n: 'number?'}}}\nsteps: [{respond: {}}]\n";
+    let folder = folder().flow("shop", flow);
+    let service = Service::start(&folder);
+    let unlike = run_of(&service, "shop", r#"{"id": 7, "n": 1}"#);
+    let shown = ended(&service, &unlike);
+    let places: Vec<_> =
+        shown["mismatches"].as_array().unwrap().iter().map(|one| one["at"].as_str().unwrap()).collect();
+    assert_eq!(places, ["query.page", "body.id"], "{shown}");
+    service.until_metric("hookflow_events_mismatched_total{flow=\"shop\"}", 1);
+    let page = service.command(&folder, &["runs", "show", &unlike]).out;
+    assert!(page.contains("  expects   query.page is not "), "{page}");
+    service.stop_sound();
+}

@@ -95,7 +95,7 @@ fn a_call_has_what_its_integration_adds_and_no_secret_is_shown() {
     for arguments in [&["check"][..], &["plan"], &["try", "shop"]] {
         let ended = hookflow_with(folder.path(), arguments, SECRETS);
         shown.push(format!("{}{}", ended.out, ended.err));
-        if arguments[0] != "plan" {
+        if arguments[0] == "check" {
             assert_eq!(ended.code, Some(0), "{arguments:?} {shown:?}");
         }
     }

@@ -74,16 +74,20 @@ pub(super) fn copy(from: &Path, to: &Path) {
 /// The compiled library.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lossy_disk.so");
-        // Another process of the tests may do the same.
-        let new = made.with_extension(format!("{}.so", std::process::id()));
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
-        let mut command = Command::new(compiler);
-        command.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]);
-        let made_it = command.arg(&new).arg(repository().join("tests/disk/lossy_disk.c")).status().unwrap();
-        assert!(made_it.success(), "the disk does not compile");
-        fs::rename(new, &made).unwrap();
-        made
-    })
+    LIBRARY.get_or_init(|| compiled("tests/disk/lossy_disk.c"))
+}
+
+/// A library to be put before libc, from its source.
+pub(super) fn compiled(source: &str) -> PathBuf {
+    let source = repository().join(source);
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.file_stem().unwrap()).with_extension("so");
+    // Another process of the tests may do the same.
+    let new = made.with_extension(format!("{}.so", std::process::id()));
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
+    let mut command = Command::new(compiler);
+    command.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]);
+    let made_it = command.arg(&new).arg(&source).status().unwrap();
+    assert!(made_it.success(), "{source:?} does not compile");
+    fs::rename(new, &made).unwrap();
+    made
 }

@@ -3,7 +3,7 @@
 use super::service::{SOON, beside};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A request that it heard.
@@ -33,6 +33,8 @@ pub(super) enum Play {
     Later(u16, &'static str),
     /// Answers 200 once it is released.
     Hang,
+    /// Answers that there is a tunnel, and is one to this address.
+    Tunnel(SocketAddr),
 }
 
 type Script = dyn Fn(&Heard) -> Play + Send + Sync;
@@ -135,6 +137,10 @@ impl State {
                     drop(self.changed.wait_while(self.told(), |told| !told.released).unwrap());
                     (200, String::new(), r#"{"late":true}"#)
                 }
+                Play::Tunnel(end) => {
+                    stream.write_all(b"HTTP/1.1 200 x\r\n\r\n").ok()?;
+                    return tunnel(stream, end);
+                }
             };
             let length = body.len();
             write!(
@@ -144,6 +150,19 @@ impl State {
             .ok()?;
         }
     }
+}
+
+/// What comes from either side goes to the other, until one of them closes.
+fn tunnel(stream: &TcpStream, end: SocketAddr) -> Option<()> {
+    let further = TcpStream::connect(end).ok()?;
+    let (mut from, mut to) = (stream.try_clone().ok()?, further.try_clone().ok()?);
+    let there = beside(move || {
+        drop(std::io::copy(&mut from, &mut to));
+        to.shutdown(Shutdown::Write)
+    });
+    drop(std::io::copy(&mut &further, &mut &*stream));
+    drop(stream.shutdown(Shutdown::Both));
+    there.join().ok()?.ok()
 }
 
 fn read(reader: &mut BufReader<&TcpStream>) -> Option<Heard> {

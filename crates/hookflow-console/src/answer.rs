@@ -4,7 +4,7 @@ use crate::HistoryFault;
 use crate::problem::{problem, problem_with};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use hookflow_engine::{CancelRefusal, Full, PauseRefusal, ReplayRefusal};
+use hookflow_engine::{CancelRefusal, DeliveryRefusal, Full, PauseRefusal, PublishRefusal, ReplayRefusal};
 use hookflow_store::StoreError;
 use hookflow_text::{Code, Json};
 use serde_json::json;
@@ -71,6 +71,32 @@ pub(crate) fn not_paused(refusal: &PauseRefusal) -> Response {
         }
         PauseRefusal::Store(error) => store_refused(error),
     }
+}
+
+/// Why an event is not taken.
+pub(crate) fn not_published(refusal: &PublishRefusal) -> Response {
+    let title = refusal.to_string();
+    match refusal {
+        PublishRefusal::Name(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, Code("event.name"), &title),
+        PublishRefusal::Key => problem(StatusCode::BAD_REQUEST, Code("ops.query"), &title),
+        PublishRefusal::TooLarge => problem(StatusCode::PAYLOAD_TOO_LARGE, Code("event.too-large"), &title),
+        PublishRefusal::Store(error) => store_refused(error),
+    }
+}
+
+/// Why a delivery is not made again, or a subscription not turned.
+pub(crate) fn not_delivered(refusal: &DeliveryRefusal) -> Response {
+    match refusal {
+        DeliveryRefusal::UnknownSubscription => {
+            problem(StatusCode::NOT_FOUND, Code("subscription.unknown"), "No such subscription is in force")
+        }
+        DeliveryRefusal::UnknownDelivery => unknown_delivery(),
+        DeliveryRefusal::Store(error) => store_refused(error),
+    }
+}
+
+pub(crate) fn unknown_delivery() -> Response {
+    problem(StatusCode::NOT_FOUND, Code("delivery.unknown"), "No such delivery is kept")
 }
 
 /// The engine comes a little later than the listener.

@@ -5,7 +5,7 @@ use crate::HistoryFault;
 use crate::problem::problem;
 use axum::http::StatusCode;
 use axum::response::Response;
-use hookflow_store::{RunFilter, RunStatus};
+use hookflow_store::{AttemptFilter, RunFilter, RunStatus};
 use hookflow_text::{Code, Json, Rate, parse_duration};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -20,6 +20,10 @@ pub(crate) struct Asked(BTreeMap<String, String>);
 pub(crate) struct Wrong(String);
 
 impl Wrong {
+    pub(crate) fn of(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+
     pub(crate) fn into_problem(self) -> Response {
         problem(StatusCode::BAD_REQUEST, Code("ops.query"), &self.0)
     }
@@ -76,14 +80,18 @@ impl Asked {
 
     /// One of a few words.
     pub(crate) fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Wrong> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        self.text(name).map(|text| Self::one_of(name, &text, words)).transpose()
+    }
+
+    /// The value of a word.
+    pub(crate) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
         let found = words.iter().find(|(word, _)| *word == text);
         let known = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-        found.map(|(_, value)| Some(*value)).ok_or_else(|| Wrong(format!("`{name}` is one of {}", known())))
+        found.map(|(_, value)| *value).ok_or_else(|| Wrong(format!("`{name}` is one of {}", known())))
     }
 
     /// A moment, or how long ago it was.
-    fn moment(&mut self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Wrong> {
+    pub(crate) fn moment(&mut self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Wrong> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let ago = || parse_duration(&text).ok().and_then(|ago| now.checked_sub(ago).ok());
         text.parse().ok().or_else(ago).map(Some).ok_or_else(|| {
@@ -99,6 +107,18 @@ impl Asked {
             since: self.moment("since", now)?,
             until: self.moment("until", now)?,
             search: self.text("search").filter(|text| !text.is_empty()),
+        })
+    }
+
+    /// Which attempts.
+    pub(crate) fn attempts(&mut self, now: Timestamp) -> Result<AttemptFilter, Wrong> {
+        Ok(AttemptFilter {
+            run: self.text("run").map(Into::into),
+            flow: self.text("flow").map(Into::into),
+            integration: self.text("integration").map(Into::into),
+            failed: self.word("failed", &[("false", false), ("true", true)])?.unwrap_or(false),
+            since: self.moment("since", now)?,
+            until: self.moment("until", now)?,
         })
     }
 

@@ -1,6 +1,12 @@
 //! The endpoints of the ops listener.
 
+mod api_attempts;
+mod api_deliveries;
+mod api_deliveries_bulk_resend;
+mod api_deliveries_delivery;
+mod api_deliveries_delivery_resend;
 mod api_erase;
+mod api_events;
 mod api_flows;
 mod api_flows_flow_pause;
 mod api_flows_flow_resume;
@@ -12,6 +18,9 @@ mod api_runs_replay;
 mod api_runs_run;
 mod api_runs_run_cancel;
 mod api_runs_run_replay;
+mod api_subscriptions;
+mod api_subscriptions_subscription_off;
+mod api_subscriptions_subscription_on;
 mod healthz;
 mod metrics;
 mod readyz;
@@ -21,7 +30,13 @@ use crate::Endpoint;
 
 /// All endpoints, by their path.
 pub const ENDPOINTS: &[Endpoint] = &[
+    api_attempts::API_ATTEMPTS,
+    api_deliveries::API_DELIVERIES,
+    api_deliveries_bulk_resend::API_DELIVERIES_RESEND,
+    api_deliveries_delivery::API_DELIVERY,
+    api_deliveries_delivery_resend::API_DELIVERY_RESEND,
     api_erase::API_ERASE,
+    api_events::API_EVENTS,
     api_flows::API_FLOWS,
     api_flows_flow_pause::API_FLOW_PAUSE,
     api_flows_flow_resume::API_FLOW_RESUME,
@@ -33,6 +48,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     api_runs_run::API_RUN,
     api_runs_run_cancel::API_RUN_CANCEL,
     api_runs_run_replay::API_RUN_REPLAY,
+    api_subscriptions::API_SUBSCRIPTIONS,
+    api_subscriptions_subscription_off::API_SUBSCRIPTION_OFF,
+    api_subscriptions_subscription_on::API_SUBSCRIPTION_ON,
     healthz::HEALTHZ,
     metrics::METRICS,
     readyz::READYZ,

@@ -3,11 +3,15 @@
 //! Only outcomes are kept. The values between them are computed again on the version that the run was on; when that
 //! cannot be had, the rest is shown and it is said why.
 
+mod attempts;
+mod deliveries;
 mod merged;
 mod run_json;
 mod shown;
 
 use crate::asked::{Asked, word};
+pub use attempts::ExportFormat;
+pub(crate) use deliveries::delivery_line;
 use hookflow_engine::{Engine, VersionFault, Versions};
 use hookflow_flow::{End, Start, retrace};
 use hookflow_runtime::Tasks;
@@ -141,6 +145,7 @@ impl History {
     pub async fn run(&self, run: &str) -> Result<Json, HistoryFault> {
         let journal = self.store.load(run).await?;
         let replays = self.replays_of(&journal).await?;
+        let emitted = self.emitted_by(run).await?;
         let (was, progress) = (&journal.run, &journal.run.progress);
         let flow = match self.versions.of(&was.flow, &progress.version).await {
             Ok(flow) => Ok(flow),
@@ -163,7 +168,7 @@ impl History {
                 let facts = &journal.run.progress.facts;
                 (flow, has_begun.then(|| retrace(plan, start, facts)))
             });
-            RunJson { journal, retraced, replays }.write()
+            RunJson { journal, retraced, replays, emitted }.write()
         };
         Ok(self.tasks.blocking("history", shown).await)
     }

@@ -18,5 +18,5 @@ pub use condition::Condition;
 pub use console::{Bound, Console, ConsoleError, ConsoleParts};
 pub use endpoint::Endpoint;
 pub use endpoints::ENDPOINTS;
-pub use history::{History, HistoryFault};
+pub use history::{ExportFormat, History, HistoryFault};
 pub use in_force::{InForce, Reloaded};

@@ -28,12 +28,12 @@ impl Changes {
         self.notify.notify_one();
     }
 
-    fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
 
     /// Waits until there have been so many.
-    async fn reach(&self, count: u64) {
+    pub(crate) async fn reach(&self, count: u64) {
         while self.count() < count {
             self.notify.notified().await;
         }

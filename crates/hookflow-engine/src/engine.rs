@@ -1,5 +1,6 @@
 //! The engine: what all flows share, and the swap of generations.
 
+use crate::delivering::Lanes;
 use crate::due::Changes;
 use crate::inbox::Hands;
 use crate::integrations::InForce;
@@ -64,7 +65,7 @@ pub(crate) struct Inner {
     pub limits: Limits,
     pub stand_in: Option<Arc<dyn StandIn>>,
     /// First come, first served, over all flows; each flow waits with at most its workers.
-    pub in_flight: Semaphore,
+    pub in_flight: Arc<Semaphore>,
     pub soft: Token,
     /// Runs that may be to blame for a crash are tried before any other starts.
     pub trials: Trials,
@@ -80,6 +81,8 @@ pub(crate) struct Inner {
     overall: Arc<Overall>,
     pub versions: Versions,
     pub integrations: InForce,
+    /// Where deliveries go.
+    pub lanes: Lanes,
     generation: ArcSwap<Generation>,
     queues: Mutex<HashMap<Arc<str>, Arc<FlowQueue>>>,
     /// The flows that operators have paused.
@@ -95,13 +98,13 @@ impl Engine {
             parts;
         let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
         let life = store.register(&node).await?;
-        let pauses = Pauses::kept(&*store).await?;
+        let (pauses, lanes) = (Pauses::kept(&*store).await?, Lanes::kept(&*store).await?);
         let engine = Arc::new(Inner {
             trials: Trials::new(&life, clock.now()),
             owner: life.owner,
             hands: Hands::default(),
             due_changed: Arc::default(),
-            in_flight: Semaphore::new(limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            in_flight: Arc::new(Semaphore::new(most_in_flight(&limits))),
             soft: tasks.soft(),
             runtime: Handle::current(),
             workers: watch::Sender::new(0),
@@ -109,6 +112,7 @@ impl Engine {
             overall: Arc::new(Overall::new(limits.queued_bytes)),
             versions: Versions::new(Arc::clone(&store), tasks.clone()),
             integrations: InForce::default(),
+            lanes,
             generation: ArcSwap::from_pointee(nothing),
             queues: Mutex::default(),
             pauses,
@@ -293,13 +297,19 @@ impl Inner {
         live
     }
 
-    /// Waits for the shutdown, and within its patience for the workers; then lets go of whoever still waits.
+    /// Waits for the shutdown, and within its patience for the workers and for ends on their way into the store; then lets
+    /// go of whoever still waits.
     async fn shut_down(self: Arc<Self>) {
         // The hard step drops this future at any await, and lets go all the same.
         let _at_last = LetGo(Arc::clone(&self));
         self.soft.clone().wait().await;
         let mut workers = self.workers.subscribe();
-        let ended = workers.wait_for(|workers| *workers == 0);
+        let ended = async {
+            // The sender lives in the engine, and nobody closes the other: neither can fail.
+            drop(workers.wait_for(|workers| *workers == 0).await.map(drop));
+            let all = u32::try_from(most_in_flight(&self.limits)).unwrap_or(u32::MAX);
+            drop(self.in_flight.acquire_many(all).await);
+        };
         if self.clock.timeout(self.limits.patience, ended).await.is_err() {
             tracing::warn!("the shutdown does not wait any longer for runs and calls");
         }
@@ -309,6 +319,10 @@ impl Inner {
         // Nothing under the lock can panic half way.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn most_in_flight(limits: &Limits) -> usize {
+    limits.runs_in_flight.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
 }
 
 struct LetGo(Arc<Inner>);

@@ -2,8 +2,8 @@
 //! allowance.
 
 use arc_swap::ArcSwap;
-use hookflow_flow::{Ask, HttpCall, Integration, Piece, Place};
-use hookflow_outbound::{Caller, Outgoing};
+use hookflow_flow::{Ask, CallBody, HttpCall, Integration, Piece, Place};
+use hookflow_outbound::Caller;
 use hookflow_text::Rate;
 use hookflow_trigger::{Body, Event};
 use http::header::CONTENT_TYPE;
@@ -70,6 +70,11 @@ impl InForce {
 }
 
 impl Outside {
+    /// The request of a call that goes by it.
+    pub(crate) fn request(call: &HttpCall, by: Option<&Self>) -> Result<Request<CallBody>, String> {
+        assembled(call, by.map(|outside| &*outside.integration))
+    }
+
     /// How long a try may take.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.integration.outlet.as_ref()?.timeout
@@ -153,29 +158,24 @@ pub(crate) fn one_try(run: &Arc<str>, ask: &Ask) -> Try {
     (Arc::clone(run), ask.place.clone(), ask.attempt)
 }
 
-/// The request of a call: what the flow says, and what its integration adds.
+/// The request of a call: what the flow says, and what its integration adds. Private values are marked as sensitive.
 ///
 /// # Errors
 /// Why it cannot be sent.
-pub(crate) fn request(
-    call: &HttpCall,
-    event: &Event,
-    outside: Option<&Outside>,
-) -> Result<Request<Outgoing>, String> {
-    let outlet = outside.and_then(|outside| outside.integration.outlet.as_ref());
+pub fn assembled(call: &HttpCall, integration: Option<&Integration>) -> Result<Request<CallBody>, String> {
+    let outlet = integration.and_then(|integration| integration.outlet.as_ref());
     let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()));
     let url = url.map_err(|why| format!("the URL is refused: {why}"))?;
-    let request =
-        Request::builder().method(&call.method).uri(url.as_str()).body(Outgoing::new(content(call, event)?));
+    let request = Request::builder().method(&call.method).uri(url.as_str()).body(call.body.clone());
     let mut request = request.map_err(|_| "the URL is refused: it cannot be called".to_owned())?;
     let headers = request.headers_mut();
-    if let (Some(via), Some(outside)) = (&call.via, outside) {
+    if let (Some(via), Some(integration)) = (&call.via, integration) {
         for header in outlet.map_or(&[][..], |outlet| &outlet.headers) {
             if !via.without.contains(&header.name) {
                 headers.append(header.name.clone(), header.value.clone());
             }
         }
-        let webhook = via.webhook.as_ref().and_then(|name| outside.integration.webhooks.get(name));
+        let webhook = via.webhook.as_ref().and_then(|name| integration.webhooks.get(name));
         for header in webhook.map_or(&[][..], |webhook| &webhook.headers) {
             headers.insert(header.name.clone(), header.value.clone());
         }
@@ -187,15 +187,20 @@ pub(crate) fn request(
     Ok(request)
 }
 
-/// The body, with the files of the event.
-pub(crate) fn content(call: &HttpCall, event: &Event) -> Result<Vec<Body>, String> {
-    let body = |piece| match piece {
+/// The request with the files of the event in their places.
+///
+/// # Errors
+/// When one of them did not come with it.
+pub fn filled(request: Request<CallBody>, event: &Event) -> Result<Request<Vec<Body>>, String> {
+    let (head, body) = request.into_parts();
+    let body_of = |piece| match piece {
         Piece::Bytes(bytes) => Ok(Body::Held(bytes)),
         Piece::File(file) => {
             event.file(&file.sha256).cloned().ok_or_else(|| "its file did not come with the event".to_owned())
         }
     };
-    call.body.pieces().into_iter().map(body).collect()
+    let body: Result<_, String> = body.pieces().into_iter().map(body_of).collect();
+    Ok(Request::from_parts(head, body?))
 }
 
 /// What the flow writes stands in place of what it would inherit.

@@ -4,6 +4,7 @@
 //! reaches one end, every end wakes who waits for it, and one slow flow holds up nobody else.
 
 mod admission;
+mod delivering;
 mod due;
 mod engine;
 mod generation;
@@ -22,6 +23,7 @@ mod resuming;
 mod retention;
 mod setting_aside;
 mod stand_in;
+mod subscriptions;
 mod ticket;
 mod versions;
 mod worker;
@@ -30,15 +32,17 @@ pub use admission::{Admission, AdmitRefusal};
 pub use engine::{Engine, Parts};
 pub use generation::{Generation, LiveFlow};
 pub use hookflow_store::Duplicate;
-pub use integrations::LiveIntegration;
+pub use integrations::{LiveIntegration, assembled, filled};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use pausing::{PauseRefusal, PausedBy, Standing};
+pub use perform::signed;
 pub use queue::{Full, QueuePlace};
 pub use replay::{Again, CancelRefusal, OnVersion, ReplayRefusal};
 pub use resuming::{ResumeRefusal, WaitPoint};
 pub use retention::Keep;
 pub use stand_in::StandIn;
+pub use subscriptions::{DeliveryRefusal, EVENT_BYTES, PublishRefusal, SubscriptionStanding};
 pub use ticket::{Conclusion, Ticket};
 pub use versions::{VersionFault, Versions};
 

@@ -14,6 +14,8 @@ pub struct Limits {
     /// How long after the beginning of a shutdown callers may go on waiting and queued events may still start: a little
     /// less than the grace, so that the last answers still leave.
     pub patience: Duration,
+    /// How long a try of a call may take whose integration does not say; `None`: as long as the call says.
+    pub call_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -23,6 +25,7 @@ impl Default for Limits {
             queued_bytes: 256 << 20,
             idle_worker: Duration::from_secs(10),
             patience: Duration::from_secs(27),
+            call_timeout: None,
         }
     }
 }

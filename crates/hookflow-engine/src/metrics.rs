@@ -1,6 +1,10 @@
 //! What is counted. Series of a flow are made when the flow is first used and kept by its queue, so counting is an
 //! addition and ten thousand silent flows cost nothing.
 
+mod deliveries;
+
+pub(crate) use deliveries::{DeliveryMetrics, DeliverySeries};
+
 use hookflow_text::Code;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,6 +46,7 @@ pub struct Metrics {
     pub(crate) poisoned: Counter,
     pub(crate) pruned: Counter,
     pub(crate) emitted: Counter,
+    pub(crate) deliveries: DeliveryMetrics,
     unlisted: Counter,
     labelled: AtomicUsize,
 }
@@ -81,6 +86,7 @@ impl Metrics {
             poisoned: Counter::default(),
             pruned: Counter::default(),
             emitted: Counter::default(),
+            deliveries: DeliveryMetrics::default(),
             unlisted: Counter::default(),
             labelled: AtomicUsize::new(0),
         };
@@ -112,7 +118,8 @@ impl Metrics {
             "Runs that were forgotten by age or size",
             m.pruned.clone(),
         );
-        registry.register("hookflow_emitted", "Events that flows have sent", m.emitted.clone());
+        registry.register("hookflow_emitted", "Events that went out", m.emitted.clone());
+        m.deliveries.register(registry);
         let help = "Refused requests that are not in the list of them: too many came at once";
         registry.register("hookflow_requests_refused_unlisted", help, m.unlisted.clone());
         metrics

@@ -3,18 +3,21 @@
 pub(crate) mod children;
 mod sending;
 mod signing;
+mod trace;
+
+pub use signing::signed;
 
 use crate::engine::Inner;
 use crate::stand_in;
 use crate::ticket::Accepted;
 use children::Parent;
-use hookflow_flow::{Ask, Effect, Emission, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
-use hookflow_store::{Parked, StoreError};
+use hookflow_flow::{Ask, Attempt, Effect, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
+use hookflow_store::{Outgoing, Parked, StoreError};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ pub(crate) fn perform<'e>(
     effect: Effect,
     calls: &mut Calls<'e>,
     reply: &mut Option<Arc<Reply>>,
+    emitted: &mut Vec<Outgoing>,
 ) {
     let engine: &'e Inner = run.engine;
     if let Some(made_up) = run.engine.stood_in(&run.accepted, &effect)
@@ -49,7 +53,7 @@ pub(crate) fn perform<'e>(
             let rest = ask.not_before.map(|moment| Rest { until: Some(moment) });
             calls.open(&ask.clone(), rest, run.clone().run(ask, *child));
         }
-        Effect::Emit(emission) => emit(engine, &run.accepted, &emission),
+        Effect::Emit(emission) => emitted.push(engine.emitted(&emission)),
         Effect::Reply(given) => drop(reply.get_or_insert_with(|| Arc::new(given))),
         Effect::Log(line) => log(&run.accepted, &line),
     }
@@ -66,7 +70,38 @@ pub(crate) struct Calls<'e> {
 struct Open<'e> {
     ask: Ask,
     rest: Option<Rest>,
+    /// The try of a call that has left and is not back.
+    away: Away,
     call: Pin<Box<dyn Future<Output = Fact> + Send + 'e>>,
+}
+
+/// What is remembered of a try while it is away.
+#[derive(Clone, Default)]
+struct Away(Arc<Mutex<Option<Attempt>>>);
+
+impl Away {
+    fn leaves(&self, attempt: Attempt) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+    }
+
+    fn learns(&self, change: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            change(attempt);
+        }
+    }
+
+    /// The fact of the try, with what is remembered of it if it has left.
+    fn back(&self, fact: Fact) -> Fact {
+        let attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match attempt {
+            Some(attempt) => {
+                let took = fact.at.duration_since(attempt.began_at).as_millis();
+                let took_ms = attempt.took_ms.or_else(|| u64::try_from(took).ok());
+                fact.tried(Attempt { took_ms, ..attempt })
+            }
+            None => fact,
+        }
+    }
 }
 
 /// What was asked for is not under way, and the run need not be in hand for it.
@@ -78,14 +113,25 @@ struct Rest {
 
 impl<'e> Calls<'e> {
     fn open(&mut self, ask: &Ask, rest: Option<Rest>, call: impl Future<Output = Fact> + Send + 'e) {
-        self.open.push(Open { ask: ask.clone(), rest, call: Box::pin(call) });
+        self.open_call(ask, rest, Away::default(), call);
+    }
+
+    fn open_call(
+        &mut self,
+        ask: &Ask,
+        rest: Option<Rest>,
+        away: Away,
+        call: impl Future<Output = Fact> + Send + 'e,
+    ) {
+        self.open.push(Open { ask: ask.clone(), rest, away, call: Box::pin(call) });
     }
 
     /// Ends everything that was asked for: the run is cancelled.
     pub(crate) fn cancel(&mut self, now: Timestamp) {
-        for Open { ask, .. } in self.open.drain(..) {
+        for Open { ask, away, .. } in self.open.drain(..) {
             let outcome = failed(FaultKind::Cancelled, "the run was cancelled");
-            self.happened.push_back(ask.fact(now, outcome));
+            let fact = ask.fact(now, outcome);
+            self.happened.push_back(away.back(fact));
         }
     }
 
@@ -182,18 +228,6 @@ async fn wait(run: Parent<'_>, ask: Ask) -> Fact {
 /// Whether a fact is what an ask asks for.
 pub(crate) fn is_asked_by(fact: &Fact, ask: &Ask) -> bool {
     fact.place == ask.place && fact.attempt == ask.attempt
-}
-
-/// Until there are subscriptions, an event that a flow sends is a line in the log.
-fn emit(engine: &Inner, accepted: &Accepted, emission: &Emission) {
-    engine.metrics.emitted.inc();
-    tracing::info!(
-        flow = &*accepted.flow,
-        run = &*accepted.run,
-        step = &*emission.step,
-        event = &*emission.event,
-        "a flow sent an event, and nobody has subscribed to it"
-    );
 }
 
 fn failed(kind: FaultKind, message: impl Into<String>) -> Outcome {

@@ -14,6 +14,7 @@ use crate::metrics::Series;
 use crate::relaxed::{Owed, Relaxed};
 use crate::ticket::{Accepted, Conclusion};
 use crate::worker::Worker;
+use crate::worker::hand::UNSTORED_ENDS;
 use drain_rate::DrainRate;
 use hookflow_flow::{Flow, Queue};
 use hookflow_runtime::Clock;
@@ -24,7 +25,7 @@ pub use place::QueuePlace;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 pub(crate) use window::InHand;
 use window::Window;
 
@@ -41,6 +42,7 @@ pub(crate) struct FlowQueue {
     metrics: Arc<Metrics>,
     series: OnceLock<Series>,
     relaxed: OnceLock<Arc<Relaxed>>,
+    room_for_ends: OnceLock<Arc<Semaphore>>,
     clock: Clock,
 }
 
@@ -144,8 +146,9 @@ impl FlowQueue {
             drain: DrainRate::new(clock.monotonic()),
             closed: false,
         };
-        let (work, series, relaxed) = (Notify::new(), OnceLock::new(), OnceLock::new());
-        Self { flow: id, state: Mutex::new(state), work, overall, metrics, series, relaxed, clock }
+        let (work, state) = (Notify::new(), Mutex::new(state));
+        let (series, relaxed, room_for_ends) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { flow: id, state, work, overall, metrics, series, relaxed, room_for_ends, clock }
     }
 
     /// The flow's ID.
@@ -167,6 +170,11 @@ impl FlowQueue {
     /// The same, if it was used.
     pub(crate) fn relaxed_if_any(&self) -> Option<&Arc<Relaxed>> {
         self.relaxed.get()
+    }
+
+    /// For ends on their way into the store, made when it is first used.
+    pub(crate) fn room_for_ends(&self) -> Arc<Semaphore> {
+        Arc::clone(self.room_for_ends.get_or_init(|| Arc::new(Semaphore::new(UNSTORED_ENDS))))
     }
 
     /// An event is not as the webhook expects.

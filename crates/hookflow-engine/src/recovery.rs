@@ -9,6 +9,7 @@ use crate::engine::Inner;
 use crate::queue::{FlowQueue, Item};
 use crate::versions::VersionFault;
 use crate::worker;
+use crate::worker::hand::unstored_ends;
 use hookflow_runtime::fault_point;
 use hookflow_store::{Life, Progress, StoreError, UnfinishedRun};
 use jiff::Timestamp;
@@ -142,9 +143,10 @@ impl Inner {
             if self.pauses.since(&count.flow).is_some() {
                 continue; // The pause stood when the node died, so nothing of it had started.
             }
-            let workers = self.queue_if_there(&count.flow).map(|queue| queue.serving().queue.workers);
-            // As many as could be under way, and as many that may have waited for a place of their order key.
-            let limit = workers.unwrap_or(DUE_SUSPECTS).min(DUE_SUSPECTS);
+            let serving = self.queue_if_there(&count.flow).map(|queue| queue.serving());
+            // As many as could be under way, and as many as may have ended without that being stored.
+            let most = serving.map(|flow| flow.queue.workers + unstored_ends(&flow));
+            let limit = most.unwrap_or(DUE_SUSPECTS).min(DUE_SUSPECTS);
             let rows = store.ready(node, &count.flow, 0, limit).await?;
             suspects.extend(rows.into_iter().map(|row| Suspect { row, counts: true }));
         }

@@ -1,7 +1,7 @@
 //! Forgets what has ended, in small slices, so that what comes in is not held up.
 
 use crate::Engine;
-use hookflow_store::Retention;
+use hookflow_store::{KeepEvents, Pruned, Retention, StoreError};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -11,6 +11,10 @@ const PERIOD: Duration = Duration::from_secs(5);
 const SLICE: usize = 500;
 /// How long others have the store for themselves between two slices.
 const BREATH: Duration = Duration::from_millis(25);
+/// How much longer an event is kept of which a delivery is pending: longer than all attempts take.
+const LONGEST_DELIVERY: Duration = Duration::from_hours(7 * 24);
+/// Which part of the bytes events that went out may take.
+const EVENTS_PART: u64 = 4;
 
 /// How much of what has ended is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,13 @@ impl Keep {
     /// What ended before this is not kept.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         now.checked_sub(self.age).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Which events that went out are kept.
+    fn events(&self, now: Timestamp) -> KeepEvents {
+        let since = self.since(now);
+        let pending_since = since.checked_sub(LONGEST_DELIVERY).unwrap_or(Timestamp::MIN);
+        KeepEvents { since, pending_since, bytes: self.bytes / EVENTS_PART, events: self.runs }
     }
 }
 
@@ -64,7 +75,11 @@ impl Engine {
             let beyond = Retention { ended_since: keep.since(engine.clock.now()), bytes, runs };
             let pruned = async {
                 engine.store.forget_rejected(None, beyond.ended_since).await?;
-                engine.store.prune(&beyond, SLICE).await
+                engine.count_undelivered().await?;
+                let pruned = engine.store.prune(&beyond, SLICE).await?;
+                let events =
+                    engine.store.outbox().forget_events(&keep.events(engine.clock.now()), SLICE).await?;
+                Ok::<_, StoreError>(Pruned { more: pruned.more || events.more, ..pruned })
             };
             match heartbeat.wait(pruned).await {
                 Ok(pruned) => {

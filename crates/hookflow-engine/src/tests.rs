@@ -2,7 +2,9 @@
 
 mod admitting;
 mod bench;
+mod delivering;
 mod ending;
+mod handing_in;
 mod load;
 mod parking;
 mod pausing;

@@ -234,7 +234,12 @@ impl Accepted {
     }
 
     pub(crate) fn release(&self) {
-        drop(self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.let_hold());
+    }
+
+    /// As long as the answer lives instead.
+    pub(crate) fn let_hold(&self) -> Option<InHand> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The sender's own ID of the request and the flow's dedupe key, which are not the same even when they look alike.

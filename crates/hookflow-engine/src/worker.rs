@@ -13,6 +13,7 @@ use hookflow_runtime::Heartbeat;
 use hookflow_store::{Journal, Parked, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How soon a stored run is asked for again when the store did not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -99,37 +100,38 @@ impl Drop for Worker {
 /// One run, from the queue to its end or until it is parked.
 pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat: &Heartbeat, item: Item) {
     let Item { work, caller, place } = item;
-    let in_flight = match engine.in_flight.try_acquire() {
+    let permit = match Arc::clone(&engine.in_flight).try_acquire_owned() {
         Ok(permit) => Ok(permit),
-        Err(_) => heartbeat.wait(engine.in_flight.acquire()).await,
+        Err(_) => heartbeat.wait(Arc::clone(&engine.in_flight).acquire_owned()).await,
     };
-    let Ok(_in_flight) = in_flight else { return }; // It is never closed.
+    let Ok(permit) = permit else { return }; // It is never closed.
     let (accepted, owed) = match work {
         Work::Fresh(accepted) => (accepted, None),
         Work::Owed(owed) => (Arc::clone(&owed.accepted), Some(owed)),
         Work::Stored(in_hand) => {
             // Boxed, for else every worker has room for it.
-            let carried = Box::pin(stored(engine, queue, heartbeat, &in_hand, (caller, place))).await;
+            let run = Arc::clone(&in_hand.run);
+            let carried =
+                Box::pin(stored((engine, queue), heartbeat, in_hand, permit, (caller, place))).await;
             if let Err(error) = carried {
-                let (run, flow) = (&*in_hand.run, queue.flow());
+                let (run, flow) = (&*run, queue.flow());
                 tracing::error!(run, flow, %error, "a stored run cannot be taken up; it stays where it is");
             }
             return;
         }
     };
-    // Its bytes are in memory until it ends.
-    let _memory = queue.started(place);
-    let _under_way = UnderWay::begin(engine);
+    let in_flight = InFlight::begin(engine, permit, queue.started(place), None);
     let program = Program::serving(&queue.begins_on(caller.as_ref()));
-    drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).owing(owed).carry(None).await);
+    let hand = Hand::new(engine, queue, heartbeat, program, accepted, caller);
+    drop(hand.holding(in_flight, owed).carry(None).await);
 }
 
 /// A run that lies in the store.
 async fn stored(
-    engine: &Arc<Inner>,
-    queue: &Arc<FlowQueue>,
+    (engine, queue): (&Arc<Inner>, &Arc<FlowQueue>),
     heartbeat: &Heartbeat,
-    in_hand: &InHand,
+    in_hand: InHand,
+    permit: OwnedSemaphorePermit,
     (caller, place): (Option<Caller>, QueuePlace),
 ) -> Result<(), VersionFault> {
     let journal = loop {
@@ -162,11 +164,11 @@ async fn stored(
         place.did_not_count();
         return Ok(());
     }
-    let _memory = queue.started(place);
-    let _under_way = UnderWay::begin(engine);
+    let in_flight = InFlight::begin(engine, permit, queue.started(place), Some(in_hand));
     let program = program(engine, queue, &journal, caller.as_ref()).await?;
     let accepted = Arc::new(Accepted::of(&journal));
-    drop(Hand::new(engine, queue, heartbeat, program, accepted, caller).carry(Some(journal)).await);
+    let hand = Hand::new(engine, queue, heartbeat, program, accepted, caller);
+    drop(hand.holding(in_flight, None).carry(Some(journal)).await);
     Ok(())
 }
 
@@ -193,18 +195,29 @@ pub(crate) async fn program(
     Ok(Program::serving(&*engine.plan_of(&journal.run.flow, &progress.version).await?))
 }
 
-/// Counts a run as under way as long as it lives.
-struct UnderWay<'e>(&'e Inner);
+/// Counts a run as in flight until it has left its worker and its end is stored, and its bytes as in memory; if it lay in the
+/// store, nobody else takes it up meanwhile.
+pub(crate) struct InFlight {
+    engine: Arc<Inner>,
+    _permit: OwnedSemaphorePermit,
+    _memory: QueuePlace,
+    _in_hand: Option<InHand>,
+}
 
-impl<'e> UnderWay<'e> {
-    fn begin(engine: &'e Inner) -> Self {
+impl InFlight {
+    fn begin(
+        engine: &Arc<Inner>,
+        permit: OwnedSemaphorePermit,
+        memory: QueuePlace,
+        in_hand: Option<InHand>,
+    ) -> Self {
         engine.metrics.in_flight.inc();
-        Self(engine)
+        Self { engine: Arc::clone(engine), _permit: permit, _memory: memory, _in_hand: in_hand }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.metrics.in_flight.dec();
+        self.engine.metrics.in_flight.dec();
     }
 }

@@ -3,6 +3,7 @@
 use crate::eval_error::EvalError;
 use crate::evaluation::Env;
 use crate::known::Known;
+use crate::lookup::Lookup;
 use crate::program::Program;
 use crate::site::Site;
 use crate::text::{unclosed, whole};
@@ -53,6 +54,11 @@ impl Expression {
     /// The path that it is, when it is nothing but one: `webhook.body.items` as its parts.
     pub fn path(&self) -> Option<Vec<String>> {
         self.0.parts()
+    }
+
+    /// Tells each path that it reads, as it is written, and the value that is there; what is missing is not told.
+    pub fn each_read(&self, scope: &dyn Lookup, told: &mut dyn FnMut(String, &Json)) {
+        self.0.each_read(scope, told);
     }
 
     /// The value.

@@ -97,6 +97,23 @@ mod tests {
         }
     }
 
+    /// The names that the format promises, beyond Jinja's own and those that older template engines have.
+    const PROMISED: &str = "json parse_json xml parse_xml parse_csv base64 base64_decode hex md5 sha1 sha256 sha512 hmac_sha256 \
+        url_encode date parse_date unix_time number regex_match regex_replace uuid to_upper \
+        toUpper toLower replaceIfEmpty formatDateTime isEmpty length substring truncate toBase64 count addDays";
+
+    #[test]
+    fn every_name_that_is_promised_is_there() {
+        for name in PROMISED.split_whitespace() {
+            let mut diagnostics = Diagnostics::default();
+            let yaml = serde_json::Value::from(format!("'1' | {name}")).to_string();
+            let node = parse(&Source::new("example.yaml", yaml), &mut diagnostics).unwrap();
+            Expression::compile(&node, &AnyName, &mut diagnostics);
+            assert!(!diagnostics.codes().contains(&"expr.unknown-filter"), "{}", diagnostics.render(false));
+            assert!(find(name).is_some() || crate::builtins::is_filter(name), "{name}");
+        }
+    }
+
     #[test]
     fn the_table_is_alphabetic_and_each_name_stands_once() {
         assert!(functions().is_sorted_by_key(|function| function.name));

@@ -5,6 +5,8 @@ use crate::compiled::{Compiled, compiled};
 use crate::eval_error::{EvalError, Failure};
 use crate::evaluation::{EVALUATION, Env, Evaluation};
 use crate::known::Known;
+use crate::lookup::Lookup;
+use crate::path::label;
 use crate::rewrite::{Rewritten, rewrite};
 use crate::scan::{Prepared, Wrong, slip};
 use crate::site::Site;
@@ -14,6 +16,7 @@ use minijinja::machinery::parse_expr;
 use minijinja::value::{DynObject, Object};
 use minijinja::{Error, Value};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -140,6 +143,23 @@ impl Program {
         let chain = self.path().filter(|chain| !chain.local)?;
         let parts = chain.segments.iter().map(|segment| segment.key().into_owned());
         Some([chain.root.clone()].into_iter().chain(parts).collect())
+    }
+
+    /// Each path that it reads in the scope, once, with the value there.
+    pub(crate) fn each_read(&self, scope: &dyn Lookup, told: &mut dyn FnMut(String, &Json)) {
+        let mut known = HashSet::new();
+        for chain in self.chains.iter().filter(|chain| !chain.local) {
+            let path = label(&chain.root, &chain.segments);
+            if known.contains(&path) {
+                continue;
+            }
+            match chain.find(scope) {
+                Ok(Place::Json(view)) => told(path.clone(), view.get()),
+                Ok(Place::DidNotRun) => told(path.clone(), &Json::Null),
+                Ok(Place::Part(_)) | Err(_) => {}
+            }
+            known.insert(path);
+        }
     }
 
     fn path(&self) -> Option<&Chain> {

@@ -63,7 +63,14 @@ pub struct Ask {
 impl Ask {
     /// The one fact that answers this ask.
     pub fn fact(self, at: Timestamp, outcome: Outcome) -> Fact {
-        Fact { place: self.place, verb: self.verb.to_owned(), attempt: self.attempt, at, outcome }
+        Fact {
+            place: self.place,
+            verb: self.verb.to_owned(),
+            attempt: self.attempt,
+            at,
+            outcome,
+            tried: None,
+        }
     }
 }
 

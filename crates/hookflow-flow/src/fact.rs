@@ -1,6 +1,6 @@
 //! What happened: the outcomes of asks, and nothing else. Facts are the journal, and the journal is the recovery.
 
-use crate::{FaultKind, Place};
+use crate::{Attempt, FaultKind, Place};
 use hookflow_text::{Json, weight};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,17 @@ pub struct Fact {
     pub at: Timestamp,
     /// What came of it.
     pub outcome: Outcome,
+    /// What is remembered of a call beside that. It is written in a column of its own, and no replay reads it.
+    #[serde(skip)]
+    pub tried: Option<Box<Attempt>>,
+}
+
+impl Fact {
+    /// The same with what is remembered of its call.
+    #[must_use]
+    pub fn tried(self, attempt: Attempt) -> Self {
+        Self { tried: Some(Box::new(attempt)), ..self }
+    }
 }
 
 /// What came of an ask. Externally tagged, so that numbers keep their spelling when read back.

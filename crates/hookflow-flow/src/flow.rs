@@ -57,6 +57,8 @@ pub struct Flow {
     pub order: Option<Order>,
     /// What a run does.
     pub plan: Arc<Plan>,
+    /// What its webhook expects, when it is a version that was kept.
+    pub(crate) kept_expects: Option<Expects>,
     /// What is to be kept of it so that it can be compiled again: its text, that of the files that its steps name, and the
     /// definitions of the outbound webhooks that they call.
     pub document: Arc<str>,
@@ -190,6 +192,7 @@ impl Flow {
                 definitions(plan.calls(), surroundings.integrations),
             ),
             plan: Arc::new(plan),
+            kept_expects: None,
             tests,
             span,
         })
@@ -202,6 +205,11 @@ impl Flow {
     pub fn sample_event(&self, id: Arc<str>, at: Timestamp, base_url: &str) -> Result<Event, SampleRefused> {
         let webhook = self.webhook.as_ref().ok_or(SampleRefused::NoWebhook)?;
         webhook.sample_event(&self.id, id, at, base_url)
+    }
+
+    /// What its webhook expects of an event.
+    pub fn expects(&self) -> Option<&Expects> {
+        self.webhook.as_ref().and_then(|webhook| webhook.expects.as_ref()).or(self.kept_expects.as_ref())
     }
 
     /// The answer of a flow without `respond`, when it writes its own.

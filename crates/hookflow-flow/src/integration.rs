@@ -5,10 +5,12 @@
 
 mod kept;
 mod outlet;
+mod proxy;
 mod variables;
 
 pub(crate) use kept::{Definitions, called, definitions};
 pub use outlet::{Header, Outlet, TlsFiles};
+pub use proxy::ProxyRule;
 
 use crate::lowering::read_id;
 use crate::reading::Reading;
@@ -64,7 +66,7 @@ pub struct OutboundWebhook {
 }
 
 /// The outside services of a folder, or those that a kept version of a flow calls.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Integrations(BTreeMap<Arc<str>, Arc<Integration>>);
 
 impl Integrations {

@@ -11,6 +11,7 @@
 //! | the checks while loading | `lowering.rs`, `lowering/names.rs`, `lowering/paths.rs` |
 
 mod arm;
+mod attempt;
 mod call_body;
 mod call_url;
 mod deep_stack;
@@ -34,9 +35,13 @@ mod sent_file;
 mod status_set;
 mod step_kind;
 pub mod step_kinds;
+mod subscription;
 mod wait_token;
 
-pub use arm::{Arm, Choice, Seen};
+pub use arm::{Arm, Choice, Seen, Times};
+pub use attempt::{
+    ATTEMPT_BODY, Attempt, KeptBody, MASK, MASKED_IN_REQUESTS, SentRequest, UnreadAnswer, header_texts,
+};
 pub use call_body::{CallBody, FileRef, Multipart, Part, Piece};
 pub use call_url::CallUrl;
 pub use effect::{
@@ -49,12 +54,18 @@ pub use flow::{
     ExpectedLog, Expects, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
     Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
-pub use integration::{EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, TlsFiles};
+pub use integration::{
+    EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, Outlet, ProxyRule, TlsFiles,
+};
 pub use place::{Place, StepNumber};
+pub use place_code::transactional_id;
 pub use plan::{Asked, Plan, StepInfo};
 pub use rehearsal::{Answer, Rehearsal, StepTrace, World, rehearse, rehearse_in};
 pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
+pub use retry::read_retry_after;
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
 pub use step_kind::{Asking, Companion, Example, StepKind};
+pub use step_kinds::emit::is_event_name;
+pub use subscription::{Message, Pattern, Subscription, Subscriptions};
 pub use wait_token::WaitToken;

@@ -15,7 +15,7 @@ pub(crate) fn place_code(purpose: &[u8], run: &str, seed: &[u8; 16], place: &Pla
 }
 
 /// What the other side knows a call by: the same for every try of one step of one run, and for nothing else.
-pub(crate) fn transactional_id(run: &str, seed: &[u8; 16], place: &Place) -> String {
+pub fn transactional_id(run: &str, seed: &[u8; 16], place: &Place) -> String {
     hookflow_expr::uuid(place_code(TRANSACTION, run, seed, place).finalize().into_bytes().into())
 }
 

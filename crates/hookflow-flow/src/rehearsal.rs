@@ -1,4 +1,4 @@
-//! A run without a world: effects are answered from a script, and time passes only for what waits. What `hookflow try`, the documented
+//! A run without a world: effects are answered from a script, and time passes only for what waits. What the documented
 //! examples and the tests run, on the same machine as the service.
 
 use crate::{

@@ -147,6 +147,7 @@ mod tests {
                 body: json!({"n": second}),
                 captures: serde_json::Map::new(),
             },
+            tried: None,
         })
     }
 
@@ -181,6 +182,52 @@ mod tests {
         let sub = steps[0].run.as_ref().unwrap();
         assert_eq!((&*sub.flow, &sub.with, sub.detach), ("other", &json!({"n": 2}), true));
         assert_eq!(steps[1].until, Some(start().started_at + jiff::SignedDuration::from_secs(6)));
+    }
+
+    #[test]
+    fn choices_have_their_reason_and_steps_their_times() {
+        let steps = "
+  - {id: stock, http: {url: 'http://a'}, on_error: continue}
+  - if: steps.stock.body.n > 1 and steps.stock.ok
+    then:
+      - for: item
+        in: '[5, 6]'
+        do:
+          - {id: six, when: item = 6, set: {n: '${ item }'}}
+  - try: [{fail: no}]
+    catch: [{log: caught}]
+";
+        let plan = plan(steps);
+        let retraced = retrace(Arc::clone(&plan), start(), &[fact(0, &[], 2)]);
+        let (seen, arms) = (&retraced.seen, plan.arms());
+        let told = |choice: &crate::Choice| {
+            let (name, value) =
+                (&arms[choice.arm].name, choice.value.get("message").unwrap_or(&choice.value));
+            (name.clone(), choice.turns.clone(), value.clone(), json!(choice.reads))
+        };
+        let told: Vec<_> = seen.choices.iter().map(told).collect();
+        let expected = [
+            (
+                "then".into(),
+                vec![],
+                json!(true),
+                json!([["steps.stock.body.n", 2], ["steps.stock.ok", true]]),
+            ),
+            ("with items".into(), vec![], json!(2), json!([])),
+            ("when false".into(), vec![0], json!(false), json!([["item", 5]])),
+            ("when true".into(), vec![1], json!(true), json!([["item", 6]])),
+            ("catch".into(), vec![], json!("no"), json!([])),
+        ];
+        assert_eq!(told, expected);
+        let times = |name: &str, turns: &[u32]| {
+            let place = Place { step: plan.step_of(name).unwrap(), turns: turns.to_vec() };
+            seen.times.get(&place).map(|times| {
+                let since = |at: Timestamp| at.duration_since(start().started_at).as_secs();
+                (since(times.began), times.ended.map(since))
+            })
+        };
+        assert_eq!((times("stock", &[]), times("six", &[0])), (Some((0, Some(2))), None));
+        assert_eq!((times("six", &[1]), times("1", &[])), (Some((2, Some(2))), Some((2, None))));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use crate::{Fault, FaultKind, Outcome, StatusSet};
 use hookflow_text::{Diagnostics, Fields, Json, Node, parse_duration};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
@@ -188,13 +190,23 @@ fn read_backoff(node: &Node, diagnostics: &mut Diagnostics) -> Option<(Duration,
     }
 }
 
-/// How long an answer asks to wait: `Retry-After` in seconds, or as a date.
+/// The dates of former days, which HTTP still knows.
+const FORMER_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+
+/// How long an answer asks to wait: `Retry-After` in seconds, or as a date in any of HTTP's three forms.
 pub(crate) fn retry_after(headers: &serde_json::Map<String, Json>, at: Timestamp) -> Option<Duration> {
-    let text = headers.get("retry-after")?.as_str()?.trim();
+    read_retry_after(headers.get("retry-after")?.as_str()?, at)
+}
+
+/// How long a `Retry-After` asks to wait: seconds, or a date. `None` when it is neither.
+pub fn read_retry_after(text: &str, at: Timestamp) -> Option<Duration> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    let former = |form| TimeZone::UTC.to_timestamp(DateTime::strptime(form, text).ok()?).ok();
+    let date = jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
+    let date = date.or_else(|| FORMER_DATES.into_iter().find_map(former))?;
     Some(Duration::try_from(date.duration_since(at)).unwrap_or_default())
 }
 

@@ -10,7 +10,7 @@ mod forks;
 mod scope;
 mod unwind;
 
-use crate::arm::{Seen, Watch, Way};
+use crate::arm::{Made, Seen, Watch, Way};
 use crate::plan::Pc;
 use crate::{Ask, Effect, End, Fact, Fault, FaultKind, Place, Plan, Reply, StepNumber};
 use fiber::{Exit, Fiber, Fork, State};
@@ -111,7 +111,7 @@ impl Run {
     /// The same as [`Run::begin`], and what it does is kept for [`Run::take_seen`].
     pub fn begin_seen(plan: Arc<Plan>, start: Start) -> (Self, Vec<Effect>) {
         let mut run = Self::new(plan, start);
-        run.watch = Some(Box::default());
+        run.watch = Some(Box::new(Watch::new(&run.plan)));
         let effects = run.go_on();
         (run, effects)
     }
@@ -268,8 +268,8 @@ impl Run {
                     self.unwind(fiber, Exit::Ended(Arc::default()));
                     continue;
                 };
-                if let (Some(watch), Some(fiber)) = (&mut self.watch, self.fibers.get(fiber)) {
-                    watch.executed.insert(fiber.pc);
+                if self.watch.is_some() {
+                    self.look(fiber);
                 }
                 if let Err((step, stop)) = self.execute(fiber, instruction) {
                     self.raise(fiber, step, stop);
@@ -278,16 +278,38 @@ impl Run {
         }
     }
 
+    /// Somebody looks on: an instruction is about to be executed.
+    fn look(&mut self, fiber: usize) {
+        let pc = self.fibers.get(fiber).map_or(0, |fiber| fiber.pc);
+        let begun = self.watch.as_mut().map(|watch| watch.execute(pc)).unwrap_or_default();
+        for step in begun {
+            let (place, at) = (self.place(fiber, step), self.at);
+            if let Some(watch) = &mut self.watch {
+                watch.begins(place, at);
+            }
+        }
+    }
+
     /// A choice was made at `at`.
-    fn choose(&mut self, at: Pc, way: impl FnOnce() -> Way, value: impl FnOnce() -> Json) {
+    fn choose(
+        &mut self,
+        fiber: usize,
+        at: Pc,
+        way: impl FnOnce() -> Way,
+        made: impl FnOnce(Vec<u32>) -> Made,
+    ) {
         if let Some(watch) = &mut self.watch {
-            watch.choose(at, way(), value);
+            let turns = || self.fibers.get(fiber).map(|it| it.place_turns(usize::MAX)).unwrap_or_default();
+            watch.choose(at, way(), || made(turns()));
         }
     }
 
     fn keep(&mut self, fiber: usize, step: StepNumber, value: Arc<Json>) -> Result<(), Fault> {
         self.spend(weight(&value))?;
         let place = self.place(fiber, step);
+        if let Some(watch) = &mut self.watch {
+            watch.ends(&place, self.at);
+        }
         Arc::make_mut(&mut self.results).insert(place, value);
         Ok(())
     }

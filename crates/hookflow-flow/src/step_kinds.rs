@@ -1,7 +1,7 @@
 //! The table of step kinds. To add one: a file in `step_kinds/`, a `mod` line and a line in [`ALL`].
 
 pub(crate) mod call;
-mod emit;
+pub(crate) mod emit;
 pub(crate) mod fail;
 mod r#for;
 pub(crate) mod http;

@@ -48,8 +48,9 @@ pub(crate) fn objection(policy: &Policy, address: SocketAddr, public_path: bool)
     if ip.is_unspecified() || ip.is_multicast() || broadcast {
         return Some(format!("{ip}, which is no one's address"));
     }
-    let own = |listeners: &[SocketAddr]| listeners.iter().any(|listener| meets(*listener, address, ip));
-    if own(&policy.ops_listeners) || (!public_path && own(&policy.public_listeners)) {
+    if is_among(&policy.ops_listeners, address)
+        || (!public_path && is_among(&policy.public_listeners, address))
+    {
         return Some("this service itself".into());
     }
     let special = special(ip)?;
@@ -57,6 +58,15 @@ pub(crate) fn objection(policy: &Policy, address: SocketAddr, public_path: bool)
         return None;
     }
     Some(format!("{ip}, {special}, and no `allow` names its range"))
+}
+
+/// Whether a connection to `address` arrives at a listener of the product's own.
+pub(crate) fn is_own(policy: &Policy, address: SocketAddr) -> bool {
+    is_among(&policy.ops_listeners, address) || is_among(&policy.public_listeners, address)
+}
+
+fn is_among(listeners: &[SocketAddr], address: SocketAddr) -> bool {
+    listeners.iter().any(|listener| meets(*listener, address, reached(address.ip())))
 }
 
 /// The address that is reached in the end, where one address carries another.

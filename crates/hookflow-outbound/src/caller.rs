@@ -4,9 +4,9 @@ use crate::dialer::{DialFault, Dialer};
 use crate::{CallFault, CallFaultKind, Outgoing, Policy};
 use bytes::Bytes;
 use hookflow_runtime::Clock;
-use http::header::USER_AGENT;
+use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
 use http::uri::Scheme;
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::connect::capture_connection;
@@ -35,7 +35,7 @@ pub struct Caller {
     public_paths: Client<Dialer, Outgoing>,
     /// … and for all others. Two pools, because a pooled connection does not know what it was opened for.
     other_paths: Client<Dialer, Outgoing>,
-    response_bytes: u64,
+    policy: Arc<Policy>,
     pub(crate) clock: Clock,
     #[cfg(feature = "scripted")]
     pub(crate) script: Option<crate::Script>,
@@ -44,13 +44,12 @@ pub struct Caller {
 impl Caller {
     /// A caller with no connections yet.
     pub fn new(policy: Policy, clock: Clock) -> Self {
-        let response_bytes = policy.response_bytes;
         let policy = Arc::new(policy);
         let client = |public_path| client(Dialer::new(Arc::clone(&policy), public_path, clock.clone()));
         Self {
             public_paths: client(true),
             other_paths: client(false),
-            response_bytes,
+            policy,
             clock,
             #[cfg(feature = "scripted")]
             script: None,
@@ -77,9 +76,20 @@ impl Caller {
         // The version is the connection's affair.
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().entry(USER_AGENT).or_insert(NAME);
+        let by_proxy = self.tell_proxy(&mut request);
         let connection = capture_connection(&mut request);
         let answered = self.clock.timeout(deadline, self.exchange(client.request(request))).await;
         let (kind, why) = match answered {
+            Ok(Ok(response))
+                if by_proxy && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                // It has not gone further than to the proxy.
+                return Err(CallFault {
+                    kind: CallFaultKind::Connect,
+                    message: format!("{host}: the proxy wants to know who calls, or somebody else"),
+                    sent: false,
+                });
+            }
             Ok(Ok(response)) => return Ok(response),
             Ok(Err(cut)) => cut,
             Err(_) => (CallFaultKind::Timeout, format!("no complete answer within {deadline:?}")),
@@ -89,6 +99,17 @@ impl Caller {
         // The metadata is set just before the request is handed to a connection.
         let sent = !dialling && connection.connection_metadata().is_some();
         Err(CallFault { kind, message: format!("{host}: {why}"), sent })
+    }
+
+    /// Whether the request itself is what the proxy gets; then it says who asks.
+    fn tell_proxy(&self, request: &mut Request<Outgoing>) -> bool {
+        let uri = request.uri();
+        let proxy = self.policy.proxy.as_ref();
+        let proxy = proxy.filter(|proxy| uri.scheme() == Some(&Scheme::HTTP) && proxy.serves(uri));
+        if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.clone()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
+        proxy.is_some()
     }
 
     async fn exchange(
@@ -103,7 +124,7 @@ impl Caller {
     /// The one place that reads a response's body.
     #[expect(clippy::disallowed_methods, reason = "limited just before")]
     async fn read(&self, body: Incoming) -> Result<Bytes, (CallFaultKind, String)> {
-        let limit = self.response_bytes;
+        let limit = self.policy.response_bytes;
         let too_large =
             || (CallFaultKind::TooLarge, format!("the response's body is larger than {limit} bytes"));
         // What the content length promises, if there is one and a body may follow.
@@ -123,7 +144,7 @@ impl Caller {
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("response_bytes", &self.response_bytes).finish_non_exhaustive()
+        f.debug_struct("Caller").field("response_bytes", &self.policy.response_bytes).finish_non_exhaustive()
     }
 }
 

@@ -1,22 +1,29 @@
 //! The one way to open a connection: resolve, judge every address, connect to a judged one, then TLS. The pool asks for
-//! connections by scheme and authority alone, so a dialer is made for one kind of path.
+//! connections by scheme and authority alone, so a dialer is made for one kind of path. Where there is a proxy it is
+//! what is connected to, and the target is judged as far as it is known here.
 
-use crate::address::objection;
-use crate::{CallFaultKind, Policy};
+use crate::address::{is_own, objection};
+use crate::proxy::{Line, bare_host, is_address};
+use crate::{CallFaultKind, Policy, Proxy};
 use hookflow_runtime::Clock;
 use http::Uri;
 use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 8;
+/// How long a name is looked up whose address only the proxy needs: many who have one resolve no public names.
+const PROXIED_LOOKUP: Duration = Duration::from_secs(1);
 
 /// Says which addresses a name has, each time anew.
 type Names = fn(String, u16) -> Dialing<Vec<SocketAddr>>;
@@ -58,7 +65,7 @@ impl Dialer {
 }
 
 impl Service<Uri> for Dialer {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<Line>;
     type Error = DialFault;
     type Future = Dialing<Self::Response>;
 
@@ -89,6 +96,14 @@ impl DialFault {
     fn connect(message: String) -> Self {
         Self { kind: CallFaultKind::Connect, message }
     }
+
+    fn at_proxy(self) -> Self {
+        Self { message: format!("at the proxy: {}", self.message), ..self }
+    }
+
+    fn refused(objection: &str) -> Self {
+        Self { kind: CallFaultKind::Refused, message: format!("it is {objection}") }
+    }
 }
 
 /// TCP to addresses that were judged.
@@ -98,6 +113,44 @@ struct JudgedTcp {
     public_path: bool,
     clock: Clock,
     names: Names,
+}
+
+/// TCP to the proxy, wherever that is: the operator has named it. Only the product itself is no proxy.
+#[derive(Clone)]
+struct ToProxy {
+    tcp: JudgedTcp,
+    host: String,
+    port: u16,
+}
+
+impl ToProxy {
+    async fn connect(&self) -> Result<TokioIo<TcpStream>, DialFault> {
+        let found = (self.tcp.names)(self.host.clone(), self.port).await;
+        let mut found = found.map_err(DialFault::at_proxy)?;
+        found.retain(|address| !is_own(&self.tcp.policy, *address));
+        self.tcp.connect(found).await.map_err(DialFault::at_proxy)
+    }
+}
+
+impl Service<Uri> for ToProxy {
+    type Response = TokioIo<TcpStream>;
+    type Error = DialFault;
+    type Future = Dialing<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialFault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.connect().await })
+    }
+}
+
+/// What is not ours is the proxy's answer.
+fn why_no_tunnel(error: &(dyn Error + 'static)) -> DialFault {
+    let ours = error.source().and_then(|source| source.downcast_ref::<DialFault>());
+    ours.cloned().unwrap_or_else(|| DialFault::connect(format!("the proxy does not connect to it ({error})")))
 }
 
 /// Names as the system resolves them.
@@ -110,7 +163,7 @@ fn of_the_system(host: String, port: u16) -> Dialing<Vec<SocketAddr>> {
 }
 
 impl Service<Uri> for JudgedTcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = Line;
     type Error = DialFault;
     type Future = Dialing<Self::Response>;
 
@@ -121,17 +174,54 @@ impl Service<Uri> for JudgedTcp {
     fn call(&mut self, target: Uri) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let host = target.host().unwrap_or_default();
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            let usual = if target.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-            let found = (this.names)(host.to_owned(), target.port_u16().unwrap_or(usual)).await?;
+            if let Some(proxy) = this.policy.proxy.as_ref().filter(|proxy| proxy.serves(&target)) {
+                return this.by_proxy(proxy, target).await;
+            }
+            let found = this.look_up(&target).await?;
             // What was judged is what is connected to: the name is not asked again in between.
-            this.connect(this.judge(found)?).await
+            let stream = this.connect(this.judge(found)?).await?;
+            Ok(Line { stream, whole_urls: false })
         })
     }
 }
 
 impl JudgedTcp {
+    /// The addresses of a URL's host.
+    async fn look_up(&self, target: &Uri) -> Result<Vec<SocketAddr>, DialFault> {
+        let usual = if target.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+        (self.names)(bare_host(target).to_owned(), target.port_u16().unwrap_or(usual)).await
+    }
+
+    /// A connection to the proxy, and through it for a target that wants TLS.
+    async fn by_proxy(&self, proxy: &Proxy, target: Uri) -> Result<Line, DialFault> {
+        self.judge_unseen(&target).await?;
+        let to_proxy = ToProxy { tcp: self.clone(), host: proxy.host.clone(), port: proxy.port };
+        if target.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Line { stream: to_proxy.connect().await?, whole_urls: true });
+        }
+        let mut tunnel = Tunnel::new(Uri::default(), to_proxy);
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        let stream = tunnel.call(target).await.map_err(|error| why_no_tunnel(&error))?;
+        Ok(Line { stream, whole_urls: false })
+    }
+
+    /// The proxy finds the target's address. Whatever is known of it here is judged all the same: what can only be an
+    /// address always, a name when it resolves here.
+    async fn judge_unseen(&self, target: &Uri) -> Result<(), DialFault> {
+        let looking_up = self.look_up(target);
+        let found = if is_address(bare_host(target)) {
+            looking_up.await?
+        } else {
+            let found = self.clock.timeout(PROXIED_LOOKUP, looking_up).await;
+            found.ok().and_then(Result::ok).unwrap_or_default()
+        };
+        // Which of them the proxy takes is its choice.
+        let objections = found.into_iter().filter_map(|it| objection(&self.policy, it, self.public_path));
+        objections.map(|why| DialFault::refused(&why)).next().map_or(Ok(()), Err)
+    }
+
     /// The addresses that may be called; a fault when there is none.
     fn judge(&self, found: impl IntoIterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, DialFault> {
         let mut refused = None;
@@ -143,9 +233,7 @@ impl JudgedTcp {
             }
         }
         match refused {
-            Some(objection) if open.is_empty() => {
-                Err(DialFault { kind: CallFaultKind::Refused, message: format!("it is {objection}") })
-            }
+            Some(objection) if open.is_empty() => Err(DialFault::refused(&objection)),
             _ => Ok(open),
         }
     }
@@ -200,11 +288,11 @@ mod tests {
         let mut tcp = tcp(policy, rebound);
         for turn in 0..2 {
             let first = tcp.call(uri.clone()).await.unwrap();
-            assert_eq!(first.inner().peer_addr().unwrap().ip().to_string(), "127.0.0.1");
+            assert_eq!(first.stream.inner().peer_addr().unwrap().ip().to_string(), "127.0.0.1");
             let fault = tcp.call(uri.clone()).await.err().unwrap();
             assert_eq!(fault.kind, CallFaultKind::Refused, "{}", fault.message);
             let third = tcp.call(uri.clone()).await.unwrap();
-            assert_eq!(third.inner().peer_addr().unwrap().ip().to_string(), "127.0.0.1", "not to ::1");
+            assert_eq!(third.stream.inner().peer_addr().unwrap().ip().to_string(), "127.0.0.1", "not to ::1");
             assert_eq!(ASKED.load(Ordering::SeqCst), 3 * (turn + 1), "once for each connection");
         }
     }

@@ -7,6 +7,7 @@ mod caller;
 mod dialer;
 mod outgoing;
 mod policy;
+mod proxy;
 #[cfg(feature = "scripted")]
 mod scripted;
 mod tls;
@@ -15,6 +16,7 @@ pub use call_fault::{CallFault, CallFaultKind};
 pub use caller::Caller;
 pub use outgoing::Outgoing;
 pub use policy::Policy;
+pub use proxy::Proxy;
 #[cfg(feature = "scripted")]
 pub use scripted::Script;
 pub use tls::{Tls, TlsError};

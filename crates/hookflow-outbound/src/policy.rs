@@ -1,6 +1,6 @@
 //! What calls may do: how far they reach and how much they take.
 
-use crate::Tls;
+use crate::{Proxy, Tls};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,10 +22,12 @@ pub struct Policy {
     pub connect_timeout: Duration,
     /// Whom to trust and what to show.
     pub tls: Tls,
+    /// The proxy that calls go by.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for Policy {
-    /// Public addresses only, 10 MiB, five seconds to connect, the system's trust.
+    /// Public addresses only, 10 MiB, five seconds to connect, the system's trust, no proxy.
     fn default() -> Self {
         Self {
             allow: Vec::new(),
@@ -34,6 +36,7 @@ impl Default for Policy {
             response_bytes: 10 << 20,
             connect_timeout: Duration::from_secs(5),
             tls: Tls::system(),
+            proxy: None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub const FAULT_POINTS: &[&str] = &[
     "engine.admitted",
     "engine.answering",
     "engine.before-send",
+    "engine.delivered",
     "engine.due",
     "engine.parked",
     "engine.posted",
@@ -24,6 +25,7 @@ pub const FAULT_POINTS: &[&str] = &[
     "store.before-checkpoint",
     "store.before-commit",
     "store.before-migration",
+    "store.emitting",
     "store.ending",
     "store.forgetting",
     "store.forgotten",
@@ -31,6 +33,7 @@ pub const FAULT_POINTS: &[&str] = &[
     "store.posting",
     "store.recording",
     "store.registered",
+    "store.settling",
     "store.suspecting",
 ];
 

@@ -1,6 +1,8 @@
 //! What every backend must do. A backend's tests call [`every_backend_passes`] with a way to open an empty store.
 
+mod attempts;
 mod looking;
+mod outgoing;
 mod reopening;
 mod scheduling;
 mod soundness;
@@ -51,7 +53,9 @@ pub async fn every_backend_passes(
     a_claim_is_released_by_a_bad_end(&Bench::on(open(), &event).await?).await?;
     states::passes(&open, &event).await?;
     scheduling::passes(&open, &event).await?;
-    looking::passes(&open, &event).await
+    outgoing::passes(&open, &event).await?;
+    looking::passes(&open, &event).await?;
+    attempts::passes(&open, &event).await
 }
 
 /// A store with a node and a flow in two versions.
@@ -124,7 +128,7 @@ fn nothing() -> Progress {
 fn fact(n: u32) -> Arc<Fact> {
     let outcome = Outcome::Failed { kind: FaultKind::Timeout, message: format!("try {n}") };
     let place = Place { step: StepNumber(0), turns: Vec::new() };
-    Arc::new(Fact { place, verb: "http".into(), attempt: n, at: at(i64::from(n)), outcome })
+    Arc::new(Fact { place, verb: "http".into(), attempt: n, at: at(i64::from(n)), outcome, tried: None })
 }
 
 fn facts(numbers: std::ops::RangeInclusive<u32>) -> Progress {
@@ -255,6 +259,13 @@ async fn the_first_fact_pins_the_version(bench: &Bench) -> Result<(), StoreError
     let unknown = Progress { version: "never".into(), ..facts(1..=1) };
     assert_eq!(bench.record("b", unknown).await, Err(StoreError::UnknownVersion));
     assert!(bench.store.load("b").await?.run.progress.facts.is_empty());
+    // An end pins it as well, when nothing has before.
+    bench.admit(NewRun { progress: Progress::none("v4".into()), ..bench.run("c") }).await?;
+    let unknown = Progress { version: "never".into(), ..succeeded() };
+    assert_eq!(bench.record("c", unknown).await, Err(StoreError::UnknownVersion));
+    bench.record("c", Progress { version: "v5".into(), ..replied(200, succeeded()) }).await?;
+    let progress = bench.store.load("c").await?.run.progress;
+    assert_eq!((&*progress.version, progress.reply), ("v5", Some(reply(200))));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What comes to a run from elsewhere: not from its own asks, and perhaps while another node owns it.
 
-use hookflow_flow::Fact;
+use hookflow_flow::{Fact, Place};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -17,6 +17,21 @@ pub enum Inbound {
         /// Since when.
         at: Timestamp,
     },
+}
+
+impl Inbound {
+    /// When it came.
+    pub(crate) fn at(&self) -> Timestamp {
+        match self {
+            Self::Fact(fact) => fact.at,
+            Self::Cancel { at } => *at,
+        }
+    }
+
+    /// Whether it is the fact of a place.
+    pub(crate) fn is_of(&self, place: &Place) -> bool {
+        matches!(self, Self::Fact(fact) if fact.place == *place)
+    }
 }
 
 /// What became of it.

@@ -1,6 +1,6 @@
 //! What is written of a run: who owns it, how it began, what it claims, what happened, how it ended.
 
-use crate::Inbound;
+use crate::{Inbound, Outgoing};
 use hookflow_flow::{End, Fact, Place, Reply};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
@@ -80,6 +80,8 @@ pub struct Progress {
     pub facts: Vec<Arc<Fact>>,
     /// The tries that are about to leave and must not leave twice.
     pub sent: Vec<Sent>,
+    /// The events that it has emitted now. What a place has emitted before is not kept again.
+    pub emitted: Vec<Outgoing>,
     /// The reply, when it was given now. The first one stands.
     pub reply: Option<Arc<Reply>>,
     /// That nobody has the run in hand until its moment.
@@ -114,6 +116,7 @@ impl Progress {
             begun_at: None,
             facts: Vec::new(),
             sent: Vec::new(),
+            emitted: Vec::new(),
             reply: None,
             parked: None,
             ended: None,

@@ -4,8 +4,9 @@
 //! operations on runs carry their owner and are refused for one whose life has ended.
 
 use crate::{
-    Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress,
-    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun,
+    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, UnfinishedRun,
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
@@ -24,10 +25,16 @@ pub const VERSIONS_KEPT: usize = 100;
 /// wait and must not call the store.
 pub type Settled = Box<dyn FnOnce(Result<Admitted, StoreError>) + Send>;
 
+/// The same of what was recorded.
+pub type Told = Box<dyn FnOnce(Result<Recorded, StoreError>) + Send>;
+
 /// Where events and runs are kept.
 pub trait Store: Send + Sync + fmt::Debug {
     /// Whether what is kept outlives the process.
     fn is_durable(&self) -> bool;
+
+    /// Where events that go out are kept.
+    fn outbox(&self) -> &dyn Outbox;
 
     /// Whether it can be written to.
     fn check(&self) -> Pending<()>;
@@ -58,6 +65,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Records what happened in a run, up to its end. A run that was parked is parked no longer, unless it is again.
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded>;
+
+    /// The same for somebody who does not wait.
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told);
 
     /// Everything that is kept of a run.
     fn load(&self, run: &str) -> Pending<Journal>;
@@ -93,6 +103,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Runs that are kept, the newest first, from before the position `before`. A page may be short and still have a
     /// next one: a search looks at a bounded number of runs.
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page>;
+
+    /// Tries of calls, the latest first, from before `before`. A page may be short and still have a next one.
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage>;
 
     /// Forgets ended runs that are beyond what is retained, at most `limit` of them, the oldest first.
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned>;

@@ -103,7 +103,7 @@ impl Service {
 
         let base_url: Arc<str> = config.public.root(public.addr).into();
         let policy = Policy { public_listeners: vec![public.addr], ..policy };
-        engine.integrate(outlets::of(project, &policy, &clock));
+        outlets::put_in_force(&engine, project, &policy, &clock);
         let number = begin(&engine, project, &base_url).await?;
         engine_once.get_or_init(|| engine.clone());
         let (keeping, beats, soft) = (Arc::clone(&rejections), heartbeats.clone(), tasks.soft());
@@ -226,12 +226,13 @@ fn cannot_listen(config: &Config, error: io::Error) -> anyhow::Error {
 }
 
 /// Where calls may go, and what they may bring back.
-fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Policy {
+pub(crate) fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Policy {
     Policy {
         allow: config.outbound.allow.clone(),
         public_listeners: vec![public],
         ops_listeners: vec![ops],
         response_bytes: config.outbound.response,
+        proxy: config.outbound.proxy.as_ref().map(outlets::proxy),
         ..Policy::default()
     }
 }
@@ -240,7 +241,8 @@ fn engine_limits(config: &Config) -> Limits {
     // A tenth of the grace is left for the last answers to leave.
     let grace = config.shutdown.grace;
     let patience = grace.saturating_sub((grace / 10).max(Duration::from_millis(100)));
-    Limits { queued_bytes: config.public.limits.memory, patience, ..Limits::default() }
+    let (queued_bytes, call_timeout) = (config.public.limits.memory, Some(config.outbound.timeout));
+    Limits { queued_bytes, patience, call_timeout, ..Limits::default() }
 }
 
 fn door_limits(config: &Config) -> DoorLimits {

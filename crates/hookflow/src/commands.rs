@@ -1,18 +1,24 @@
 //! The table of commands. To add one: a file in `commands/`, a `mod` line and a line in [`ALL`].
 
+mod attempts;
+mod call;
 mod check;
 mod completions;
+mod copy;
 mod credential;
+mod deliveries;
 mod explain;
 mod init;
 mod pause;
 mod plan;
+mod preview;
 mod rejected;
 mod resume;
 mod runs;
 mod serve;
 mod sign;
 mod store;
+mod subscriptions;
 mod test;
 mod r#try;
 mod urls;
@@ -26,19 +32,25 @@ use std::process::ExitCode;
 
 /// Every command, by name.
 static ALL: &[&Command] = &[
+    &attempts::COMMAND,
+    &call::COMMAND,
     &check::COMMAND,
     &completions::COMMAND,
+    &copy::COMMAND,
     &credential::COMMAND,
+    &deliveries::COMMAND,
     &explain::COMMAND,
     &init::COMMAND,
     &pause::COMMAND,
     &plan::COMMAND,
+    &preview::COMMAND,
     &rejected::COMMAND,
     &resume::COMMAND,
     &runs::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,
     &store::COMMAND,
+    &subscriptions::COMMAND,
     &test::COMMAND,
     &r#try::COMMAND,
     &urls::COMMAND,

@@ -6,13 +6,13 @@
 use crate::environment::Environment;
 use crate::pages::{self, cell};
 use crate::project::{Project, SecretMode};
-use crate::sample_request::SampleRequest;
 use crate::sections;
 use crate::starter;
 use hookflow_flow::{Answer, End, Flow, Integrations, Rehearsal, Start, Surroundings, rehearse, step_kinds};
 use hookflow_runtime::Clock;
 use hookflow_text::{Diagnostics, Json, Source, parse};
 use hookflow_trigger::Credentials;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -58,7 +58,7 @@ fn assert_written(page: &str, name: &str, expected: &str) {
 fn the_verbs_are_documented() {
     let entries: Vec<_> = step_kinds::ALL.iter().map(|kind| pages::verb(kind)).collect();
     let text = format!("\n{}", entries.join("\n"));
-    assert_written("flows.md", "verbs", &text);
+    assert_written("verbs.md", "verbs", &text);
 }
 
 #[test]
@@ -85,7 +85,17 @@ fn the_functions_are_documented() {
             cell(&example)
         ));
     }
-    assert_written("expressions.md", "functions", &text);
+    assert_written("functions.md", "functions", &text);
+}
+
+#[test]
+fn the_codes_are_documented() {
+    let mut text = "| code | |\n|---|---|\n".to_owned();
+    for code in pages::codes() {
+        let summary = pages::summary(pages::code(code).unwrap());
+        text.push_str(&format!("| [`{code}`](errors/{code}.md) | {} |\n", cell(&summary)));
+    }
+    assert_written("errors.md", "codes", &text);
 }
 
 #[test]
@@ -107,17 +117,20 @@ fn the_schemes_and_presets_are_documented() {
     }
     assert_written("authentication.md", "handshakes", &text);
     let slack = hookflow_trigger::presets().iter().find(|preset| preset.name() == "slack").unwrap();
-    assert_written(
-        "authentication.md",
-        "slack",
-        &format!("```yaml\n{}\n```\n", slack.parameters().trim_end()),
-    );
+    let parameters = slack.parameters().trim_end().replace('\n', "\n  ");
+    let credential = format!("slack:\n  type: hmac\n  secret: {{env: SLACK_SECRET}}\n  {parameters}\n");
+    let block = format!("```yaml\n# config/credentials.yaml\n{credential}```\n");
+    assert_written("authentication.md", "slack", &block);
 }
 
 #[test]
 fn the_sections_are_documented() {
     let defaults: String = sections::ALL.iter().map(|section| section.defaults).collect();
-    assert_written("configuration.md", "defaults", &format!("```yaml\n{defaults}```\n"));
+    assert_written(
+        "configuration.md",
+        "defaults",
+        &format!("```yaml\n# config/hookflow.yaml\n{defaults}```\n"),
+    );
 }
 
 #[test]
@@ -170,12 +183,12 @@ fn read_flow(name: &str, text: &str) -> Flow {
 
 fn try_flow(flow: &Flow) -> Rehearsal {
     let at = Clock::system().now();
-    let request = SampleRequest::of(flow, at, &"http://127.0.0.1:8080".into()).unwrap();
+    let event = flow.sample_event("try".into(), at, "http://127.0.0.1:8080").unwrap();
     let start = Start {
         run: "try".into(),
         started_at: at,
         seed: [0; 16],
-        event: request.event.into(),
+        event: event.into(),
         attempt: 1,
         deadline: None,
     };
@@ -199,34 +212,9 @@ fn every_flow_in_the_documentation_is_sound() {
 }
 
 #[test]
-fn every_integration_in_the_documentation_is_sound() {
+fn the_example_of_an_integration_is_documented() {
     let example = hookflow_flow::EXAMPLE_INTEGRATION;
     assert_written("integrations.md", "example", &format!("```yaml\n{example}```\n"));
-    let text = fs::read_to_string(root().join("docs/integrations.md")).unwrap();
-    let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
-    let blocks: Vec<_> = blocks.filter(|block| block.starts_with("integration:")).collect();
-    assert_eq!(blocks.len(), 2);
-    for block in blocks {
-        let mut diagnostics = Diagnostics::default();
-        let root = parse(&Source::new("docs/integrations.md", block), &mut diagnostics).unwrap();
-        let secrets = crate::secrets::FolderSecrets::invented();
-        Integrations::default().load(&root, &secrets, &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
-    }
-}
-
-#[test]
-fn every_credential_in_the_documentation_is_sound() {
-    let text = fs::read_to_string(root().join("docs/authentication.md")).unwrap();
-    let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
-    let blocks: Vec<_> = blocks.filter(|block| block.contains("type: ")).collect();
-    assert_eq!(blocks.len(), 5);
-    for block in blocks {
-        let mut diagnostics = Diagnostics::default();
-        let root = parse(&Source::new("docs/authentication.md", block), &mut diagnostics).unwrap();
-        Credentials::load(&root, &crate::secrets::FolderSecrets::invented(), &mut diagnostics);
-        assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
-    }
 }
 
 #[test]
@@ -260,7 +248,9 @@ fn the_shipped_flows_answer_their_samples() {
         ("orders", 201, r#"{"id":"A-1","total":1800}"#),
         ("payments", 202, r#"{"received":true}"#),
     ];
-    let ids: Vec<_> = project.flows.iter().map(|loaded| &*loaded.flow.id).collect();
+    let recipes = recipes();
+    let ids = project.flows.iter().map(|loaded| &*loaded.flow.id);
+    let ids: Vec<_> = ids.filter(|id| !recipes.iter().any(|recipe| recipe == id)).collect();
     assert_eq!(ids, expected.map(|(id, ..)| id));
     for (id, status, body) in expected {
         let flow = &project.flow(id).unwrap().flow;
@@ -268,6 +258,35 @@ fn the_shipped_flows_answer_their_samples() {
         assert_eq!(answer(&rehearsal), (status, body.to_owned()), "{id}");
         assert!(matches!(rehearsal.end, Some(End::Succeeded(_))), "{id}: {:?}", rehearsal.end);
         assert!(!flow.webhook.as_ref().unwrap().auth.is_open(), "{id}");
+    }
+}
+
+/// The names of the pages in `docs/recipes`.
+fn recipes() -> Vec<String> {
+    let pages = fs::read_dir(root().join("docs/recipes")).unwrap();
+    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<_> = pages.map(|entry| name(entry.unwrap().path())).collect();
+    names.sort();
+    names
+}
+
+/// A recipe's page shows the flow that is shipped, without its tests, and what it calls.
+#[test]
+fn every_recipe_is_shipped_as_its_page_shows_it() {
+    let shipped = fs::read_dir(root().join("flows/examples")).unwrap();
+    assert_eq!(shipped.count(), recipes().len());
+    for recipe in recipes() {
+        let page = format!("recipes/{recipe}.md");
+        let file = format!("flows/examples/{recipe}.yaml");
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let (flow, tests) = text.split_once("\ntests:\n").unwrap();
+        assert!(flow.contains(&format!("\nflow: {recipe}\n")) && tests.contains("name: "), "{file}");
+        let called = flow.lines().filter_map(|line| line.split_once("call: ")?.1.split_once('.'));
+        let called: BTreeSet<_> = called.map(|(name, _)| name).collect();
+        let link = |name| format!("[config/integrations/{name}.yaml](../../config/integrations/{name}.yaml)");
+        let called = called.into_iter().map(link).collect::<Vec<_>>().join(", ");
+        let text = format!("```yaml\n# {file}\n{flow}\n```\n\nWhat it calls: {called}.\n");
+        assert_written(&page, "flow", &text);
     }
 }
 

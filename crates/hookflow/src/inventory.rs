@@ -24,9 +24,14 @@ pub(crate) struct Inventory {
     pub(crate) credentials: BTreeMap<String, Item>,
     /// By name, with a digest of their documents.
     pub(crate) integrations: BTreeMap<String, Item>,
+    /// By name, with a digest of their documents.
+    pub(crate) subscriptions: BTreeMap<String, Item>,
     /// The keys of the configuration that only a restart changes, with their values.
     pub(crate) settings: BTreeMap<String, Item>,
 }
+
+/// What stands in files of their own, by name.
+type Documents = [(Arc<str>, Node)];
 
 /// What can be told of one of them, and what cannot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +51,7 @@ pub(crate) struct Changes {
     flows: Vec<Change>,
     credentials: Vec<Change>,
     integrations: Vec<Change>,
+    subscriptions: Vec<Change>,
     settings: Vec<Change>,
 }
 
@@ -60,7 +66,7 @@ impl Inventory {
     /// What stands in a folder.
     pub(crate) fn of<'f>(
         config: &Config,
-        (credentials, integrations): (&Node, &[(Arc<str>, Node)]),
+        (credentials, integrations, subscriptions): (&Node, &Documents, &Documents),
         flows: impl Iterator<Item = &'f Flow>,
         secrets: &FolderSecrets,
     ) -> Self {
@@ -69,16 +75,18 @@ impl Inventory {
             NodeValue::Map(entries) => entries.as_slice(),
             _ => &[],
         };
+        let documents = |documents: &Documents| {
+            let items = documents.iter();
+            items.map(|(name, node)| (name.to_string(), Item::of_document(node, secrets))).collect()
+        };
         Self {
             flows: flows.map(|flow| (flow.id.to_string(), Item::plain(&*flow.plan.version))).collect(),
             credentials: credentials
                 .iter()
                 .map(|(name, node)| (name.text().to_owned(), Item::of_document(node, secrets)))
                 .collect(),
-            integrations: integrations
-                .iter()
-                .map(|(name, node)| (name.to_string(), Item::of_document(node, secrets)))
-                .collect(),
+            integrations: documents(integrations),
+            subscriptions: documents(subscriptions),
             settings: settings
                 .map(|setting| {
                     let secrets = (setting.secret)(config).map(Mark::of_secret);
@@ -99,6 +107,7 @@ impl Inventory {
             flows: list(flows.get("items")?, "flow", "version")?,
             credentials: list(generation.get("credentials")?, "credential", "definition")?,
             integrations: list(generation.get("integrations")?, "integration", "definition")?,
+            subscriptions: list(generation.get("subscriptions")?, "subscription", "definition")?,
             settings: list(generation.get("settings")?, "key", "value")?,
         })
     }
@@ -112,6 +121,7 @@ impl Inventory {
         serde_json::Map::from_iter([
             ("credentials".to_owned(), list(&self.credentials, "credential", "definition")),
             ("integrations".to_owned(), list(&self.integrations, "integration", "definition")),
+            ("subscriptions".to_owned(), list(&self.subscriptions, "subscription", "definition")),
             ("settings".to_owned(), list(&self.settings, "key", "value")),
         ])
     }
@@ -184,6 +194,7 @@ impl Changes {
             flows: changes(&old.flows, &new.flows),
             credentials: changes(&old.credentials, &new.credentials),
             integrations: changes(&old.integrations, &new.integrations),
+            subscriptions: changes(&old.subscriptions, &new.subscriptions),
             settings: changes(&old.settings, &new.settings),
         }
     }
@@ -194,8 +205,13 @@ impl Changes {
     }
 
     /// What is told by name, with what one of it is called.
-    fn named(&self) -> [(&'static str, &[Change]); 3] {
-        [("flow", &self.flows), ("credential", &self.credentials), ("integration", &self.integrations)]
+    fn named(&self) -> [(&'static str, &[Change]); 4] {
+        [
+            ("flow", &self.flows),
+            ("credential", &self.credentials),
+            ("integration", &self.integrations),
+            ("subscription", &self.subscriptions),
+        ]
     }
 
     /// The keys that wait for a restart.
@@ -203,7 +219,7 @@ impl Changes {
         self.settings.iter().map(|change| change.name.as_str()).collect()
     }
 
-    /// `flows`, `credentials`, `integrations` and `restart`, each a list.
+    /// `flows`, `credentials`, `integrations`, `subscriptions` and `restart`, each a list.
     pub(crate) fn to_json(&self) -> Json {
         let list = |changes: &[Change], key: &str| -> Json {
             let item = |it: &Change| json!({key: it.name, "change": it.word(), "from": it.from, "to": it.to});
@@ -213,6 +229,7 @@ impl Changes {
             "flows": list(&self.flows, "flow"),
             "credentials": list(&self.credentials, "credential"),
             "integrations": list(&self.integrations, "integration"),
+            "subscriptions": list(&self.subscriptions, "subscription"),
             "restart": list(&self.settings, "key"),
         })
     }

@@ -98,6 +98,39 @@ impl Kept {
         }
     }
 
+    /// A page of tries of calls.
+    pub(crate) fn attempts(&self, query: &[(&str, &str)]) -> anyhow::Result<Told> {
+        match self {
+            Self::File { history, clock, runtime } => {
+                told(runtime.block_on(history.attempts(fields(query), clock.now())))
+            }
+            Self::Server(ops) => ask(ops, &format!("/api/attempts?{}", written(query))),
+        }
+    }
+
+    /// A page of deliveries.
+    pub(crate) fn deliveries(&self, query: &[(&str, &str)]) -> anyhow::Result<Told> {
+        match self {
+            Self::File { history, clock, runtime } => {
+                told(runtime.block_on(history.deliveries(fields(query), clock.now())))
+            }
+            Self::Server(ops) => ask(ops, &format!("/api/deliveries?{}", written(query))),
+        }
+    }
+
+    /// A delivery.
+    pub(crate) fn delivery(&self, id: &str) -> anyhow::Result<Told> {
+        match self {
+            Self::File { history, runtime, .. } => {
+                match told(runtime.block_on(history.delivery(id)).map(Json::from))? {
+                    Ok(Json::Null) => Ok(Err("no such delivery is kept (delivery.unknown)".into())),
+                    answer => Ok(answer),
+                }
+            }
+            Self::Server(ops) => ask(ops, &ops_client::path("deliveries", id, "")),
+        }
+    }
+
     /// A page of requests that were refused.
     pub(crate) fn rejected(&self, query: &[(&str, &str)]) -> anyhow::Result<Told> {
         match self {

@@ -1,6 +1,7 @@
 //! The one credential that a command is about: of a folder, or of a file by itself.
 
 use crate::command::dir;
+use crate::outlets;
 use crate::project::{SecretMode, read_credentials};
 use crate::report;
 use crate::secrets::FolderSecrets;
@@ -55,6 +56,7 @@ impl NamedCredential {
                 read_credentials(dir(matches), environment, SecretMode::Exact, &mut diagnostics)?;
             let public = config.public;
             outbound.allow = config.outbound.allow;
+            outbound.proxy = config.outbound.proxy.as_ref().map(outlets::proxy);
             (credentials, public.root(public.listen))
         };
         match credentials.get(name) {

@@ -46,9 +46,14 @@ pub(crate) fn ask(ops: &Ops, path: &str) -> anyhow::Result<Answer> {
 
 /// The path of a run.
 pub(crate) fn run_path(run: &str, rest: &str) -> String {
+    path("runs", run, rest)
+}
+
+/// The path of one of a list.
+pub(crate) fn path(list: &str, one: &str, rest: &str) -> String {
     // A space in a path is not a plus.
-    let run: String = byte_serialize(run.as_bytes()).collect();
-    format!("/api/runs/{}{rest}", run.replace('+', "%20"))
+    let one: String = byte_serialize(one.as_bytes()).collect();
+    format!("/api/{list}/{}{rest}", one.replace('+', "%20"))
 }
 
 /// Has the server do something.

@@ -5,6 +5,7 @@ mod doors;
 mod files;
 mod integrations;
 mod runs;
+mod subscriptions;
 
 use crate::config::Config;
 use crate::environment::Environment;
@@ -13,7 +14,7 @@ use crate::secrets::{FolderSecrets, NewSecret};
 use crate::seen::Seen;
 use anyhow::{Context as _, bail};
 use files::Files;
-use hookflow_flow::{Enabled, Flow, Integrations, Surroundings};
+use hookflow_flow::{Enabled, Flow, Integrations, Subscriptions, Surroundings};
 use hookflow_ingress::Tls;
 use hookflow_outbound::Tls as OutboundTls;
 use hookflow_text::{Code, Diagnostics, Node, NodeValue, Source, Span, nearest, parse};
@@ -27,9 +28,8 @@ use std::thread;
 /// used.
 const STACK: usize = 16 << 20;
 const CREDENTIALS: &str = "config/credentials.yaml";
-/// What may stand in `config/`, and whether this version reads it.
-const CONFIG: &[(&str, bool)] =
-    &[("credentials.yaml", true), ("hookflow.yaml", true), ("integrations", true), ("subscriptions", false)];
+/// What may stand in `config/`.
+const CONFIG: &[&str] = &["credentials.yaml", "hookflow.yaml", "integrations", "subscriptions"];
 
 /// Where the secrets of a folder come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub(crate) struct Project {
     pub(crate) integrations: Integrations,
     /// The TLS settings of those that have their own, where secrets are read.
     pub(crate) integration_tls: BTreeMap<Arc<str>, OutboundTls>,
+    /// Who gets the events that go out.
+    pub(crate) subscriptions: Subscriptions,
     /// Those that nothing stops, in the order of their files.
     pub(crate) flows: Vec<LoadedFlow>,
     /// How many files were read.
@@ -124,6 +126,7 @@ impl Project {
         let mut seen = secrets.seen();
         let tls = read_tls(folder, &config, mode, &mut seen, &mut diagnostics);
         let outside = integrations::read(&mut files, &secrets, mode, &mut diagnostics);
+        let subscribed = subscriptions::read(&mut files, &secrets, &mut diagnostics);
         seen.extend(secrets.seen());
         let against = (&*credentials, &outside.integrations);
         let flows = read_flows(&mut files, against, &config, &mut diagnostics);
@@ -132,7 +135,7 @@ impl Project {
         integrations::check(&outside.integrations, &flows, &mut diagnostics);
         let inventory = Inventory::of(
             &config,
-            (&root, &outside.documents),
+            (&root, &outside.documents, &subscribed.documents),
             flows.iter().map(|loaded| &*loaded.flow),
             &secrets,
         );
@@ -145,6 +148,7 @@ impl Project {
             credentials,
             integrations: outside.integrations,
             integration_tls: outside.tls,
+            subscriptions: subscribed.subscriptions,
             flows,
             files: count,
             new_secrets,
@@ -241,24 +245,13 @@ fn check_config_folder(files: &Files, diagnostics: &mut Diagnostics) {
     for name in files.names("config") {
         let path = format!("config/{name}");
         let span = Span::new(&Source::new(path.clone(), ""), 0..0);
-        match CONFIG.iter().find(|(known, _)| *known == name) {
-            Some((_, true)) => {}
-            Some((_, false)) if files.names(&path).is_empty() => {}
-            Some((_, false)) => {
-                diagnostics
-                    .error(Code("config.not-yet"), &span, format!("`{path}` is not in this version yet"))
-                    .help("remove the folder; what this version has stands in docs/configuration.md");
-            }
-            None => {
-                let diagnostic = diagnostics.warning(
-                    Code("config.unknown-file"),
-                    &span,
-                    format!("`{path}` is not a file that the service reads"),
-                );
-                if let Some(near) = nearest(&name, CONFIG.iter().map(|(known, _)| *known)) {
-                    diagnostic.help(format!("did you mean `config/{near}`?"));
-                }
-            }
+        if CONFIG.contains(&name.as_str()) {
+            continue;
+        }
+        let message = format!("`{path}` is not a file that the service reads");
+        let diagnostic = diagnostics.warning(Code("config.unknown-file"), &span, message);
+        if let Some(near) = nearest(&name, CONFIG.iter().copied()) {
+            diagnostic.help(format!("did you mean `config/{near}`?"));
         }
     }
 }

@@ -217,7 +217,7 @@ impl Reloader {
             Err(error) => return self.impossible(cause, format!("the flows cannot be kept: {error}")),
         };
         self.engine.trust(Arc::clone(&project.credentials)).await;
-        self.engine.integrate(outlets::of(&project, &self.policy, &self.clock));
+        outlets::put_in_force(&self.engine, &project, &self.policy, &self.clock);
         let former = self.board.standing();
         let changes = Changes::between(&former.inventory, &project.inventory);
         // Until a restart these are as they were at the start.

@@ -1,19 +1,22 @@
 //! Flows as they serve, without a world: the real door and the real engine over a store in memory, a clock that is
-//! turned whenever nobody has anything to do, and a script in the place of everybody who would be called.
+//! turned whenever nobody has anything to do, and a script in the place of everybody who would be called. Or, where that
+//! is asked for, with the world and its time.
 
 mod request;
 mod script;
 
+use crate::outlets;
 use crate::project::{LoadedFlow, Project};
 use anyhow::Context as _;
 use bytes::Bytes;
 use hookflow_engine::{Admission, Engine, Limits, Metrics, Parts};
-use hookflow_flow::{Flow, Retraced, Start, TestCase, retrace};
+use hookflow_flow::{Flow, Integrations, Mock, Retraced, Start, TestCase, TestRequest, retrace};
 use hookflow_ingress::{Door, DoorLimits, DoorParts, Rejections, TrustedProxies};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::blobs::{BLOB_BYTES, BlobFolder};
 use hookflow_store::{Ended, Journal, RunFilter, Store, backends};
+use hookflow_trigger::Event;
 use http::Response;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -30,11 +33,37 @@ const MAX_TURNS: usize = 100_000;
 const MAX_TIME: Duration = Duration::from_hours(400 * 24);
 /// How many runs of a test are looked at.
 const MAX_RUNS: usize = 1_000;
+/// How long a run may take in the world's own time.
+const MAX_REAL_TIME: Duration = Duration::from_mins(10);
+/// How often is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(10);
 /// When a test begins that does not say.
 const BEGINNING: i64 = 1_767_225_600;
 const NODE: &str = "test";
 
-/// What came of a test's request.
+/// A request to a flow, and what stands in for the world.
+pub(crate) struct Play<'p> {
+    pub(crate) flow: &'p Arc<Flow>,
+    /// When the request comes; in the world's own time it comes now.
+    pub(crate) at: Timestamp,
+    pub(crate) request: &'p TestRequest,
+    /// By the name of a step, or `flow/step`.
+    pub(crate) mocks: &'p [(Arc<str>, Vec<Mock>)],
+    pub(crate) unmocked: Unmocked,
+}
+
+/// What becomes of a call that has no mock.
+#[derive(Clone)]
+pub(crate) enum Unmocked {
+    /// It fails.
+    Fails,
+    /// The run ends there.
+    Ends,
+    /// It is made as the service would, and time is the world's own.
+    Made(Box<Policy>),
+}
+
+/// What came of a request.
 pub(crate) struct Ran {
     /// What the caller heard; a flow that nobody calls has none.
     pub(crate) answer: Option<Response<Bytes>>,
@@ -42,15 +71,22 @@ pub(crate) struct Ran {
     pub(crate) own: Option<RanRun>,
     /// The runs that came of it.
     pub(crate) others: Vec<RanRun>,
-    /// What stopped the test itself.
+    /// What stopped the test itself, or the run, for want of a mock.
     pub(crate) problems: Vec<String>,
+    /// Why the request is not signed as its sender would.
+    pub(crate) unsigned: Option<String>,
 }
 
 /// A run as it went.
 pub(crate) struct RanRun {
     pub(crate) flow: Arc<Flow>,
+    pub(crate) event: Arc<Event>,
+    /// When its request came.
+    pub(crate) came: Timestamp,
     pub(crate) retraced: Retraced,
     pub(crate) ended: Option<Ended>,
+    /// Whether it has answered its caller itself.
+    pub(crate) replied: bool,
     /// From its request to its end.
     pub(crate) took: Duration,
 }
@@ -70,29 +106,56 @@ impl<'p> Rig<'p> {
         Self { project, base_url: public.root(public.listen).into(), blobs }
     }
 
+    /// What calls go by.
+    pub(crate) fn integrations(&self) -> &'p Integrations {
+        &self.project.integrations
+    }
+
     /// Runs one test of a flow, in a world of its own.
     pub(crate) fn run(&self, loaded: &LoadedFlow, case: &TestCase) -> anyhow::Result<Ran> {
+        let beginning = Timestamp::from_second(BEGINNING).unwrap_or_default();
+        self.play(&Play {
+            flow: &loaded.flow,
+            at: case.at.unwrap_or(beginning),
+            request: &case.request,
+            mocks: &case.mocks,
+            unmocked: Unmocked::Fails,
+        })
+    }
+
+    /// Sends a request to a flow.
+    pub(crate) fn play(&self, play: &Play<'_>) -> anyhow::Result<Ran> {
         let idle = Arc::new(Notify::new());
         let parked = Arc::clone(&idle);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .on_thread_park(move || parked.notify_one())
-            .build()
-            .context("the system has no thread left")?;
-        let ran = runtime.block_on(self.play(loaded, case, &idle));
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        if play.is_real() {
+            builder.enable_all();
+        } else {
+            builder.on_thread_park(move || parked.notify_one());
+        }
+        let runtime = builder.build().context("the system has no thread left")?;
+        let ran = runtime.block_on(self.play_on(play, &idle));
         runtime.shutdown_background();
         ran
     }
 
-    async fn play(&self, loaded: &LoadedFlow, case: &TestCase, idle: &Notify) -> anyhow::Result<Ran> {
-        let beginning = Timestamp::from_second(BEGINNING).unwrap_or_default();
-        let clock = Clock::turned(case.at.unwrap_or(beginning));
-        let flows = self.flows(&loaded.flow);
-        let script = Arc::new(Script::new(case, &loaded.flow, &flows));
-        let stage = Stage::build(self, &clock, &flows, &script).await?;
-        let call = Call::of(&loaded.flow, case, clock.now(), &self.base_url)?;
+    async fn play_on(&self, play: &Play<'_>, idle: &Notify) -> anyhow::Result<Ran> {
+        let clock = if play.is_real() { Clock::system() } else { Clock::turned(play.at) };
+        let flows = self.flows(play.flow);
+        let script = Arc::new(Script::new(play, &flows, &self.project.integrations));
+        let stage = Stage::build(self, &clock, &flows, (play, &script)).await?;
+        let call = Call::of(play.flow, play.request, clock.now(), &self.base_url)?;
+        let unsigned = match &call {
+            Call::Event(_, why) => Some(why.clone()),
+            Call::Request(..) | Call::Inner(_) => None,
+        };
         let heard = Arc::<Mutex<Option<Heard>>>::default();
-        stage.call(&loaded.flow, call, &heard);
-        let stuck = stage.until_quiet(&heard, idle).await?;
+        stage.call(play.flow, call, &heard);
+        let stuck = if play.is_real() {
+            stage.until_ended(&heard).await?
+        } else {
+            stage.until_quiet(&heard, idle).await?
+        };
         let mut problems = script.problems();
         problems.extend(stuck);
         let heard = heard.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
@@ -105,7 +168,7 @@ impl<'p> Rig<'p> {
                 others.push(run);
             }
         }
-        Ok(Ran { answer: heard.answer, own, others, problems })
+        Ok(Ran { answer: heard.answer, own, others, problems, unsigned })
     }
 
     /// The flow, and those that it and they run.
@@ -120,6 +183,13 @@ impl<'p> Rig<'p> {
             flows.insert(Arc::clone(&flow.id), flow);
         }
         flows
+    }
+}
+
+impl Play<'_> {
+    /// Whether time and the world are real.
+    fn is_real(&self) -> bool {
+        matches!(self.unmocked, Unmocked::Made(_))
     }
 }
 
@@ -145,13 +215,17 @@ impl Stage {
         rig: &Rig<'_>,
         clock: &Clock,
         flows: &BTreeMap<Arc<str>, Arc<Flow>>,
-        script: &Arc<Script>,
+        (play, script): (&Play<'_>, &Arc<Script>),
     ) -> anyhow::Result<Self> {
         let (tasks, heartbeats) = (Tasks::new(clock.clone()), Heartbeats::new(clock.clone()));
         let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-        // The same test goes the same way every time.
-        let chance = Chance::seeded(clock.clone(), 0);
-        let (store, caller) = (backends::in_memory(), Caller::new(Policy::default(), clock.clone()));
+        let (policy, chance) = match &play.unmocked {
+            // Who is really called must not hear the IDs of a former run.
+            Unmocked::Made(policy) => (Policy::clone(policy), Chance::system(clock.clone())),
+            // The same test goes the same way every time.
+            Unmocked::Fails | Unmocked::Ends => (Policy::default(), Chance::seeded(clock.clone(), 0)),
+        };
+        let (store, caller) = (backends::in_memory(), Caller::new(policy.clone(), clock.clone()));
         let engine = Engine::new(Parts {
             node: NODE.into(),
             store: Arc::clone(&store),
@@ -166,6 +240,7 @@ impl Stage {
         });
         let engine = engine.await?;
         engine.trust(Arc::clone(&rig.project.credentials)).await;
+        engine.integrate(outlets::of(rig.project, &policy, clock));
         engine.install(flows.values().cloned().collect(), Arc::clone(&rig.base_url)).await?;
         engine.recover().await?;
         let rejections = Rejections::new(Arc::clone(&store), Arc::clone(&metrics), clock.clone());
@@ -193,7 +268,7 @@ impl Stage {
         self.tasks.spawn("test request", async move {
             let answer = match call {
                 Call::Request(request, ip) => Ok(door.take(*request, ip).await),
-                Call::Event(event) => Ok(door.take_event(event).await),
+                Call::Event(event, _) => Ok(door.take_event(event).await),
                 Call::Inner(event) => Err(admit(&engine, &flow, event).await),
             };
             let told = match answer {
@@ -235,6 +310,21 @@ impl Stage {
         Ok(Some(format!("the run has not ended after {MAX_TURNS} turns of the clock")))
     }
 
+    /// Waits until the caller has heard and every run has ended. Returns why that does not come.
+    async fn until_ended(&self, heard: &Mutex<Option<Heard>>) -> anyhow::Result<Option<String>> {
+        let began = self.clock.monotonic();
+        loop {
+            let is_answered = heard.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+            if is_answered && self.store.unfinished(NODE, 0, 1).await?.is_empty() {
+                return Ok(None);
+            }
+            if self.clock.monotonic().saturating_duration_since(began) > MAX_REAL_TIME {
+                return Ok(Some(format!("the run has not ended after {MAX_REAL_TIME:?}")));
+            }
+            self.clock.sleep(LOOK).await;
+        }
+    }
+
     /// Every run that there was, as it went.
     async fn runs(&self, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> anyhow::Result<Vec<(Arc<str>, RanRun)>> {
         let page = self.store.find(&RunFilter::default(), None, MAX_RUNS).await?;
@@ -248,7 +338,7 @@ impl Stage {
 }
 
 /// An event of a flow that only others run.
-async fn admit(engine: &Engine, flow: &str, event: hookflow_trigger::Event) -> Heard {
+async fn admit(engine: &Engine, flow: &str, event: Event) -> Heard {
     let mut heard = Heard::default();
     let Some(live) = engine.generation().flows.get(flow).cloned() else { return heard };
     let Ok(place) = engine.reserve(&live, event.body_weight() as u64) else { return heard };
@@ -276,5 +366,13 @@ fn went(journal: &Journal, flow: &Arc<Flow>) -> RanRun {
     let ended = progress.ended.clone();
     let took = ended.as_ref().and_then(|ended| ended.at.duration_since(run.started_at).try_into().ok());
     let retraced = retrace(Arc::clone(&flow.plan), start, &progress.facts);
-    RanRun { flow: Arc::clone(flow), retraced, ended, took: took.unwrap_or_default() }
+    RanRun {
+        flow: Arc::clone(flow),
+        event: Arc::clone(&run.event),
+        came: run.started_at,
+        retraced,
+        ended,
+        replied: progress.reply.is_some(),
+        took: took.unwrap_or_default(),
+    }
 }

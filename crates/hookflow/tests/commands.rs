@@ -131,15 +131,15 @@ steps:
 fn try_runs_a_flow_without_network() {
     let folder = starter();
     fs::write(folder.path().join("flows/calling.yaml"), CALLING).unwrap();
-    let tried = hookflow(folder.path(), &["try", "calling"]);
+    let tried = hookflow(folder.path(), &["try", "calling", "--mock", "stock={}"]);
     assert_eq!(tried.status.code(), Some(0), "{}", err(&tried));
     let text = out(&tried);
     for part in [
         "POST http://127.0.0.1:8080/hook/calling",
-        "stock: POST https://warehouse.example/stock",
+        "stock (http)  at 0ms, took 0ms\n    in   POST https://warehouse.example/stock",
         "authorization: ***",
         r#"{"sku":"A"}"#,
-        "not sent; answered with 200 and nothing",
+        "not sent: it has a mock",
         "info: asked for A",
         "answer\n  201",
         r#"{"left":null,"ok":true}"#,
@@ -153,11 +153,13 @@ fn try_runs_a_flow_without_network() {
     let result: serde_json::Value = serde_json::from_slice(&tried.stdout).unwrap();
     assert_eq!(result["answer"]["status"], 201);
     assert_eq!(result["answer"]["body"], r#"{"left":7,"ok":true}"#);
-    assert_eq!(result["calls"][0]["mocked"], true);
+    assert_eq!(result["run"]["steps"][0]["in"]["mocked"], true);
 
-    let mock = r#"stock={"timeout": true}"#;
+    let mock = r#"stock={"connect": true}"#;
     let tried = hookflow(folder.path(), &["try", "calling", "--mock", mock]);
     assert!(out(&tried).contains(r#"{"left":null,"ok":false}"#), "{}", out(&tried));
+    let tried = hookflow(folder.path(), &["try", "calling", "--mock", "stock={timeout: true}"]);
+    assert!(out(&tried).contains("answer\n  504"), "its caller waits 20 seconds: {}", out(&tried));
 }
 
 #[test]
@@ -166,7 +168,8 @@ fn try_says_what_it_cannot_do() {
     for (arguments, code, why) in [
         (&["try", "helo"][..], 2, "did you mean `hello`?"),
         (&["try", "hello", "--mock", "nobody={}"][..], 2, "has no step `nobody`"),
-        (&["try", "hello", "--mock", "x"][..], 2, "STEP=JSON"),
+        (&["try", "hello", "--mock", "x"][..], 2, "STEP=MOCK"),
+        (&["try", "hello", "--request", "none.json"][..], 2, "`none.json` cannot be read"),
         (&["try", "hello", "--dir", "nowhere"][..], 2, "no folder `nowhere`"),
     ] {
         let tried = hookflow(folder.path(), arguments);

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -27,7 +26,12 @@ impl Drop for Running {
 
 impl Running {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, arguments: &[String]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hookflow"))
+            .args(arguments)
             .env_clear()
             .env("HOOKFLOW_PUBLIC__LISTEN", "127.0.0.1:0")
             .env("HOOKFLOW_OPS__LISTEN", "127.0.0.1:0")
@@ -82,13 +86,22 @@ fn send(address: &str, method: &str, path: &str, headers: &[String], body: &str)
 fn clone() -> tempfile::TempDir {
     let (from, to) = (root(), tempfile::tempdir().unwrap());
     for folder in ["config", "flows"] {
-        fs::create_dir(to.path().join(folder)).unwrap();
-        for entry in fs::read_dir(from.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, to.path().join(folder).join(path.file_name().unwrap())).unwrap();
-        }
+        copy(&from.join(folder), &to.path().join(folder));
     }
     to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
+    }
 }
 
 fn root() -> PathBuf {
@@ -125,6 +138,120 @@ fn words(command: &str, folder: &Path) -> Vec<String> {
     words
 }
 
+/// What a `curl` command on a page sends.
+struct Curl {
+    path: String,
+    headers: Vec<String>,
+    body: String,
+}
+
+impl Curl {
+    fn read(words: &[String]) -> Self {
+        let mut words = words.iter().skip(1);
+        let path = words.next().unwrap().strip_prefix("http://127.0.0.1:8080").unwrap().to_owned();
+        let (mut headers, mut body) = (Vec::new(), String::new());
+        while let (Some(option), Some(value)) = (words.next(), words.next()) {
+            if option == "-H" {
+                headers.push(value.clone());
+            } else {
+                assert_eq!(option, "-d");
+                body.clone_from(value);
+            }
+        }
+        Self { path, headers, body }
+    }
+
+    fn send(&self, address: &str) -> (u16, String) {
+        send(address, "POST", &self.path, &self.headers, &self.body)
+    }
+}
+
+/// Every block of a page: its kind and what stands in it.
+fn blocks(page: &str) -> Vec<(&str, &str)> {
+    let inside = page.split("```").skip(1).step_by(2);
+    inside.map(|block| block.split_once('\n').unwrap()).collect()
+}
+
+/// Whether a text is what a page shows, where `…` stands for anything.
+fn is_as_shown(shown: &str, text: &str) -> bool {
+    let mut parts = shown.trim_end().split('…');
+    let Some(mut rest) = text.trim_end().strip_prefix(parts.next().unwrap()) else { return false };
+    let mut ends = true;
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+        ends = part.is_empty();
+    }
+    rest.is_empty() || ends && shown.contains('…')
+}
+
+/// Each command of the page is run in turn, and what it prints or is answered is what the page shows next.
+#[test]
+fn the_first_ten_minutes_go_as_the_page_says() {
+    let (folder, page) = (tempfile::tempdir().unwrap(), root().join("docs/getting-started.md"));
+    let page = fs::read_to_string(page).unwrap();
+    let (mut running, mut printed, mut compared): (Option<Running>, _, _) = (None, String::new(), 0);
+    for (kind, text) in blocks(&page) {
+        match (kind, text.split(' ').next().unwrap()) {
+            // It has built the binary under test.
+            ("sh", "cargo") => {}
+            ("sh", "curl") => {
+                let curl = Curl::read(&words(text, folder.path()));
+                let address = running.as_ref().unwrap().address("hello");
+                printed = curl.send(&address).1;
+                // A flow that is new is in force a moment later.
+                for _ in 0..400 {
+                    if !printed.contains("route.unknown") {
+                        break;
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    printed = curl.send(&address).1;
+                }
+            }
+            ("sh", "hookflow") => {
+                let words = &words(text.trim_end(), folder.path())[1..];
+                if words[0] == "serve" {
+                    let started = Running::start_with(folder.path(), words);
+                    printed = started.printed.replace(&started.address("hello"), "127.0.0.1:8080");
+                    printed = printed.replace(&started.address("ops:"), "127.0.0.1:8081");
+                    running = Some(started);
+                } else {
+                    let mut command = Command::new(env!("CARGO_BIN_EXE_hookflow"));
+                    let output = command.env_clear().current_dir(folder.path()).args(words).output().unwrap();
+                    assert!(output.status.success(), "{text}: {output:?}");
+                    printed = String::from_utf8(output.stdout).unwrap();
+                }
+            }
+            ("text" | "json", _) => {
+                compared += 1;
+                assert!(is_as_shown(text, &printed), "the page shows:\n{text}\nand it is:\n{printed}");
+            }
+            ("yaml", _) => {
+                let flow = text.lines().next().unwrap().strip_prefix("flow: ").unwrap();
+                fs::write(folder.path().join(format!("hello/flows/{flow}.yaml")), text).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(compared, 10);
+    assert_eq!(running.unwrap().stop(), Some(0));
+}
+
+#[test]
+fn what_a_page_shows_is_told_from_other_text() {
+    for (shown, text, same) in [
+        ("a\n", "a\n", true),
+        ("a", "ab", false),
+        ("…b", "ab", true),
+        ("a…", "ab", true),
+        ("a…c", "abc", true),
+        ("a…c", "abcd", false),
+        ("a…c", "ab", false),
+    ] {
+        assert_eq!(is_as_shown(shown, text), same, "{shown} {text}");
+    }
+}
+
 #[test]
 fn a_fresh_clone_serves_and_answers_as_the_readme_says() {
     let folder = clone();
@@ -138,19 +265,14 @@ fn a_fresh_clone_serves_and_answers_as_the_readme_says() {
     assert!(!printed.contains("OPEN TO ANYONE"), "{printed}");
 
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let words = words(block(&readme, "sh", "curl"), folder.path());
-    let mut options: HashMap<&str, Vec<String>> = HashMap::new();
-    for pair in words[2..].chunks(2) {
-        options.entry(&pair[0]).or_default().push(pair[1].clone());
-    }
-    let path = words[1].strip_prefix("http://127.0.0.1:8080").unwrap();
+    let curl = Curl::read(&words(block(&readme, "sh", "curl"), folder.path()));
     let address = running.address("orders");
-    let (status, body) = send(&address, "POST", path, &options["-H"], &options["-d"][0]);
+    let (status, body) = curl.send(&address);
     assert_eq!((status, body.as_str()), (201, block(&readme, "json", "{")));
 
     let typed = ["Content-Type: application/json".to_owned()];
-    assert_eq!(send(&address, "POST", path, &typed, "{}").0, 401);
-    assert_eq!(send(&address, "POST", path, &options["-H"], "{}").0, 422);
+    assert_eq!(send(&address, "POST", &curl.path, &typed, "{}").0, 401);
+    assert_eq!(send(&address, "POST", &curl.path, &curl.headers, "{}").0, 422);
     assert_eq!(send(&address, "POST", "/hook/nobody", &[], "").0, 404);
 
     let ops = running.address("ops:");

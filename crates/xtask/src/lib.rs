@@ -1,8 +1,9 @@
-//! The project's own commands: the one that tests everything, the one that holds the house's rules, the
-//! benches, the ones that kill the program under load and cut its power, and the one that lets senders' own libraries
+//! The project's own commands: the one that tests everything, the one that holds the house's rules, the one that makes
+//! the book, the benches, the ones that kill the program under load and cut its power, and the one that lets senders' own libraries
 //! send. A library, so that `cargo test` runs the rules too.
 
 pub mod bench;
+pub mod book;
 pub mod crash;
 pub mod judge;
 pub mod power;
@@ -21,6 +22,7 @@ cargo xtask <command>
   test         everything that has to hold before a change goes in: format, lints, tests
   tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
   bench        the door and its store against bare servers that do the same by hand; --help lists its scenes
+  book         makes HTML of docs/ in target/book, and says which links lead nowhere
   crash        the real program under load, killed again and again; --help lists its options
   power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc
   instructions what a request costs the processor, counted by callgrind: --built or --release
@@ -36,6 +38,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["bench", options @ ..] => bench::run(&root(), options),
+        ["book"] => book::run(&root()),
         ["instructions", options @ ..] => bench::instructions(&root(), options),
         ["crash", options @ ..] => crash::run(&root(), options),
         ["power", options @ ..] => power::run(&root(), options),

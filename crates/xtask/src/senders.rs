@@ -1,4 +1,5 @@
-//! `cargo xtask senders`: senders' own libraries sign requests and send them to the real program.
+//! `cargo xtask senders`: senders' own libraries sign requests and send them to the real program, and receivers' own
+//! libraries verify what it delivers.
 //!
 //! The libraries come from two package registries, so this needs the network and is no part of the tests. Their versions stand
 //! in `crates/xtask/senders`, beside the scripts that use them. Each request has to be accepted as it is and refused
@@ -57,6 +58,8 @@ pub fn run(root: &Path) -> Result<ExitCode> {
     let told = json!({"address": service.addr, "base_url": BASE_URL, "secrets": secrets()}).to_string();
     let mut rows = say("node", &["send.mjs"], &scripts, &told)?;
     rows.extend(say(&python, &["send.py"], &scripts, &told)?);
+    rows.extend(say("node", &["receive.mjs"], &scripts, &service.receiver(0))?);
+    rows.extend(say(&python, &["receive.py"], &scripts, &service.receiver(1))?);
     println!("{}", table(&rows));
     let wrong: Vec<_> = rows.iter().flat_map(|row| row.wrong.iter().map(|why| (&row.flow, why))).collect();
     for (flow, why) in &wrong {
@@ -115,15 +118,21 @@ fn secrets() -> Value {
 struct Service {
     child: Child,
     addr: SocketAddr,
+    ops: SocketAddr,
+    /// Where the receivers of deliveries will listen.
+    receivers: [SocketAddr; 2],
 }
 
 impl Service {
     fn start(program: &Path, folder: &Path) -> Result<Self> {
         let (addr, ops) = (free_port()?, free_port()?);
+        let receivers = [free_port()?, free_port()?];
         write_project(folder, addr, ops)?;
+        write_subscriptions(folder, receivers)?;
         let mut command = Command::new(program);
         command.arg("serve").arg("--dir").arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut service = Self { child: command.spawn().context("cannot start hookflow")?, addr };
+        let mut service =
+            Self { child: command.spawn().context("cannot start hookflow")?, addr, ops, receivers };
         for _ in 0..POLLS {
             if TcpStream::connect(addr).is_ok() {
                 return Ok(service);
@@ -134,6 +143,14 @@ impl Service {
             sleep(POLL);
         }
         bail!("hookflow does not listen on {addr}");
+    }
+}
+
+impl Service {
+    /// What a script that receives is told.
+    fn receiver(&self, n: usize) -> String {
+        let port = self.receivers.get(n).map(SocketAddr::port);
+        json!({"port": port, "ops": self.ops.to_string(), "secrets": receivers_secrets()}).to_string()
     }
 }
 
@@ -154,7 +171,9 @@ fn write_project(folder: &Path, addr: SocketAddr, ops: SocketAddr) -> Result<()>
     fs::create_dir_all(&config)?;
     fs::create_dir_all(&flows)?;
     fs::write(folder.join("secret"), SECRET)?;
-    let service = format!("public: {{listen: '{addr}', base_url: '{BASE_URL}'}}\nops: {{listen: '{ops}'}}\n");
+    let service = format!(
+        "public: {{listen: '{addr}', base_url: '{BASE_URL}'}}\nops: {{listen: '{ops}'}}\noutbound: {{allow: [127.0.0.0/8]}}\n"
+    );
     fs::write(config.join("hookflow.yaml"), service)?;
     let mut credentials = String::new();
     for sender in SENDERS {
@@ -166,6 +185,28 @@ fn write_project(folder: &Path, addr: SocketAddr, ops: SocketAddr) -> Result<()>
         fs::write(flows.join(format!("{sender}.yaml")), flow)?;
     }
     fs::write(config.join("credentials.yaml"), credentials)?;
+    Ok(())
+}
+
+/// The secret of deliveries, and the one that it replaces.
+fn receivers_secrets() -> [String; 2] {
+    [format!("whsec_{SECRET}"), SECRET.chars().rev().collect()]
+}
+
+/// A subscription for each script that receives.
+fn write_subscriptions(folder: &Path, receivers: [SocketAddr; 2]) -> Result<()> {
+    let subscriptions = folder.join("config/subscriptions");
+    fs::create_dir_all(&subscriptions)?;
+    let [new, old] = receivers_secrets();
+    fs::write(folder.join("new"), new)?;
+    fs::write(folder.join("old"), old)?;
+    for (name, receiver) in ["node", "python"].iter().zip(receivers) {
+        let subscription = format!(
+            "subscription: {name}\ncallback_url: http://{receiver}/\nevents: ['{name}.*']\nsignature: both\n\
+             secrets: [{{file: new}}, {{file: old}}]\n"
+        );
+        fs::write(subscriptions.join(format!("{name}.yaml")), subscription)?;
+    }
     Ok(())
 }
 

@@ -4,12 +4,13 @@ use super::shown::Room;
 use crate::asked::word;
 use hookflow_expr::{Found, Lookup as _};
 use hookflow_flow::{
-    End, Fact, Flow, HttpCall, LogLine, Outcome, Place, Reply, Retraced, RetracedStep, StepInfo, WaitToken,
+    End, Fact, Flow, HttpCall, LogLine, MASK, MASKED_IN_REQUESTS, Mismatch, Outcome, Place, Reply, Retraced,
+    RetracedStep, StepInfo, WaitToken,
 };
 use hookflow_store::{Inbound, Journal, RunStatus};
 use hookflow_text::Json;
 use hookflow_trigger::Event;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, PROXY_AUTHORIZATION};
+use http::header::{HeaderMap, HeaderName};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -17,9 +18,6 @@ use std::sync::Arc;
 const STEPS: usize = 1_000;
 /// How many lines of the log are shown.
 const LINES: usize = 1_000;
-/// Headers of a call that are not shown.
-const MASKED: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
-const MASK: &str = "***";
 
 /// All that is known of a run.
 pub(super) struct RunJson {
@@ -28,6 +26,8 @@ pub(super) struct RunJson {
     pub(super) retraced: Result<(Arc<Flow>, Option<Retraced>), String>,
     /// The runs that run its event again.
     pub(super) replays: Vec<Arc<str>>,
+    /// What it has emitted, as it is kept.
+    pub(super) emitted: Json,
 }
 
 impl RunJson {
@@ -64,6 +64,8 @@ impl RunJson {
             "error": error,
             "value": value,
             "request": request(&run.event, &mut room),
+            "emitted": self.emitted,
+            "mismatches": self.mismatches(),
             "answer": progress.reply.as_deref().map(|reply| answer(reply, &mut room)),
         });
         if let Json::Object(shown) = &mut shown {
@@ -71,6 +73,15 @@ impl RunJson {
         }
         mask(&mut shown);
         shown
+    }
+
+    /// Where the event is not as its webhook expects.
+    fn mismatches(&self) -> Vec<Json> {
+        let flow = self.retraced.as_ref().ok().map(|(flow, _)| flow);
+        let found =
+            flow.and_then(|flow| flow.expects()).map(|expects| expects.check(&self.journal.run.event));
+        let found = found.into_iter().flatten();
+        found.map(|Mismatch { at, expected }| json!({"at": at, "expected": expected})).collect()
     }
 
     fn write_steps(&self, shown: &mut serde_json::Map<String, Json>, room: &mut Room) {
@@ -198,7 +209,7 @@ fn sent(call: &HttpCall, room: &mut Room) -> Json {
         "method": call.method.as_str(),
         "integration": call.via.as_ref().map(|via| &*via.integration),
         "url": call.url.to_string(),
-        "headers": headers(&call.headers, &MASKED),
+        "headers": headers(&call.headers, &MASKED_IN_REQUESTS),
         "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body.shown()) },
     })
 }

@@ -1,8 +1,8 @@
 //! One try of a call: when it may leave, what leaves, and what comes of it.
 
-use super::{Calls, Rest, failed, signing};
+use super::{Away, Calls, Rest, failed, signing, trace};
 use crate::engine::Inner;
-use crate::integrations::{Outside, Try, Turn, one_try, request};
+use crate::integrations::{Outside, Try, Turn, one_try};
 use crate::ticket::Accepted;
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
@@ -18,10 +18,10 @@ const SOON: Duration = Duration::from_secs(1);
 /// What a try goes by.
 struct Way {
     outside: Result<Option<Arc<Outside>>, String>,
-    /// Whose files it may carry.
-    event: Arc<Event>,
     one: Try,
     turn: Option<Turn>,
+    accepted: Arc<Accepted>,
+    away: Away,
 }
 
 /// Opens one try of a call. While it waits for its moment, or for its turn at the integration, the run may rest.
@@ -45,8 +45,10 @@ pub(super) fn open<'e>(
         Some(turn) => (turn.held && turn.at > now && in_time(turn)).then_some(turn.at),
         None => ask.not_before,
     };
-    let way = Way { outside, event: Arc::clone(&accepted.event), one, turn };
-    calls.open(&ask.clone(), rest.map(|until| Rest { until: Some(until) }), send(engine, ask, call, way));
+    let away = Away::default();
+    let way = Way { outside, one, turn, accepted: Arc::clone(accepted), away: away.clone() };
+    let rest = rest.map(|until| Rest { until: Some(until) });
+    calls.open_call(&ask.clone(), rest, away, send(engine, ask, call, way));
 }
 
 /// One try of a call, from its earliest moment to its outcome.
@@ -55,23 +57,36 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
     if let Some(due) = ask.not_before {
         clock.sleep_until(due).await;
     }
-    let Way { outside, event, one, turn } = way;
+    let Way { outside, one, turn, accepted, away } = way;
+    let leave = |outside: Option<&Outside>| {
+        away.leaves(trace::started(&accepted, &ask, &call, outside, clock.now()));
+    };
     let outcome = match outside {
         Ok(Some(outside)) => match await_turn(engine, &outside, &one, turn, ask.deadline).await {
             Ok(()) => {
-                let outcome = attempt(engine, &ask, (&call, &event), Some(&outside)).await;
+                leave(Some(&outside));
+                let outcome = attempt(engine, &ask, (&call, &accepted.event), Some(&outside), &away).await;
                 let now = clock.now();
                 if let Some(wait) = outcome.asks_to_wait(now) {
                     outside.pace.pause(now, wait);
                 }
                 outcome
             }
-            Err(late) => late,
+            Err(late) => {
+                leave(Some(&outside));
+                late
+            }
         },
-        Ok(None) => attempt(engine, &ask, (&call, &event), None).await,
-        Err(why) => failed(FaultKind::Refused, why),
+        Ok(None) => {
+            leave(None);
+            attempt(engine, &ask, (&call, &accepted.event), None, &away).await
+        }
+        Err(why) => {
+            leave(None);
+            failed(FaultKind::Refused, why)
+        }
     };
-    ask.fact(clock.now(), outcome)
+    away.back(ask.fact(clock.now(), outcome))
 }
 
 /// Waits for the try's turn at its integration. One that would come too late is not waited for.
@@ -105,6 +120,7 @@ async fn attempt(
     ask: &Ask,
     (call, event): (&HttpCall, &Event),
     outside: Option<&Outside>,
+    away: &Away,
 ) -> Outcome {
     let left = ask.deadline.map_or(Duration::MAX, |deadline| {
         Duration::try_from(deadline.duration_since(engine.clock.now())).unwrap_or_default()
@@ -112,19 +128,16 @@ async fn attempt(
     if left.is_zero() {
         return failed(FaultKind::Timeout, "its time was over before it could be sent");
     }
-    let timeout = outside.and_then(Outside::timeout).unwrap_or(call.timeout).min(left);
+    let timeout = outside.and_then(Outside::timeout).or(engine.limits.call_timeout);
+    let timeout = timeout.unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
-    let request = match request(call, event, outside) {
-        Ok(request) => signing::signed(engine, call, event, request).await,
-        Err(why) => Err(why),
-    };
-    match request {
+    match signing::leaving(engine, call, event, outside).await {
         Ok(request) => {
             fault_point("engine.before-send");
             let sent = caller.send(request, timeout).await;
             fault_point("engine.sent");
             match sent {
-                Ok(answer) => call.answered(answer.status(), answer.headers(), answer.body()),
+                Ok(answer) => away.answered(call, &answer),
                 Err(fault) => failed(kind(fault.kind), fault.message),
             }
         }

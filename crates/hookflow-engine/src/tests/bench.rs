@@ -5,9 +5,9 @@ use hookflow_flow::{Fact, Flow, Place, Surroundings};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, RunLine, Settled, Store, StoreError,
-    UnfinishedRun, backends,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
+    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
+    RunLine, Settled, Store, StoreError, Told, UnfinishedRun, backends,
 };
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::{
@@ -218,12 +218,17 @@ pub(super) struct Tampered {
     /// Admissions wait for [`Tampered::commit`].
     pub slow: AtomicBool,
     waiting: Mutex<Vec<Waiting>>,
+    /// Ends that are handed in wait for [`Tampered::commit`].
+    pub slow_ends: AtomicBool,
+    ends: Mutex<Vec<Handed>>,
     /// What is kept of this run cannot be read.
     pub unreadable: Mutex<Option<Arc<str>>>,
     /// How many writes there were.
     pub writes: AtomicUsize,
     /// How many journals were read.
     pub loads: AtomicUsize,
+    /// How many runs were suspected of a crash.
+    pub suspected: AtomicUsize,
     lives: AtomicU64,
 }
 
@@ -235,6 +240,15 @@ impl std::fmt::Debug for Waiting {
     }
 }
 
+/// What was handed in, and by whom for which run.
+struct Handed(Owner, Arc<str>, Progress, Told);
+
+impl std::fmt::Debug for Handed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+
 impl Default for Tampered {
     fn default() -> Self {
         Self {
@@ -243,9 +257,12 @@ impl Default for Tampered {
             broken: AtomicBool::default(),
             slow: AtomicBool::default(),
             waiting: Mutex::default(),
+            slow_ends: AtomicBool::default(),
+            ends: Mutex::default(),
             unreadable: Mutex::default(),
             writes: AtomicUsize::default(),
             loads: AtomicUsize::default(),
+            suspected: AtomicUsize::default(),
             lives: AtomicU64::new(1),
         }
     }
@@ -264,8 +281,20 @@ impl Tampered {
                 for Waiting(owner, now, batch) in std::mem::take(&mut *this.waiting.lock().unwrap()) {
                     this.inner.admit(&owner, now, batch);
                 }
+                for Handed(owner, run, progress, told) in std::mem::take(&mut *this.ends.lock().unwrap()) {
+                    if this.is_away() {
+                        told(Err(away()));
+                    } else {
+                        this.inner.hand_in(&owner, &run, progress, told);
+                    }
+                }
             })
             .unwrap();
+    }
+
+    /// How many ends wait for [`Self::commit`].
+    pub(super) fn ends(&self) -> usize {
+        self.ends.lock().unwrap().len()
     }
 }
 
@@ -276,6 +305,10 @@ fn away() -> StoreError {
 impl Store for Tampered {
     fn is_durable(&self) -> bool {
         false
+    }
+
+    fn outbox(&self) -> &dyn hookflow_store::Outbox {
+        self.inner.outbox()
     }
 
     fn check(&self) -> Pending<()> {
@@ -325,6 +358,17 @@ impl Store for Tampered {
         if self.is_away() { Pending::now(Err(away())) } else { self.inner.record(owner, run, progress) }
     }
 
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        if self.slow_ends.load(Ordering::Relaxed) {
+            self.ends.lock().unwrap().push(Handed(owner.clone(), Arc::clone(run), progress, told));
+        } else if self.is_away() {
+            told(Err(away()));
+        } else {
+            self.inner.hand_in(owner, run, progress, told);
+        }
+    }
+
     fn load(&self, run: &str) -> Pending<Journal> {
         self.loads.fetch_add(1, Ordering::Relaxed);
         if self.unreadable.lock().unwrap().as_deref() == Some(run) {
@@ -366,11 +410,21 @@ impl Store for Tampered {
     }
 
     fn suspect(&self, owner: &Owner, runs: Vec<Arc<str>>) -> Pending<Vec<u32>> {
+        self.suspected.fetch_add(runs.len(), Ordering::Relaxed);
         self.inner.suspect(owner, runs)
     }
 
     fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
         self.inner.alone(owner, run)
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        self.inner.attempts(filter, before, limit)
     }
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {

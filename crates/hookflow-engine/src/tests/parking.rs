@@ -46,7 +46,14 @@ fn called(bench: &Bench, step: u32, body: &str) -> Inbound {
         body: json!(body),
         files: json!([]),
     };
-    Inbound::Fact(Arc::new(Fact { place, verb: "wait".into(), attempt: 1, at: bench.clock.now(), outcome }))
+    Inbound::Fact(Arc::new(Fact {
+        place,
+        verb: "wait".into(),
+        attempt: 1,
+        at: bench.clock.now(),
+        outcome,
+        tried: None,
+    }))
 }
 
 /// It is written of before it leaves, and the run is parked until it may.

@@ -22,6 +22,7 @@ use hookflow_store::{Store, backends};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use store::Life;
@@ -222,10 +223,15 @@ impl World {
     async fn recover(&mut self) {
         loop {
             let (engine, life) = (self.alive.engine.clone(), Arc::clone(&self.alive.life));
-            let recovered = tokio::select! {
-                biased;
-                () = life.died.notified() => None,
-                recovered = engine.recover() => Some(recovered),
+            let mut recovering = pin!(engine.recover());
+            let recovered = loop {
+                tokio::select! {
+                    biased;
+                    () = life.died.notified() => break None,
+                    recovered = &mut recovering => break Some(recovered),
+                    // A run is set aside, and the writer takes its time.
+                    () = self.idle.notified() => assert!(self.alive.clock.turn(), "the start waits for nothing"),
+                }
             };
             if let Some(recovered) = recovered {
                 recovered.unwrap();

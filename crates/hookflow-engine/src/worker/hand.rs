@@ -3,6 +3,7 @@
 //! A run of pure steps is written once, with its end. A run that asks the world is kept before its first call leaves,
 //! and each outcome before the next one does. A reply reaches its caller after the write that holds it.
 
+mod ending;
 mod journal;
 mod writing;
 
@@ -14,9 +15,11 @@ use crate::perform::{Calls, Masked, perform};
 use crate::queue::{self, FlowQueue};
 use crate::relaxed::Owed;
 use crate::ticket::Accepted;
+use crate::worker::InFlight;
+pub(crate) use ending::{UNSTORED_ENDS, unstored_ends};
 use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Flow, Plan, Reply};
 use hookflow_runtime::Heartbeat;
-use hookflow_store::{Journal, Parked, Sent, StoreError};
+use hookflow_store::{Journal, Outgoing, Parked, Sent, StoreError};
 use hookflow_text::Code;
 use jiff::Timestamp;
 use journal::leaves_once;
@@ -33,14 +36,18 @@ type Caller = Option<queue::Caller>;
 const PARKED_FROM: Duration = Duration::from_secs(1);
 
 /// What a run goes by: a plan, and the document that it was compiled from.
+#[derive(Clone)]
 pub(crate) struct Program {
     plan: Arc<Plan>,
     document: Arc<str>,
+    /// How many of its runs may have ended without their ends being stored.
+    unstored: usize,
 }
 
 impl Program {
     pub(crate) fn serving(flow: &Flow) -> Self {
-        Self { plan: Arc::clone(&flow.plan), document: Arc::clone(&flow.document) }
+        let (plan, document) = (Arc::clone(&flow.plan), Arc::clone(&flow.document));
+        Self { plan, document, unstored: unstored_ends(flow) }
     }
 }
 
@@ -56,6 +63,7 @@ pub(crate) struct Hand<'e> {
     family: Family,
     /// Set when its event was promised and may be in memory only.
     owed: Option<Owed>,
+    in_flight: Option<InFlight>,
     /// Something has left the node that no outcome is asked for.
     has_told: bool,
     /// Set when another run waits for it: then it answers nobody.
@@ -70,6 +78,9 @@ pub(crate) struct Hand<'e> {
     leaving: Vec<Sent>,
     /// Tries that had left when the node died.
     left: Vec<Sent>,
+    /// What it has emitted that is not kept yet, and to whom what is kept by now goes.
+    emitted: Vec<Outgoing>,
+    to_tell: Vec<Arc<str>>,
     /// How many entries of the inbox were looked at, and the facts among them that nobody asked for yet.
     heard: usize,
     early: Vec<Arc<Fact>>,
@@ -130,6 +141,7 @@ impl<'e> Hand<'e> {
             caller,
             family: Family::default(),
             owed: None,
+            in_flight: None,
             has_told: false,
             child: None,
             reply: None,
@@ -137,6 +149,8 @@ impl<'e> Hand<'e> {
             unwritten: Vec::new(),
             leaving: Vec::new(),
             left: Vec::new(),
+            emitted: Vec::new(),
+            to_tell: Vec::new(),
             heard: 0,
             early: Vec::new(),
             cancelled: false,
@@ -144,9 +158,9 @@ impl<'e> Hand<'e> {
         }
     }
 
-    /// With an event that was promised.
-    pub(crate) fn owing(mut self, owed: Option<Owed>) -> Self {
-        self.owed = owed;
+    /// With what counts it as in flight, and an event that was promised.
+    pub(crate) fn holding(mut self, in_flight: InFlight, owed: Option<Owed>) -> Self {
+        (self.in_flight, self.owed) = (Some(in_flight), owed);
         self
     }
 
@@ -209,7 +223,7 @@ impl<'e> Hand<'e> {
                 self.leaving.extend(leaves_once(&effect));
                 self.has_told |= matches!(effect, Effect::Emit(_));
                 let reply = if self.child.is_some() { &mut nobody } else { &mut self.reply };
-                perform(&parent, effect, &mut calls, reply);
+                perform(&parent, effect, &mut calls, reply, &mut self.emitted);
             }
             // Siblings of what has failed wait no longer.
             parent.family.let_go(|| calls.retain(|ask| run.awaits(ask)));

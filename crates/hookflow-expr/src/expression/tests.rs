@@ -509,6 +509,48 @@ fn a_value_that_is_passed_on_is_not_copied() {
     }
 }
 
+/// Not by time and not by memory: each of the expressions has to have the very same megabyte in hand.
+#[test]
+fn a_large_body_is_read_by_a_hundred_expressions_without_a_copy() {
+    let items: Vec<_> = (0..1_000).map(|n| serde_json::json!({"id": n, "text": "x".repeat(1_100)})).collect();
+    let body = Arc::new(serde_json::json!({"items": items}));
+    assert!(body.to_string().len() > 1 << 20);
+    let one = Shared(Arc::clone(&body), vec!["body".into()]);
+    let env = Env { scope: Arc::new(one), ..env("{}") };
+    let mut diagnostics = Diagnostics::default();
+    for n in 0..100 {
+        let expression =
+            format!("body if body.items[{n}].id == {n} and body.items | length == 1000 else none");
+        let compiled = Expression::compile(&node(&quoted(&expression)), &AnyName, &mut diagnostics).unwrap();
+        assert!(Arc::ptr_eq(&compiled.eval(&env).unwrap(), &body), "{expression}");
+        let mut read = 0;
+        compiled.each_read(&*env.scope, &mut |path, value| {
+            let place = match path.as_str() {
+                "body" => Some(&*body),
+                "body.items" => body.get("items"),
+                _ => body.pointer(&format!("/items/{n}/id")),
+            };
+            assert!(place.is_some_and(|place| std::ptr::eq(place, value)), "{path}");
+            read += 1;
+        });
+        assert_eq!(read, 3, "{expression}");
+    }
+}
+
+/// One shared value under a name.
+#[derive(Debug)]
+struct Shared(Arc<Json>, Vec<Arc<str>>);
+
+impl Lookup for Shared {
+    fn get(&self, name: &str) -> Option<Found> {
+        self.1.iter().any(|known| **known == *name).then(|| Found::Value(Arc::clone(&self.0)))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.1.clone()
+    }
+}
+
 /// `MiniJinja` walks its tree by recursion; the longest expressions must fit on the stack of a test's thread.
 #[test]
 fn the_longest_expressions_do_not_overflow_the_stack() {
@@ -677,3 +719,15 @@ const WORDS: &[&str] = &[
     "$",
     "@{",
 ];
+
+#[test]
+fn what_an_expression_reads_is_told_once_with_its_value() {
+    let expression = "webhook.body.amount > 1 and webhook.body['customer'].name in [webhook.body.gone, 'x'] \
+                      or webhook.body.amount == 2 or steps.skipped or n > 2";
+    let compiled = Expression::compile(&node(&quoted(expression)), &AnyName, &mut Diagnostics::default());
+    let mut told = Vec::new();
+    compiled.unwrap().each_read(&*env(SCOPE).scope, &mut |path, value| told.push(format!("{path}={value}")));
+    let expected =
+        ["webhook.body.amount=10.10", "webhook.body.customer.name=\"Ada\"", "steps.skipped=null", "n=3"];
+    assert_eq!(told, expected);
+}

@@ -1,10 +1,10 @@
 //! A version of a flow that was kept, compiled again: what a run that is on it needs, and nothing of the door.
 
-use super::{Durability, Flow, Foreseen, Order, Queue, Surroundings, read_enabled};
+use super::{Durability, Expects, Flow, Foreseen, Order, Queue, Surroundings, read_enabled};
 use crate::integration::{Definitions, called};
 use crate::lowering::{self, Document};
 use hookflow_text::{Diagnostics, Fields, Source, parse};
-use hookflow_trigger::{Credentials, PathPattern};
+use hookflow_trigger::{Auth, Credentials, PathPattern};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -69,7 +69,15 @@ impl Flow {
             let queue =
                 fields.take("queue").map(|node| Queue::load(node, &Foreseen::default(), &mut diagnostics));
             let (queue, order_by) = queue.unwrap_or_default();
-            let params = fields.take("webhook").and_then(|webhook| {
+            let webhook = fields.take("webhook");
+            let kept_expects = webhook.and_then(|webhook| {
+                let mut others = Diagnostics::default();
+                let mut fields = Fields::of(webhook, "a webhook", &mut others)?;
+                let auth = fields.take("auth");
+                let auth = auth.and_then(|auth| Auth::load(auth, surroundings.credentials, &mut others));
+                Expects::load(fields.take("expects")?, auth.as_ref(), &mut others)
+            });
+            let params = webhook.and_then(|webhook| {
                 // What else the webhook says is judged where it is loaded.
                 let mut others = Diagnostics::default();
                 let path = Fields::of(webhook, "a webhook", &mut others)?.take("path");
@@ -93,6 +101,7 @@ impl Flow {
                 order: Order::of(order_by, &queue, &plan),
                 queue,
                 plan: Arc::new(plan),
+                kept_expects,
                 document: Arc::clone(document),
                 tests: Vec::new(),
                 span: root.key_span(),
@@ -111,17 +120,19 @@ mod tests {
 
     #[test]
     fn a_kept_document_compiles_without_what_its_door_names() {
-        let document = "webhook: {auth: gone, path: '/{id}', sample: {body_file: gone.json}}\n\
+        let document = "webhook: {auth: gone, path: '/{id}', sample: {body_file: gone.json}, expects: {query: {page: integer}}}\n\
                         queue: {workers: 3}\n\
                         steps: [{stop: '${ webhook.params.id }'}]\n";
         let flow = Flow::of_version(&"shop".into(), "v1", &document.into(), &Credentials::default()).unwrap();
         assert_eq!((&*flow.id, &*flow.plan.version, flow.queue.workers), ("shop", "v1", 3));
+        let expects = flow.expects().unwrap();
         let params = vec![("id".into(), "A-1".into())];
         let route = Route { flow: "shop".into(), suffix: String::new(), params, system: None };
         let at = Timestamp::UNIX_EPOCH;
         let event =
             Event::of_sample(Sample::default(), &BodySpec::auto(9), route, "e", at, "http://a".into());
         let event = Arc::new(event.unwrap());
+        assert_eq!(expects.check(&event)[0].at, "query.page");
         let start =
             Start { run: "r".into(), started_at: at, seed: [0; 16], event, attempt: 1, deadline: None };
         let (run, _) = Run::begin(flow.plan, start);

@@ -1,6 +1,7 @@
 //! What is in force for every call of an integration: where its root is, which headers it gets, how fast it may go and
 //! whom it may reach. None of it belongs to a flow's version, and no fact holds any of it.
 
+use super::ProxyRule;
 use crate::step_kinds::http::call_header;
 use crate::step_kinds::http::url::has_scheme;
 use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Rate, SecretRef, SecretSource, Span};
@@ -25,6 +26,10 @@ pub struct Outlet {
     pub allow: Option<Vec<IpNet>>,
     /// Whom it trusts and what it shows.
     pub tls: Option<TlsFiles>,
+    /// The proxy that its calls go by; `None`: that of all calls; `Some(None)`: none.
+    pub proxy: Option<Option<ProxyRule>>,
+    /// The largest answer; `None`: that of all calls.
+    pub max_response: Option<u64>,
 }
 
 /// A header whose value no flow knows.
@@ -67,6 +72,11 @@ impl Outlet {
                 .and_then(|node| node.as_list(diagnostics))
                 .map(|list| list.iter().filter_map(|node| range(node, diagnostics)).collect()),
             tls: fields.take("tls").and_then(|node| TlsFiles::load(node, diagnostics)),
+            proxy: fields.take("proxy").map(|node| {
+                let named = Some(node).filter(|node| !node.is_null());
+                named.and_then(|node| ProxyRule::load(node, secrets, diagnostics))
+            }),
+            max_response: fields.take("max_response").and_then(|node| node.as_size(diagnostics)),
         }
     }
 

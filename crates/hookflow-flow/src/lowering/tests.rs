@@ -381,12 +381,14 @@ fn one_worker_and_a_wait_are_warned_of() {
 #[test]
 fn a_modifier_stands_where_it_means_something_and_is_refused_elsewhere() {
     // With `timeout`, with `retry`.
-    for (step, timeout, retry) in [
+    let steps = [
+        ("call: warehouse.reserve_stock\n    with: {sku: a}", true, true),
         ("emit: a.b", false, false),
         ("fail: x", false, false),
         ("for: x\n    in: '[1]'\n    do: []", true, false),
         ("http: {url: 'https://x.example'}", true, true),
         ("if: true\n    then: []", true, false),
+        ("jq: '.'\n    of: webhook.body", false, false),
         ("log: x", false, false),
         ("parallel: {a: []}", true, false),
         ("respond: {status: 200}", false, false),
@@ -399,7 +401,10 @@ fn a_modifier_stands_where_it_means_something_and_is_refused_elsewhere() {
         ("try: []", true, false),
         ("validate: webhook.body\n    schema: {}", false, false),
         ("wait: {auth: none}", false, false),
-    ] {
+    ];
+    let verbs: Vec<_> = steps.iter().map(|(step, ..)| step.split(':').next().unwrap()).collect();
+    assert_eq!(verbs, crate::step_kinds::ALL.iter().map(|kind| kind.verb).collect::<Vec<_>>());
+    for (step, timeout, retry) in steps {
         for modifier in ["when: webhook.body", "disabled: true", "on_error: continue", "on_error: [{log: x}]"]
         {
             flow(&with(&format!("  - {step}\n    {modifier}\n")));

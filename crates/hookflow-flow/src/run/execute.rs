@@ -3,7 +3,7 @@
 use super::fiber::{Active, Exit, Fiber, State};
 use super::unwind::fault_of;
 use super::{MAX_EFFECTS, Open, Run, scope};
-use crate::arm::Way;
+use crate::arm::{Made, Way};
 use crate::plan::{Branch, Instruction, Pc};
 use crate::retry::{Failed, retry_after};
 use crate::step_kind::{Asks, Stop};
@@ -82,18 +82,21 @@ impl Run {
         Ok(match branch {
             Branch::Always(to) => Some(*to),
             Branch::Unless(test, to) => {
-                let holds = test.test(&self.env(fiber, step))?;
-                self.choose(at, || if holds { Way::Yes } else { Way::No }, || holds.into());
+                let env = self.env(fiber, step);
+                let holds = test.test(&env)?;
+                let way = || if holds { Way::Yes } else { Way::No };
+                self.choose(fiber, at, way, |turns| Made::by(test, &env, turns, &holds.into()));
                 (!holds).then_some(*to)
             }
             Branch::Switch { on, cases, default } => {
-                let value = on.eval(&self.env(fiber, step))?;
+                let env = self.env(fiber, step);
+                let value = on.eval(&env)?;
                 let case = match &*value {
                     Json::String(text) => cases.get_key_value(text.as_str()),
                     other => cases.get_key_value(other.to_string().as_str()),
                 };
                 let way = || case.map_or(Way::Otherwise, |(key, _)| Way::Case(key.clone()));
-                self.choose(at, way, || Json::clone(&value));
+                self.choose(fiber, at, way, |turns| Made::by(on, &env, turns, &value));
                 Some(case.map_or(*default, |(_, to)| *to))
             }
         })

@@ -3,7 +3,7 @@
 use super::execute::at;
 use super::fiber::{Active, Exit, Fiber, Fork, Lines, Parent, State, Turn};
 use super::{Run, scope};
-use crate::arm::Way;
+use crate::arm::{Made, Way};
 use crate::plan::{Each, Instruction, Over, Pc};
 use crate::step_kind::Stop;
 use crate::{Fault, FaultKind, Place, StepNumber};
@@ -22,7 +22,9 @@ impl Run {
             Over::Each(each) => {
                 let turns = self.turns(fiber, step, each)?;
                 let (pc, count) = (self.fibers.get(fiber).map_or(0, |fiber| fiber.pc), turns.1);
-                self.choose(pc, || if count > 0 { Way::Yes } else { Way::No }, || count.into());
+                let way = || if count > 0 { Way::Yes } else { Way::No };
+                let made = |turns| Made { turns, value: count.into(), reads: Vec::new() };
+                self.choose(fiber, pc, way, made);
                 turns
             }
             Over::Branches(branches) => (Lines::Branches(branches.clone()), branches.len(), branches.len()),

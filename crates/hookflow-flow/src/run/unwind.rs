@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::fiber::{Active, Exit, Parent};
-use crate::arm::Way;
+use crate::arm::{Made, Way};
 use crate::step_kind::Stop;
 use crate::{End, Fault, FaultKind, StepNumber};
 use hookflow_expr::EvalError;
@@ -36,10 +36,12 @@ impl Run {
                 Active::Open { scope, .. } => {
                     exit = match (exit, scope.handler) {
                         (Exit::Fault(fault), Some(handler)) => {
-                            let outer_error = current.error.replace(Arc::new(fault.to_json()));
+                            let error = Arc::new(fault.to_json());
+                            let outer_error = current.error.replace(Arc::clone(&error));
                             current.scopes.push(Active::Handling { fault, outer_error });
                             current.pc = handler;
-                            return self.choose(handler, || Way::Caught, || Json::Null);
+                            let made = |turns| Made { turns, value: Json::clone(&error), reads: Vec::new() };
+                            return self.choose(fiber, handler, || Way::Caught, made);
                         }
                         (exit, _) => exit,
                     };

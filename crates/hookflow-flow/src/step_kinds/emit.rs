@@ -69,13 +69,18 @@ impl Data {
     }
 }
 
-fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
-    let event = step.value.as_str(cx.diagnostics)?;
+/// Whether an event can be called so.
+pub fn is_event_name(name: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty()
             && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
-    if event.len() > LONGEST_NAME || !event.split('.').all(is_word) {
+    name.len() <= LONGEST_NAME && name.split('.').all(is_word)
+}
+
+fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
+    let event = step.value.as_str(cx.diagnostics)?;
+    if !is_event_name(event) {
         cx.diagnostics
             .error(Code("emit.event"), &step.value.span, format!("`{event}` cannot be an event's name"))
             .help("words of letters, digits, `_` and `-` with dots between them, such as `order.created`");

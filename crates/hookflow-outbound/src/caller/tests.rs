@@ -424,3 +424,179 @@ fn tls_settings_that_cannot_work_say_which() {
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(Tls::own(Some(broken), None), Err(TlsError::Ca(_))));
 }
+
+/// A proxy that reports each head it gets, answers what wants no tunnel and lets every tunnel end at `target`.
+async fn proxy(target: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>, mpsc::Receiver<String>) {
+    let (report, reports) = mpsc::channel(100);
+    let (address, count) = server(move |mut stream| {
+        let report = report.clone();
+        async move {
+            loop {
+                let head = head(&mut stream).await;
+                if head.is_empty() {
+                    return;
+                }
+                let tunnel = head.starts_with("CONNECT ");
+                let known = head.to_ascii_lowercase().contains("proxy-authorization: basic bwu6mq==\r\n");
+                report.send(head).await.unwrap();
+                let answer = match (known, tunnel) {
+                    (false, _) => "HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n",
+                    (true, true) => "HTTP/1.1 200 Established\r\n\r\n",
+                    (true, false) => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nby",
+                };
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                if tunnel && known {
+                    let mut further = TcpStream::connect(target).await.unwrap();
+                    // It ends when either side does.
+                    drop(tokio::io::copy_bidirectional(&mut stream, &mut further).await);
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (address, count, reports)
+}
+
+/// Knows the proxy's password, and trusts the test's certificates. Only loopback as the target is judged against `allow`.
+fn by_proxy(proxy: SocketAddr, authorization: Option<&'static str>, allow: &[&str]) -> Caller {
+    let proxy = crate::Proxy {
+        host: proxy.ip().to_string(),
+        port: proxy.port(),
+        authorization: authorization.map(HeaderValue::from_static),
+        no_proxy_ranges: vec!["127.0.0.9/32".parse().unwrap()],
+        no_proxy_names: Vec::new(),
+    };
+    let tls = Tls::own(Some(CA), None).unwrap();
+    let allow = allow.iter().map(|range| range.parse().unwrap()).collect();
+    Caller::new(Policy { allow, proxy: Some(proxy), tls, ..loopback() }, Clock::system())
+}
+
+const KNOWN: Option<&str> = Some("Basic bWU6MQ==");
+
+#[tokio::test]
+async fn a_proxy_gets_whole_urls_and_a_tunnel_for_tls() {
+    let tls = tls_server().await;
+    let (address, count, mut heads) = proxy(tls).await;
+    // A name that nobody here knows is the proxy's to find.
+    let caller = by_proxy(address, KNOWN, &[]);
+    for _ in 0..2 {
+        let response = caller.send(get("http://nobody.invalid:81/a%20b?c"), DEADLINE).await.unwrap();
+        assert_eq!((response.version(), response.body()), (Version::HTTP_11, &Bytes::from("by")));
+        let head = heads.recv().await.unwrap().to_ascii_lowercase();
+        assert!(head.starts_with("get http://nobody.invalid:81/a%20b?c http/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\nhost: nobody.invalid:81\r\n"), "{head}");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1, "its connection is used again");
+    let caller = by_proxy(address, KNOWN, &["127.0.0.0/8", "::1/128"]);
+    for _ in 0..2 {
+        let uri = format!("https://localhost:{}/path", tls.port());
+        let response = caller.send(get(&uri), DEADLINE).await.unwrap();
+        assert_eq!((response.version(), response.body()), (Version::HTTP_2, &Bytes::from("ok")));
+    }
+    let head = heads.recv().await.unwrap();
+    assert!(head.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", tls.port())), "{head}");
+    assert!(
+        !head.contains("path") && heads.try_recv().is_err(),
+        "one tunnel, and nothing of the call in its head"
+    );
+    let direct = caller.send(get(&format!("https://127.0.0.9:{}/", tls.port())), DEADLINE).await;
+    assert_eq!(
+        direct.unwrap_err().kind,
+        CallFaultKind::Connect,
+        "nobody listens there, and no proxy was asked"
+    );
+    assert!(heads.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_target_is_judged_as_far_as_it_is_known() {
+    let (address, count, _heads) = proxy(([127, 0, 0, 1], 1).into()).await;
+    let caller = by_proxy(address, KNOWN, &[]);
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "[::1]",
+        "[::ffff:10.0.0.1]",
+        "10.0.0.1",
+        "localhost",
+        "169.254.169.254",
+        "127.0.0.9",
+    ] {
+        let plain = fault(&caller, &format!("http://{host}/?secret")).await;
+        assert_eq!((plain.kind, plain.sent), (CallFaultKind::Refused, false), "{plain}");
+        let fault = fault(&caller, &format!("https://{host}/?secret")).await;
+        assert!(!fault.sent && fault.kind != CallFaultKind::Connect, "{fault}");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 0, "no proxy was asked");
+}
+
+#[tokio::test]
+async fn a_proxy_that_lets_nobody_through_is_a_fault_before_anything_was_sent() {
+    let (address, _, _heads) = proxy(([127, 0, 0, 1], 1).into()).await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let strange = answering(b"SSH-2.0-OpenSSH_9.9\r\n").await;
+    let callers = [by_proxy(address, None, &[]), by_proxy(gone, KNOWN, &[])];
+    for (caller, said) in callers.iter().zip(["the proxy", "at the proxy: no connection to"]) {
+        for uri in ["http://nobody.invalid/?secret", "https://nobody.invalid/?secret"] {
+            let fault = fault(caller, uri).await;
+            assert_eq!((fault.kind, fault.sent), (CallFaultKind::Connect, false), "{fault}");
+            assert!(fault.message.contains(said) && !fault.message.contains("secret"), "{fault}");
+        }
+    }
+    let fault = fault(&by_proxy(strange, KNOWN, &[]), "https://nobody.invalid/").await;
+    assert_eq!((fault.kind, fault.sent), (CallFaultKind::Connect, false), "{fault}");
+}
+
+#[tokio::test]
+async fn the_product_itself_is_no_proxy() {
+    let (ops, count, _reports) = reporting().await;
+    let proxy = crate::Proxy {
+        host: "localhost".into(),
+        port: ops.port(),
+        authorization: None,
+        no_proxy_ranges: Vec::new(),
+        no_proxy_names: Vec::new(),
+    };
+    let policy = Policy { ops_listeners: vec![ops], proxy: Some(proxy), ..loopback() };
+    let fault = fault(&Caller::new(policy, Clock::system()), "http://nobody.invalid/").await;
+    assert_eq!((fault.kind, fault.sent, count.load(Ordering::SeqCst)), (CallFaultKind::Connect, false, 0));
+}
+
+#[tokio::test]
+async fn of_many_connections_only_some_are_kept() {
+    const AT_ONCE: usize = 40;
+    let (arrived, mut arrivals) = mpsc::channel(AT_ONCE);
+    let release = Arc::new(tokio::sync::Semaphore::new(0));
+    let hold = Arc::clone(&release);
+    let (address, count) = server(move |mut stream| {
+        let (arrived, hold) = (arrived.clone(), Arc::clone(&hold));
+        async move {
+            while !head(&mut stream).await.is_empty() {
+                arrived.send(()).await.unwrap();
+                hold.acquire().await.unwrap().forget();
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+            }
+        }
+    })
+    .await;
+    let (caller, uri) = (caller(), format!("http://{address}/"));
+    for _ in 0..2 {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (caller, request) = (caller.clone(), get(&uri));
+            calls.spawn(async move { caller.send(request, DEADLINE).await.unwrap() });
+        }
+        for _ in 0..AT_ONCE {
+            arrivals.recv().await.unwrap();
+        }
+        release.add_permits(AT_ONCE);
+        while let Some(answer) = calls.join_next().await {
+            assert_eq!(answer.unwrap().status(), 200);
+        }
+    }
+    let opened = count.load(Ordering::SeqCst);
+    assert!((2 * AT_ONCE - IDLE_PER_HOST..=2 * AT_ONCE).contains(&opened), "{opened}");
+}

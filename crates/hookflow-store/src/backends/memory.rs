@@ -1,17 +1,20 @@
 //! Everything in memory, behind one lock: for tests, trials and flows that may be lost with the process.
 
+mod attempts;
 mod claims;
 mod contents;
 mod history;
 mod lanes;
+mod outbox;
 mod rejected;
 mod search;
 
 use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
+    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -62,6 +65,10 @@ impl Store for Memory {
         false
     }
 
+    fn outbox(&self) -> &dyn Outbox {
+        self
+    }
+
     fn check(&self) -> Pending<()> {
         Pending::now(Ok(()))
     }
@@ -108,6 +115,11 @@ impl Store for Memory {
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         Pending::now(self.lock().record(owner, run, progress))
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        let recorded = self.lock().record(owner, run, progress);
+        told(recorded);
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
@@ -173,6 +185,15 @@ impl Store for Memory {
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
         Pending::now(Ok(search::find(&self.lock(), filter, before, limit)))
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        Pending::now(Ok(attempts::list(&self.lock(), filter, before, limit)))
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {

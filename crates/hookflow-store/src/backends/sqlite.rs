@@ -1,9 +1,11 @@
 //! One file on the node's own disk. What was admitted is on the disk before anybody hears of it.
 
+mod attempts;
 mod care;
 mod failure;
 mod file;
 mod ledger;
+mod outbox;
 mod readers;
 mod reading;
 mod rejected;
@@ -16,9 +18,9 @@ mod writer;
 use super::{Access, Backend, Care, OpenFault, Opened, Opening};
 use crate::blobs::BlobFolder;
 use crate::{
-    Admitted, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted,
-    Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
-    UnfinishedRun,
+    Admitted, AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
+    NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
+    Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use failure::Failure;
 use file::File;
@@ -152,6 +154,10 @@ impl Store for Sqlite {
         true
     }
 
+    fn outbox(&self) -> &dyn Outbox {
+        self
+    }
+
     fn check(&self) -> Pending<()> {
         Pending::now(self.writer.check())
     }
@@ -203,6 +209,11 @@ impl Store for Sqlite {
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
         self.write(move |ledger| ledger.record(&owner, &run, &rows))
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
+        self.writer.hand(move |ledger| ledger.record(&owner, &run, &rows), told);
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
@@ -262,6 +273,16 @@ impl Store for Sqlite {
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {
         let filter = filter.clone();
         self.read(move |connection| search::find(connection, &filter, before, limit))
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        let filter = filter.clone();
+        self.read(move |connection| attempts::list(connection, &filter, before, limit))
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {

@@ -1,8 +1,9 @@
 //! What a store that outlives the process must have again after it was opened again.
 
+use super::outgoing::outgoing;
 use super::scheduling::place;
 use super::{Bench, at, claims, duplicate, fact, facts, nothing, replied, reply, succeeded};
-use crate::{Inbound, NewRun, Owner, Parked, Progress, Rejected, Sent, Store, StoreError};
+use crate::{Emitter, Inbound, NewRun, Owner, Parked, Progress, Rejected, Sent, Store, StoreError};
 use hookflow_trigger::Event;
 use std::sync::Arc;
 
@@ -52,6 +53,8 @@ pub async fn what_is_kept_is_there_again(
     assert_eq!(promoted.map(|row| row.run.to_string()), Some("c".into()));
     assert!(bench.admit(bench.run("f")).await?.is_kept());
     assert_eq!(bench.unfinished().await?, ["a", "d", "c", "f"]);
+    let due = bench.store.outbox().due_deliveries("node-1", "crm", at(9), 9).await?;
+    assert_eq!((due.ids, due.next), (vec!["e1_crm".into()], None));
     assert_eq!(bench.store.rejected(None, None, 9).await?.rejected, [rejected()]);
     let lines = bench.recent("shop", 10).await?;
     assert_eq!(lines.iter().map(|line| &*line.run).collect::<Vec<_>>(), ["f", "e", "d", "c", "b", "a"]);
@@ -72,6 +75,8 @@ async fn fill(bench: Bench) -> Result<Owner, StoreError> {
     bench.admit(ordered("b")).await?;
     bench.admit(ordered("c")).await?;
     bench.store.keep_rejected(vec![rejected()]).await?;
+    let emitted = vec![outgoing("e1", Emitter::Place("1".into()), &["crm"])];
+    bench.record("b", Progress { emitted, ..nothing() }).await?;
     bench.admit(bench.run("d")).await?;
     let ended = replied(201, succeeded());
     bench.admit(NewRun { progress: ended, ..claims(bench.run("e"), "l") }).await?;

@@ -2,7 +2,8 @@
 
 use super::{Bench, at, fact, facts, failed, nothing, succeeded};
 use crate::{
-    Admitted, INBOX_ENTRIES, Inbound, NewRun, Owner, Parked, Posted, Progress, Sent, Store, StoreError,
+    Admitted, INBOX_ENTRIES, Inbound, NewRun, Owner, Parked, Posted, Progress, Recorded, Sent, Store,
+    StoreError,
 };
 use hookflow_flow::{Fact, Place, StepNumber};
 use hookflow_trigger::Event;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event>) -> Result<(), StoreError> {
+    what_is_handed_in_is_told_in_order(&Bench::on(open(), event).await?).await?;
     runs_of_a_key_follow_each_other(&Bench::on(open(), event).await?).await?;
     parked_runs_are_due_at_their_moment(&Bench::on(open(), event).await?).await?;
     an_inbox_takes_one_fact_for_a_place(&Bench::on(open(), event).await?).await?;
@@ -50,6 +52,29 @@ fn turn(admitted: &Admitted) -> (u64, bool) {
         Admitted::Kept { turn, behind } => (*turn, *behind),
         Admitted::Duplicate(_) => (0, false),
     }
+}
+
+async fn what_is_handed_in_is_told_in_order(bench: &Bench) -> Result<(), StoreError> {
+    let (sender, mut told) = tokio::sync::mpsc::channel(10);
+    let names = ["a", "b", "never", "a"];
+    for name in ["a", "b"] {
+        bench.admit(bench.run(name)).await?;
+    }
+    for name in names {
+        let sender = sender.clone();
+        let told = Box::new(move |outcome| assert!(sender.try_send((name, outcome)).is_ok()));
+        bench.store.hand_in(&bench.owner, &name.into(), succeeded(), told);
+    }
+    drop(sender);
+    let mut heard = Vec::new();
+    while let Some(outcome) = told.recv().await {
+        heard.push(outcome);
+    }
+    let good = || Ok(Recorded::default());
+    let bad = [("never", Err(StoreError::UnknownRun)), ("a", Err(StoreError::Ended))];
+    assert_eq!(heard, [[("a", good()), ("b", good())], bad].concat());
+    assert!(bench.unfinished().await?.is_empty());
+    Ok(())
 }
 
 async fn runs_of_a_key_follow_each_other(bench: &Bench) -> Result<(), StoreError> {

@@ -21,7 +21,7 @@ pub struct Sample {
     pub method: Method,
     /// Sent with it.
     pub headers: HeaderMap,
-    /// A map; null and an empty map are no query.
+    /// A map, or a text as it stands in the URL; null and an empty map are no query.
     pub query: Json,
     /// Sent with it.
     pub body: SampleBody,
@@ -57,7 +57,11 @@ impl Sample {
         if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
-        let query = Some(properties::write(&query)).filter(|query| !query.is_empty());
+        let query = match query {
+            Json::String(text) => text,
+            map => properties::write(&map),
+        };
+        let query = Some(query).filter(|query| !query.is_empty());
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let body = Body::Held(body);
         Received { head: Head { method, path, query, headers, ip, received_at: at, base_url }, body }

@@ -7,6 +7,9 @@ mod change;
 mod list;
 mod show;
 
+pub(super) use list::columns;
+pub(super) use show::{plain, short};
+
 use crate::command::{Command, Verdict, dir, dir_arg, format_arg};
 use crate::config::Config;
 use crate::kept::server_arg;

@@ -167,7 +167,7 @@ fn test_one(rig: &Rig<'_>, loaded: &LoadedFlow, case: &TestCase) -> (TestOutcome
             return (outcome, Vec::new());
         }
     };
-    outcome.differences = judge::judge(&case.expect, &ran);
+    outcome.differences = judge::judge(&case.expect, &ran, rig.integrations());
     if let Some(own) = &ran.own {
         outcome.ran = judge::steps_that_ran(own);
         outcome.took = own.took;

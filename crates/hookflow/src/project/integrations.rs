@@ -81,15 +81,23 @@ fn read_tls(files: &Files, tls: &TlsFiles, diagnostics: &mut Diagnostics) -> Opt
     }
 }
 
-/// Says which webhooks no flow calls.
+/// Says which integrations no flow goes by, and of the others which webhooks no flow calls.
 pub(super) fn check(integrations: &Integrations, flows: &[LoadedFlow], diagnostics: &mut Diagnostics) {
     // A flow with a mistake is not among them, and may be who calls.
     if diagnostics.has_errors() {
         return;
     }
-    let vias = flows.iter().flat_map(|loaded| loaded.flow.plan.calls());
-    let called: HashSet<_> = vias.filter_map(|via| Some((&via.integration, via.webhook.as_ref()?))).collect();
+    let vias = || flows.iter().flat_map(|loaded| loaded.flow.plan.calls());
+    let used: HashSet<_> = vias().map(|via| &via.integration).collect();
+    let called: HashSet<_> =
+        vias().filter_map(|via| Some((&via.integration, via.webhook.as_ref()?))).collect();
     for integration in integrations.iter() {
+        if !used.contains(&integration.id) {
+            let message = format!("no flow goes by the integration `{}`", integration.id);
+            let diagnostic = diagnostics.warning(Code("integration.unused"), &integration.span, message);
+            diagnostic.help("remove its file, or call it: `call: integration.webhook`, or `integration` in an `http` step");
+            continue;
+        }
         let webhooks = integration.webhooks.values();
         for webhook in webhooks.filter(|webhook| !called.contains(&(&integration.id, &webhook.name))) {
             let message = format!("no flow calls `{}.{}`", integration.id, webhook.name);

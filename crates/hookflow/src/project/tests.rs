@@ -97,7 +97,7 @@ fn two_flows_with_one_id_are_an_error_with_both_places() {
 #[test]
 fn nothing_in_the_folder_is_passed_over_in_silence() {
     assert_eq!(codes(&[("config/credential.yaml", b"")]), ["config.unknown-file"]);
-    assert_eq!(codes(&[("config/subscriptions/shop.yaml", b"")]), ["config.not-yet"]);
+    assert_eq!(codes(&[("config/subscriptions/shop.yml", b"")]), ["config.unknown-file"]);
     assert_eq!(codes(&[("flows/shop.yml", b"")]), ["flow.file-name"]);
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use hookflow_flow::{Flow, Signing, TestCase};
+use hookflow_flow::{Flow, Signing, TestRequest};
 use hookflow_text::Json;
 use hookflow_trigger::{Event, Received, Route, SampleBody};
 use http::header::CONTENT_LENGTH;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub(super) enum Call {
     /// At the door.
     Request(Box<Request<Bytes>>, IpAddr),
-    /// Behind the guards, for want of a sender's private key.
-    Event(Event),
+    /// Behind the guards, for want of a sender's private key; and why.
+    Event(Event, String),
     /// In a flow that only others run.
     Inner(Event),
 }
@@ -24,16 +24,17 @@ pub(super) enum Call {
 impl Call {
     pub(super) fn of(
         flow: &Flow,
-        case: &TestCase,
+        test: &TestRequest,
         at: Timestamp,
         base_url: &Arc<str>,
     ) -> anyhow::Result<Self> {
-        let (mut sample, suffix) = (case.request.request.clone(), case.request.suffix.clone());
+        let (mut sample, suffix) = (test.request.clone(), test.suffix.clone());
         let Some(webhook) = &flow.webhook else {
             let with = match sample.body {
                 SampleBody::Value(value) => value,
                 SampleBody::Empty => Json::Null,
-                SampleBody::Bytes(_) => bail!("the flow is only run by others, so its `body` is a value"),
+                SampleBody::Bytes(bytes) => serde_json::from_slice(&bytes)
+                    .context("the flow is only run by others, so its `body` is a value")?,
             };
             let route = route(flow, suffix, None);
             return Ok(Self::Inner(Event::of_run(with, route, "test", at, Arc::clone(base_url))?));
@@ -45,23 +46,24 @@ impl Call {
         let path = format!("/hook/{}{suffix}", flow.id);
         let mut received = sample.clone().into_received(&webhook.body, path, at, Arc::clone(base_url));
         let body = received.body.held().cloned().unwrap_or_default();
-        let credential = match &case.request.signing {
+        let credential = match &test.signing {
             Signing::Own => webhook.auth.credentials().first(),
             Signing::By(credential) => Some(credential),
             Signing::Unsigned => None,
         };
         let signed = credential.map_or(Ok(()), |credential| credential.sign(&mut received.head, &body, at));
-        match (signed, &case.request.signing) {
+        match (signed, &test.signing) {
             (Ok(()), _) => {
-                let ip = case.request.ip.unwrap_or_else(|| webhook.allow_from.an_address());
+                let ip = test.ip.unwrap_or_else(|| webhook.allow_from.an_address());
                 Ok(Self::Request(Box::new(written(received, body)?), ip))
             }
-            (Err(_), Signing::Own) => {
+            (Err(why), Signing::Own) => {
                 let params = webhook.path.matches(&suffix).context("the path does not take the `suffix`")?;
                 let mut route = route(flow, suffix, webhook.system.clone());
                 route.params = params;
                 let (spec, base_url) = (&webhook.body, Arc::clone(base_url));
-                Ok(Self::Event(Event::of_sample(sample, spec, route, "test", at, base_url)?))
+                let event = Event::of_sample(sample, spec, route, "test", at, base_url)?;
+                Ok(Self::Event(event, why.to_string()))
             }
             (Err(why), _) => bail!("the request cannot be signed: {why}"),
         }

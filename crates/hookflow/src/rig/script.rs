@@ -1,15 +1,19 @@
-//! What a test's `mocks` say, in the place of everybody who would be called.
+//! What mocks say, in the place of everybody who would be called.
 
+use super::{Play, Unmocked};
+use crate::outlets;
 use hookflow_engine::StandIn;
-use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Mock, Outcome, Place, TestCase};
+use hookflow_flow::{Ask, Effect, FaultKind, Flow, HttpCall, Integrations, Mock, Outcome, Place};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The mocks of one test.
+/// The mocks of one request.
 pub(super) struct Script {
     flow: Arc<str>,
     mocks: HashMap<Arc<str>, Vec<Mock>>,
+    unmocked: Unmocked,
+    integrations: Integrations,
     state: Mutex<State>,
 }
 
@@ -23,8 +27,12 @@ struct State {
 }
 
 impl Script {
-    pub(super) fn new(case: &TestCase, flow: &Flow, flows: &BTreeMap<Arc<str>, Arc<Flow>>) -> Self {
-        let mocks: HashMap<_, _> = case.mocks.iter().cloned().collect();
+    pub(super) fn new(
+        play: &Play<'_>,
+        flows: &BTreeMap<Arc<str>, Arc<Flow>>,
+        integrations: &Integrations,
+    ) -> Self {
+        let mocks: HashMap<_, _> = play.mocks.iter().cloned().collect();
         let unknown = mocks.keys().filter(|key| {
             let Some((other, step)) = key.split_once('/') else { return false };
             flows.get(other).is_none_or(|flow| flow.plan.step_of(step).is_none())
@@ -32,7 +40,8 @@ impl Script {
         let unknown =
             unknown.map(|key| format!("no flow that this one runs has the step of the mock `{key}`"));
         let state = State { problems: unknown.collect(), ..State::default() };
-        Self { flow: Arc::clone(&flow.id), mocks, state: Mutex::new(state) }
+        let (flow, unmocked) = (Arc::clone(&play.flow.id), play.unmocked.clone());
+        Self { flow, mocks, unmocked, integrations: integrations.clone(), state: Mutex::new(state) }
     }
 
     /// What the script had no answer for.
@@ -52,13 +61,44 @@ impl Script {
         mocks.get(nth).or(mocks.last())
     }
 
-    fn missing(&self, what: String) -> (Duration, Outcome) {
+    /// A call with what its integration adds.
+    fn as_it_leaves(&self, call: &HttpCall) -> Result<HttpCall, String> {
+        let mut call = call.clone();
+        let refused = |why| format!("the URL is refused: {why}");
+        outlets::complete(&mut call, &self.integrations).map_err(refused)?;
+        Ok(call)
+    }
+
+    /// Nobody says what comes of an ask.
+    fn missing(&self, key: &str, effect: &Effect, call: Option<&HttpCall>) -> Option<(Duration, Outcome)> {
+        let (does, example) = match (call, effect) {
+            (Some(call), _) => (format!("calls {} {}", call.method, call.url), "{status: 200}"),
+            (None, Effect::Wait(..)) => ("waits for a call".to_owned(), "{body: {}}"),
+            // Time is turned, and other flows are run.
+            _ => return None,
+        };
+        let is_call = call.is_some();
+        let (kind, message, what) = match &self.unmocked {
+            Unmocked::Made(_) if is_call => return None,
+            Unmocked::Fails => (
+                FaultKind::Refused,
+                "the test has no mock for it",
+                format!(
+                    "`{key}` {does}, and the test has no mock for it; for example `mocks: {{{key}: {example}}}`"
+                ),
+            ),
+            Unmocked::Ends | Unmocked::Made(_) => {
+                let or_live = if is_call { ", or make the calls with `--live`" } else { "" };
+                let what =
+                    format!("`{key}` {does}; say what comes of it with `--mock {key}='{example}'`{or_live}");
+                (FaultKind::Cancelled, "nothing leaves, and nobody said what comes of it", what)
+            }
+        };
         let mut state = self.state();
         if !state.problems.contains(&what) {
             state.problems.push(what);
         }
-        let message = "the test has no mock for it".to_owned();
-        (Duration::ZERO, Outcome::Failed { kind: FaultKind::Refused, message })
+        Some((Duration::ZERO, Outcome::Failed { kind, message: message.to_owned() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,24 +111,21 @@ impl StandIn for Script {
     fn outcome(&self, flow: &str, run: &str, effect: &Effect) -> Option<(Duration, Outcome)> {
         let ask = effect.ask()?;
         let key = if *flow == *self.flow { ask.step.to_string() } else { format!("{flow}/{}", ask.step) };
-        let call: Option<&HttpCall> = match effect {
-            Effect::Call(_, call) => Some(call),
+        let call = match effect {
+            Effect::Call(_, call) => Some(self.as_it_leaves(call)),
             _ => None,
         };
+        let call = match call.transpose() {
+            Ok(call) => call,
+            // Nobody would hear of it, so no mock answers it.
+            Err(message) => {
+                return Some((Duration::ZERO, Outcome::Failed { kind: FaultKind::Refused, message }));
+            }
+        };
         if let Some(mock) = self.mock(&key, run, ask) {
-            let (after, outcome) = mock.answer(call);
+            let (after, outcome) = mock.answer(call.as_ref());
             return outcome.map(|outcome| (after, outcome));
         }
-        match effect {
-            Effect::Call(_, call) => Some(self.missing(format!(
-                "`{key}` calls {} {}, and the test has no mock for it; for example `mocks: {{{key}: {{status: 200}}}}`",
-                call.method, call.url
-            ))),
-            Effect::Wait(..) => Some(self.missing(format!(
-                "`{key}` waits for a call, and the test has no mock for it; for example `mocks: {{{key}: {{body: {{}}}}}}`"
-            ))),
-            // Time is turned, and other flows are run.
-            _ => None,
-        }
+        self.missing(&key, effect, call.as_ref())
     }
 }

@@ -1,38 +1,50 @@
-//! `outbound`: how far calls may reach, and how much they may bring back.
+//! `outbound`: how far calls may reach, by which way, how long they may take and how much they may bring back.
 
 use crate::config::Config;
-use crate::section::{Section, Setting, not_yet, range};
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use crate::section::{Section, Setting, range};
+use hookflow_flow::ProxyRule;
+use hookflow_text::{Diagnostics, Fields, Node, SecretSource, duration_in_words};
 use ipnet::IpNet;
+use std::time::Duration;
 
 pub(crate) static SECTION: Section = Section {
     key: "outbound",
     defaults: "\
 outbound:
   allow: []                        # private ranges that flows may call, such as 10.1.0.0/16
+  proxy: null                      # http://proxy.internal:3128, or {url, username, password: {env: NAME}, no_proxy: [...]}
   response: 10MiB                  # the largest answer
+  timeout: 30s                     # one try of a call, from connecting to the last byte of the answer
 ",
     settings: &[
         Setting::plain("outbound.allow", |config| format!("{:?}", config.outbound.allow)),
+        Setting {
+            key: "outbound.proxy",
+            text: |config| config.outbound.proxy.as_ref().map_or("null".into(), ToString::to_string),
+            secret: |config| config.outbound.proxy.as_ref()?.password.as_ref(),
+        },
         Setting::plain("outbound.response", |config| format!("{}B", config.outbound.response)),
+        Setting::plain("outbound.timeout", |config| duration_in_words(config.outbound.timeout)),
     ],
     read,
 };
 
 /// The rules for calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Outbound {
     pub(crate) allow: Vec<IpNet>,
+    pub(crate) proxy: Option<ProxyRule>,
     pub(crate) response: u64,
+    pub(crate) timeout: Duration,
 }
 
 impl Default for Outbound {
     fn default() -> Self {
-        Self { allow: Vec::new(), response: 10 << 20 }
+        Self { allow: Vec::new(), proxy: None, response: 10 << 20, timeout: Duration::from_secs(30) }
     }
 }
 
-fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mut Diagnostics) {
+fn read(node: &Node, config: &mut Config, secrets: &dyn SecretSource, diagnostics: &mut Diagnostics) {
     let Some(mut fields) = Fields::of(node, "the section `outbound`", diagnostics) else { return };
     if let Some(items) = fields.take("allow").and_then(|node| node.as_list(diagnostics)) {
         config.outbound.allow = items.iter().filter_map(|item| range(item, diagnostics)).collect();
@@ -40,8 +52,15 @@ fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mu
     if let Some(bytes) = fields.take("response").and_then(|node| node.as_size(diagnostics)) {
         config.outbound.response = bytes;
     }
-    for key in ["proxy", "timeout"] {
-        not_yet(&mut fields, "outbound", key, diagnostics);
+    if let Some(node) = fields.take("proxy").filter(|node| !node.is_null()) {
+        config.outbound.proxy = ProxyRule::load(node, secrets, diagnostics);
+    }
+    if let Some(node) = fields.take("timeout") {
+        match node.as_duration(diagnostics) {
+            Some(timeout) if !timeout.is_zero() => config.outbound.timeout = timeout,
+            Some(_) => drop(node.mistyped::<()>("a duration above zero", diagnostics)),
+            None => {}
+        }
     }
     fields.finish(diagnostics);
 }

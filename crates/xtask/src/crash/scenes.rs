@@ -3,6 +3,7 @@
 //! Each flow tells the target of its end, with the event and the run, by a call that may be repeated; `pure` ends with
 //! its reply. `WHO` stands for event and run, `TARGET` for the target's address.
 
+use super::target::DELIVERIES;
 use serde_json::json;
 use std::fs;
 use std::io;
@@ -137,8 +138,8 @@ pub(super) static SCENES: [Scene; 13] = [
         webhook: DEDUPE,
         steps: "
   - emit: crash.shouted
-    data: {id: '${ webhook.body.id }'}
-  - http: {url: 'TARGET/end', query: {WHO, how: ok}}",
+    data: {id: '${ webhook.body.id }', run: '${ run.id }'}
+  - http: {url: 'TARGET/end', query: {WHO, how: ok, shouted: 'yes'}}",
     },
     Scene {
         name: "ordered",
@@ -255,10 +256,13 @@ pub(super) fn ordered() -> &'static Scene {
 
 /// Writes a folder that can be served.
 pub(super) fn write(folder: &Path, target: SocketAddr) -> io::Result<()> {
-    for name in ["config", "flows"] {
+    for name in ["config/subscriptions", "flows"] {
         fs::create_dir_all(folder.join(name))?;
     }
     fs::write(folder.join("config/hookflow.yaml"), CONFIG)?;
+    let subscription =
+        format!("subscription: shouted\ncallback_url: TARGET{DELIVERIES}\nevents: ['crash.*']\n");
+    fs::write(folder.join("config/subscriptions/shouted.yaml"), with_target(&subscription, target))?;
     for scene in &SCENES {
         fs::write(folder.join(format!("flows/{}.yaml", scene.name)), scene.flow(target, false))?;
     }

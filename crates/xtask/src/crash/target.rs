@@ -15,6 +15,9 @@ use std::thread::Scope;
 /// How often a call is answered 503 at most: fewer than it has tries.
 const SORRIES: u32 = 2;
 
+/// Where deliveries of what flows emit come in.
+pub(super) const DELIVERIES: &str = "/delivered";
+
 pub(super) struct Target<'p> {
     evidence: &'p Evidence,
     listener: TcpListener,
@@ -90,12 +93,23 @@ impl<'p> Target<'p> {
         }
     }
 
+    /// A delivery says in its data which run has emitted it. It may come again.
+    fn take(&self, body: &[u8]) -> (u16, std::time::Duration) {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let run = body.pointer("/data/run").and_then(Value::as_str).unwrap_or_default();
+        self.evidence.pay(format!("{run} {DELIVERIES}"));
+        (204, std::time::Duration::ZERO)
+    }
+
     /// What is to be heard of after this, and what need not be any more.
     fn reckon(&self, kind: &str, line: &Map<String, Value>) {
         let (evidence, run) = (self.evidence, text(line, "run"));
         if kind != "end" {
             evidence.pay(format!("{run} {}", text(line, "step")));
             return evidence.owe(run);
+        }
+        if text(line, "shouted") == "yes" {
+            evidence.owe(format!("{run} {DELIVERIES}"));
         }
         for step in text(line, "later").split_whitespace() {
             evidence.owe(format!("{run} {step}"));
@@ -106,6 +120,9 @@ impl<'p> Target<'p> {
 
     /// Writes down what came; what is answered, and when.
     fn hear(&self, received: &Received) -> (u16, std::time::Duration) {
+        if received.target == DELIVERIES {
+            return self.take(&received.body);
+        }
         let kind = received.target.split('?').next().unwrap_or_default().trim_start_matches('/').to_owned();
         let mut line: Map<String, Value> =
             query(&received.target).into_iter().map(|(name, value)| (name, value.into())).collect();

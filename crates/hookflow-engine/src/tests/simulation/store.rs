@@ -6,9 +6,9 @@ use super::dice::Dice;
 use hookflow_flow::{Fact, Place};
 use hookflow_runtime::{Clock, Tasks};
 use hookflow_store::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life as Begun, NewRun, Owner, Page, Pending, Posted, Progress,
-    Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError,
-    UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life as Begun,
+    NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::any::Any;
@@ -185,6 +185,18 @@ impl Life {
         Pending::later(answer)
     }
 
+    fn record_now(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Result<Recorded, StoreError> {
+        let ended = progress.ended.clone();
+        let recorded = at_once(self.inner.record(owner, run, progress));
+        self.write_down(|book| {
+            book.line(&format!("record {run} {recorded:?}"));
+            if let (Ok(_), Some(ended)) = (&recorded, &ended) {
+                book.ended(run, &ended.end);
+            }
+        });
+        recorded
+    }
+
     fn read<T: Unpin + Send + 'static>(&self, read: impl FnOnce(&dyn Store) -> Pending<T>) -> Pending<T> {
         let mut state = self.state.lock().unwrap();
         if state.dead {
@@ -221,6 +233,10 @@ impl fmt::Debug for Life {
 impl Store for Life {
     fn is_durable(&self) -> bool {
         true
+    }
+
+    fn outbox(&self) -> &dyn hookflow_store::Outbox {
+        self.inner.outbox()
     }
 
     fn check(&self) -> Pending<()> {
@@ -269,17 +285,19 @@ impl Store for Life {
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         let (owner, run) = (owner.clone(), Arc::clone(run));
-        self.write_op(move |life| {
-            let ended = progress.ended.clone();
-            let recorded = at_once(life.inner.record(&owner, &run, progress));
-            life.write_down(|book| {
-                book.line(&format!("record {run} {recorded:?}"));
-                if let (Ok(_), Some(ended)) = (&recorded, &ended) {
-                    book.ended(&run, &ended.end);
-                }
-            });
-            Pending::now(recorded)
-        })
+        self.write_op(move |life| Pending::now(life.record_now(&owner, &run, progress)))
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        let (owner, run) = (owner.clone(), Arc::clone(run));
+        self.hand(Box::new(move |life, fate| match fate {
+            Fate::Done => told(life.record_now(&owner, &run, progress)),
+            Fate::Failed => told(Err(away())),
+            Fate::DoneUnheard => {
+                life.never_told((life.record_now(&owner, &run, progress).is_ok(), told));
+            }
+            Fate::NeverDone => life.never_told(told),
+        }));
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
@@ -354,6 +372,15 @@ impl Store for Life {
 
     fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
         self.inner.forget_rejected(flow, before)
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        self.read(|store| store.attempts(filter, before, limit))
     }
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {

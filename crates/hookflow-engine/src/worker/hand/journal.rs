@@ -68,7 +68,10 @@ impl Hand<'_> {
     fn lost(&self, effect: &Effect, asked_at: impl Fn(&Ask) -> Timestamp) -> Option<Arc<Fact>> {
         let Effect::Call(ask, call) = effect else { return None };
         let lost = call.transactional && asked_at(ask) < self.engine.trials.since;
-        lost.then(|| Arc::new(ask.clone().fact(self.now(), interrupted("the call may have left"))))
+        lost.then(|| {
+            let fact = ask.clone().fact(self.now(), interrupted("the call may have left"));
+            Arc::new(self.engine.untold(&self.accepted, ask, call, fact))
+        })
     }
 
     /// What came of an ask before it was asked for: a callback that was early, or a try that had left when the node
@@ -78,7 +81,13 @@ impl Hand<'_> {
         if let Some(early) = self.early.iter().position(|fact| is_asked_by(fact, ask)) {
             return Some(Fact::clone(&self.early.swap_remove(early)));
         }
-        self.left.iter().any(|sent| is_of(sent, ask)).then(|| ask.clone().fact(self.now(), interrupted(LEFT)))
+        self.left.iter().any(|sent| is_of(sent, ask)).then(|| {
+            let fact = ask.clone().fact(self.now(), interrupted(LEFT));
+            match effect {
+                Effect::Call(_, call) => self.engine.untold(&self.accepted, ask, call, fact),
+                _ => fact,
+            }
+        })
     }
 
     /// Takes what is new in the inbox.

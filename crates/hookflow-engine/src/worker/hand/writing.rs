@@ -1,23 +1,23 @@
 //! What is written of a run, and when: before anything of it leaves the node, and before its caller hears of it.
 
-use super::{Hand, Lost, Program, conclusion, let_go, tell};
+use super::ending::Pause;
+use super::{Hand, Lost, conclusion, let_go, tell};
 use crate::Conclusion;
 use hookflow_flow::{End, Reply};
 use hookflow_runtime::fault_point;
 use hookflow_store::{Admitted, Ended, Parked, Progress, Recorded, StoreError, UnfinishedRun};
 use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// How soon, and then how often at least, a write is tried again when the store cannot be written to.
-const REWRITE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 impl Hand<'_> {
     /// Writes what is not written yet.
     pub(super) async fn keep(&mut self) -> Result<(), Lost> {
         let reply = self.reply.clone().filter(|_| !self.reply_is_written);
-        let is_written = reply.is_none() && self.unwritten.is_empty() && self.leaving.is_empty();
+        let is_written = reply.is_none()
+            && self.unwritten.is_empty()
+            && self.leaving.is_empty()
+            && self.emitted.is_empty();
         if self.accepted.is_kept() && is_written {
             return Ok(());
         }
@@ -28,12 +28,21 @@ impl Hand<'_> {
             self.admit(progress).await?;
         }
         self.reply_is_written = self.reply.is_some();
+        self.tell_lanes();
         Ok(())
+    }
+
+    /// What it has emitted is kept: whoever gets it may have it.
+    fn tell_lanes(&mut self) {
+        self.engine.lanes.tell(&std::mem::take(&mut self.to_tell));
     }
 
     pub(super) fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
         let version = Arc::clone(&self.program.plan.version);
+        let emitted = std::mem::take(&mut self.emitted);
+        self.to_tell.extend(emitted.iter().flat_map(|event| event.to.iter().cloned()));
         Progress {
+            emitted,
             begun_at: Some(self.begun_at),
             facts: std::mem::take(&mut self.unwritten),
             sent: std::mem::take(&mut self.leaving),
@@ -47,23 +56,18 @@ impl Hand<'_> {
     /// Keeps the event of a run that was carried so far in memory only. When it was promised, this goes on while the store
     /// is away.
     async fn admit(&mut self, progress: Progress) -> Result<(), Lost> {
-        let mut pause = REWRITE.0;
+        let mut pause = Pause::default();
         while self.owed.is_some() {
             match self.try_to_admit(progress.clone()).await {
                 Err(Lost::Refused(StoreError::Unavailable(why))) => {
-                    self.wait_for_store(&why, &mut pause).await;
+                    self.caller = None;
+                    let run = &self.accepted.run;
+                    self.heartbeat.wait(pause.wait_for_store(self.engine, run, &why)).await;
                 }
                 settled => return settled,
             }
         }
         self.try_to_admit(progress).await
-    }
-
-    async fn wait_for_store(&mut self, why: &str, pause: &mut Duration) {
-        self.caller = None;
-        tracing::error!(run = &*self.accepted.run, why, "a run waits for the store");
-        self.heartbeat.wait(self.engine.clock.sleep(*pause)).await;
-        *pause = (*pause * 2).min(REWRITE.1);
     }
 
     async fn try_to_admit(&mut self, progress: Progress) -> Result<(), Lost> {
@@ -95,25 +99,9 @@ impl Hand<'_> {
     /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; who waits for it
     /// is told at once.
     async fn record(&mut self, progress: Progress) -> Result<Recorded, Lost> {
-        let mut pause = REWRITE.0;
-        loop {
-            let written = self.engine.store.record(&self.engine.owner, &self.accepted.run, progress.clone());
-            let mut written = self.heartbeat.wait(written).await;
-            if written == Err(StoreError::UnknownVersion) {
-                // Replaced by so many others since the run began that the store has forgotten it.
-                let Program { plan, document } = &self.program;
-                let kept = self.engine.store.keep_version(&plan.flow, &plan.version, document);
-                match self.heartbeat.wait(kept).await {
-                    Ok(()) => continue,
-                    Err(error) => written = Err(error),
-                }
-            }
-            match written {
-                Ok(recorded) => return Ok(recorded),
-                Err(StoreError::Unavailable(why)) => self.wait_for_store(&why, &mut pause).await,
-                Err(error) => return Err(Lost::Refused(error)),
-            }
-        }
+        let (program, run, caller) = (&self.program, &self.accepted.run, &mut self.caller);
+        let written = self.engine.record(program, run, &progress, || *caller = None);
+        self.heartbeat.wait(written).await.map_err(Lost::Refused)
     }
 
     /// Leaves the run to the store until its moment. Its caller goes on waiting.
@@ -146,8 +134,9 @@ impl Hand<'_> {
         let mut progress = self.progress(reply);
         progress.ended = Some(Ended { end: Arc::clone(&end), at: now });
         if !self.accepted.is_kept() && self.owed.is_some() {
-            if let Err(lost) = self.admit(progress).await {
-                self.lose(&lost);
+            match self.admit(progress).await {
+                Ok(()) => self.tell_lanes(),
+                Err(lost) => self.lose(&lost),
             }
             return None;
         }
@@ -155,10 +144,15 @@ impl Hand<'_> {
             self.admit_ended(progress, end, now);
             return None;
         }
+        if self.ends_by_itself() {
+            self.hand_in(progress, end).await;
+            return None;
+        }
         match Box::pin(self.record(progress)).await {
             Ok(recorded) => {
                 fault_point("engine.answering");
                 tell(&mut self.caller, conclusion(self.reply.take(), &end));
+                self.tell_lanes();
                 self.next_of_its_key(recorded.promoted);
                 Some(end)
             }
@@ -192,11 +186,13 @@ impl Hand<'_> {
         let new_run = self.accepted.new_run(progress);
         let (engine, accepted) = (self.engine, Arc::clone(&self.accepted));
         let (mut caller, reply) = (self.caller.take(), self.reply.take());
+        let (to_tell, lanes) = (std::mem::take(&mut self.to_tell), Arc::clone(engine));
         let settled = Box::new(move |outcome| match outcome {
             Ok(Admitted::Kept { .. }) => {
                 accepted.set_kept();
                 fault_point("engine.answering");
                 tell(&mut caller, conclusion(reply, &end));
+                lanes.lanes.tell(&to_tell);
             }
             Ok(Admitted::Duplicate(duplicate)) => tell(&mut caller, Conclusion::Duplicate(duplicate)),
             Err(error) => {

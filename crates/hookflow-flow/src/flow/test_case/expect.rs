@@ -76,6 +76,8 @@ pub struct ExpectedCall {
     pub headers: Vec<(HeaderName, Option<String>)>,
     /// Its body, as JSON.
     pub json: Option<Json>,
+    /// Its body, as JSON whose objects may have more keys.
+    pub json_contains: Option<Json>,
     /// Its body, as text.
     pub text: Option<String>,
     /// What is looked at of each of its body's parts.
@@ -250,6 +252,7 @@ impl ExpectedCall {
             url: read_text(fields.take("url"), diagnostics),
             headers: read_headers(fields.take("headers"), diagnostics),
             json: fields.take("json").map(|node| node.to_json(diagnostics)),
+            json_contains: fields.take("json_contains").map(|node| node.to_json(diagnostics)),
             text: read_text(fields.take("text"), diagnostics),
             parts: fields.take("parts").map(|node| node.to_json(diagnostics)),
         };

@@ -2,8 +2,9 @@
 
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
-    Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun, Owner, Page, Pending, Posted, Progress, Pruned,
-    Recorded, Rejected, RejectedPage, Retention, RunFilter, Settled, Store, StoreError, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
+    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -16,6 +17,10 @@ pub(super) struct Broken(pub(super) Arc<dyn Store>);
 impl Store for Broken {
     fn is_durable(&self) -> bool {
         self.0.is_durable()
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        self.0.outbox()
     }
 
     fn check(&self) -> Pending<()> {
@@ -50,6 +55,10 @@ impl Store for Broken {
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         self.0.record(owner, run, progress)
+    }
+
+    fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
+        self.0.hand_in(owner, run, progress, told);
     }
 
     fn load(&self, _: &str) -> Pending<Journal> {
@@ -94,6 +103,15 @@ impl Store for Broken {
 
     fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
         self.0.alone(owner, run)
+    }
+
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+        before: Option<AttemptCursor>,
+        limit: usize,
+    ) -> Pending<AttemptPage> {
+        self.0.attempts(filter, before, limit)
     }
 
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page> {

@@ -4,6 +4,7 @@ use super::Named;
 use super::claims::Claims;
 use super::history::History;
 use super::lanes::Lanes;
+use super::outbox::Kept;
 use crate::{
     Admitted, Due, Erasure, FACTS_PER_RUN, INBOX_ENTRIES, Inbound, Life, NewRun, Owner, Posted, Progress,
     Pruned, Recorded, Retention, StoreError, UnfinishedRun, VERSIONS_KEPT,
@@ -29,12 +30,14 @@ pub(super) struct Contents {
     claims: Claims,
     lanes: Lanes,
     pub(super) history: History,
+    /// Events that go out.
+    pub(super) outbox: Kept,
     /// Positions and turns are counted in one.
     last: u64,
 }
 
 #[derive(Default)]
-struct Node {
+pub(super) struct Node {
     epoch: u64,
     under_way: bool,
     alone: Option<Arc<str>>,
@@ -131,7 +134,7 @@ impl Contents {
         &mut self,
         owner: &Owner,
         now: Timestamp,
-        run: NewRun,
+        mut run: NewRun,
     ) -> Result<Admitted, StoreError> {
         if let Some(row) = self.runs.get(&run.run) {
             let (turn, behind) = (row.turn, row.behind);
@@ -151,6 +154,7 @@ impl Contents {
         self.last += 1;
         let turn = self.last;
         self.claims.take(&run);
+        self.outbox.emit(&owner.node, &run.run, &std::mem::take(&mut run.progress.emitted));
         let id = Arc::clone(&run.run);
         let has_ended = run.progress.ended.is_some();
         let key = run.order.as_ref().filter(|_| !has_ended);
@@ -199,6 +203,7 @@ impl Contents {
         if let Some(moment) = row.moment() {
             self.moments.remove(&moment);
         }
+        self.outbox.emit(&row.node, run, &progress.emitted);
         let kept = &mut row.run.progress;
         if !pinned {
             kept.version = progress.version;
@@ -213,7 +218,7 @@ impl Contents {
         if let Some(parked) = &mut kept.parked
             && let Some(unheard) = row.inbox.get(parked.heard)
         {
-            parked.until = Some(parked.until.map_or(at(unheard), |until| until.min(at(unheard))));
+            parked.until = Some(parked.until.map_or(unheard.at(), |until| until.min(unheard.at())));
         }
         if progress.ended.is_none() {
             self.moments.extend(row.moment());
@@ -261,14 +266,14 @@ impl Contents {
             return Ok(Posted::Over);
         }
         if let Inbound::Fact(fact) = &inbound {
-            if row.inbox.iter().any(|kept| is_of(kept, &fact.place)) {
+            if row.inbox.iter().any(|kept| kept.is_of(&fact.place)) {
                 return Ok(Posted::Again);
             }
             if row.closed.contains(&fact.place) {
                 return Ok(Posted::Over);
             }
         }
-        let at = at(&inbound);
+        let at = inbound.at();
         if row.inbox.len() >= INBOX_ENTRIES {
             return Err(StoreError::InboxFull);
         }
@@ -333,6 +338,7 @@ impl Contents {
             if let Some(row) = self.runs.get(run) {
                 self.claims.release(&row.run);
             }
+            self.outbox.forget_emitted_by(run);
             self.history.remove(run);
             self.forget(run);
             pruned.runs += 1;
@@ -370,7 +376,7 @@ impl Contents {
         later.filter_map(|(_, run)| self.runs.get(run)).filter(move |row| *row.node == *node)
     }
 
-    fn living(&mut self, owner: &Owner) -> Result<&mut Node, StoreError> {
+    pub(super) fn living(&mut self, owner: &Owner) -> Result<&mut Node, StoreError> {
         self.nodes.get_mut(&owner.node).filter(|node| node.epoch == owner.epoch).ok_or(StoreError::Stale)
     }
 
@@ -385,16 +391,5 @@ impl Contents {
         } else {
             Ok(row)
         }
-    }
-}
-
-fn is_of(inbound: &Inbound, place: &Place) -> bool {
-    matches!(inbound, Inbound::Fact(fact) if fact.place == *place)
-}
-
-fn at(inbound: &Inbound) -> Timestamp {
-    match inbound {
-        Inbound::Fact(fact) => fact.at,
-        Inbound::Cancel { at } => *at,
     }
 }

@@ -6,8 +6,10 @@ mod admission;
 mod blobs;
 mod claims;
 mod forgetting;
+mod fresh;
 mod inbox;
 mod nodes;
+mod outbox;
 mod recording;
 mod rejected;
 
@@ -16,6 +18,7 @@ pub(super) use inbox::CANCEL;
 
 use super::failure::Failure;
 use crate::{Owner, StoreError};
+use fresh::FreshRuns;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,6 +36,7 @@ pub(super) struct Ledger {
     /// Expired claims were forgotten when it was this late.
     swept_at: i64,
     names: Names,
+    fresh: FreshRuns,
 }
 
 /// What the file has numbers for. All of it can be read again.
@@ -47,7 +51,8 @@ struct Names {
 impl Ledger {
     pub(super) fn new(connection: Connection) -> Result<Self, Failure> {
         let (now, swept_at) = (i64::MIN, i64::MIN);
-        let mut ledger = Self { connection, last: 0, now, swept_at, names: Names::default() };
+        let (names, fresh) = (Names::default(), FreshRuns::new());
+        let mut ledger = Self { connection, last: 0, now, swept_at, names, fresh };
         ledger.last = ledger.read_last()?;
         Ok(ledger)
     }
@@ -66,6 +71,7 @@ impl Ledger {
             self.run("ROLLBACK", ())?;
         }
         self.names = Names::default();
+        self.fresh.clear();
         self.last = self.read_last()?;
         Ok(())
     }

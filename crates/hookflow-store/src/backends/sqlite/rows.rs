@@ -1,8 +1,8 @@
 //! What is written in a row, and what is read from it.
 
 use super::failure::Failure;
-use crate::{Claim, Ended, NewRun, Parked, Progress, Sent};
-use hookflow_flow::{End, Reply};
+use crate::{Claim, Ended, NewRun, Outgoing, Parked, Progress, Sent};
+use hookflow_flow::{End, Fact, Reply};
 use hookflow_trigger::{Blob, EventRecord};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -32,8 +32,9 @@ pub(super) struct RunRow {
 pub(super) struct ProgressRows {
     pub(super) version: Arc<str>,
     pub(super) begun_at: Option<i64>,
-    pub(super) facts: Vec<String>,
+    pub(super) facts: Vec<FactRow>,
     pub(super) sent: Vec<String>,
+    pub(super) emitted: Vec<Outgoing>,
     pub(super) reply: Option<ReplyRow>,
     pub(super) parking: Parking,
     pub(super) ended: Option<EndRow>,
@@ -86,11 +87,34 @@ impl ProgressRows {
         Self {
             version: Arc::clone(&progress.version),
             begun_at: progress.begun_at.map(moment),
-            facts: progress.facts.iter().map(|fact| text(&**fact)).collect(),
+            facts: progress.facts.iter().map(|fact| FactRow::of(fact)).collect(),
             sent: progress.sent.iter().map(text).collect(),
+            emitted: progress.emitted.clone(),
             reply: progress.reply.as_ref().map(ReplyRow::of),
             parking: Parking::of(progress.parked),
             ended: progress.ended.as_ref().map(EndRow::of),
+        }
+    }
+}
+
+/// A fact, and what is remembered of a call beside it: it is not read with the journal.
+pub(super) struct FactRow {
+    pub(super) fact: String,
+    pub(super) tried: Option<i64>,
+    pub(super) failed: Option<bool>,
+    pub(super) integration: Option<Arc<str>>,
+    pub(super) attempt: Option<String>,
+}
+
+impl FactRow {
+    fn of(fact: &Fact) -> Self {
+        let attempt = fact.tried.as_deref();
+        Self {
+            fact: text(fact),
+            tried: attempt.map(|attempt| moment(attempt.began_at)),
+            failed: attempt.map(|attempt| !attempt.ok),
+            integration: attempt.and_then(|attempt| attempt.integration.clone()),
+            attempt: attempt.map(text),
         }
     }
 }

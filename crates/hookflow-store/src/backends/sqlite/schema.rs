@@ -57,6 +57,28 @@ CREATE TABLE states (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rejected (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, flow TEXT, told TEXT NOT NULL);
 CREATE INDEX rejected_of_a_flow ON rejected (flow);
 CREATE INDEX rejected_at ON rejected (at);
+", "
+ALTER TABLE facts ADD COLUMN tried INTEGER;
+ALTER TABLE facts ADD COLUMN failed INTEGER;
+ALTER TABLE facts ADD COLUMN integration TEXT;
+ALTER TABLE facts ADD COLUMN attempt TEXT;
+CREATE INDEX facts_tried ON facts (tried, seq, n, failed) WHERE tried IS NOT NULL;
+CREATE INDEX facts_of_an_integration ON facts (integration, tried, seq, n, failed) WHERE integration IS NOT NULL;
+", "
+CREATE TABLE emitted (
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, at INTEGER NOT NULL, run TEXT, place TEXT, key TEXT,
+    bytes INTEGER NOT NULL, data TEXT NOT NULL
+);
+CREATE UNIQUE INDEX emitted_by_a_run ON emitted (run, place) WHERE run IS NOT NULL;
+CREATE UNIQUE INDEX emitted_under_a_key ON emitted (key) WHERE key IS NOT NULL;
+CREATE INDEX emitted_bytes ON emitted (bytes);
+CREATE TABLE deliveries (
+    n INTEGER PRIMARY KEY, event INTEGER NOT NULL, subscription TEXT NOT NULL, node INTEGER NOT NULL, state INTEGER NOT NULL,
+    tries INTEGER NOT NULL, due INTEGER, last TEXT
+);
+CREATE UNIQUE INDEX deliveries_of_an_event ON deliveries (event, subscription);
+CREATE INDEX deliveries_of_a_subscription ON deliveries (subscription, n);
+CREATE INDEX deliveries_due ON deliveries (node, subscription, due) WHERE due IS NOT NULL;
 "];
 
 /// Brings the file to this version.
@@ -106,5 +128,31 @@ pub(super) fn judge(connection: &Connection) -> Result<usize, String> {
             "a newer version of hookflow wrote it: it is of version {version}, this one knows up to {}",
             MIGRATIONS.len()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_version_becomes_one_of_this_and_keeps_what_it_holds() {
+        for version in 1..=MIGRATIONS.len() {
+            let mut file = Connection::open_in_memory().unwrap();
+            for sql in &MIGRATIONS[..version] {
+                file.execute_batch(sql).unwrap();
+            }
+            file.pragma_update(None, "application_id", APPLICATION).unwrap();
+            file.pragma_update(None, "user_version", version).unwrap();
+            file.execute("INSERT INTO facts (seq, n, fact) VALUES (7, 1, 'kept')", ()).unwrap();
+            migrate(&mut file).unwrap();
+            assert_eq!(is_current(&file), Ok(()));
+            let facts = "SELECT fact FROM facts WHERE seq = 7 AND tried IS NULL AND attempt IS NULL";
+            assert_eq!(
+                file.query_row(facts, (), |row| row.get::<_, String>(0)),
+                Ok("kept".into()),
+                "{version}"
+            );
+        }
     }
 }

@@ -123,7 +123,7 @@ impl Found {
 /// Those that ended, the oldest first, and what each takes.
 pub(super) const ENDED: &str =
     "SELECT d.seq, d.at, e.started_at, octet_length(e.head) + octet_length(e.body)
-    + coalesce((SELECT sum(octet_length(fact)) FROM facts WHERE seq = d.seq), 0)
+    + coalesce((SELECT sum(octet_length(fact) + coalesce(octet_length(attempt), 0)) FROM facts WHERE seq = d.seq), 0)
     + coalesce((SELECT octet_length(body) FROM replies WHERE seq = d.seq), 0) + coalesce(octet_length(d.value), 0)
     + coalesce((SELECT sum(bytes) FROM blobs WHERE seq = d.seq), 0)
     FROM ends d CROSS JOIN events e ON e.seq = d.seq ORDER BY d.seq";

@@ -14,6 +14,8 @@ pub(super) struct Waiting<T> {
 struct List<T> {
     items: VecDeque<T>,
     closed: bool,
+    /// Threads that sleep until something comes. To wake none costs a call of the system too.
+    asleep: usize,
 }
 
 /// What a thread that waited has got.
@@ -28,7 +30,7 @@ pub(super) enum Taken<T> {
 
 impl<T> Waiting<T> {
     pub(super) fn new(most: usize) -> Self {
-        let list = List { items: VecDeque::new(), closed: false };
+        let list = List { items: VecDeque::new(), closed: false, asleep: 0 };
         Self { list: Mutex::new(list), came: Condvar::new(), most }
     }
 
@@ -39,8 +41,11 @@ impl<T> Waiting<T> {
             return Err(item);
         }
         list.items.push_back(item);
+        let wakes = list.asleep > 0;
         drop(list);
-        self.came.notify_one();
+        if wakes {
+            self.came.notify_one();
+        }
         Ok(())
     }
 
@@ -51,9 +56,11 @@ impl<T> Waiting<T> {
             if list.closed {
                 return Taken::Closed;
             }
+            list.asleep += 1;
             let (woken, outcome) =
                 self.came.wait_timeout(list, patience).unwrap_or_else(PoisonError::into_inner);
             list = woken;
+            list.asleep -= 1;
             if outcome.timed_out() && list.items.is_empty() && !list.closed {
                 return Taken::Idle;
             }

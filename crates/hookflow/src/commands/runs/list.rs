@@ -46,8 +46,16 @@ pub(super) fn table(items: &[Json], next: Option<&str>) -> String {
         return "No run is kept that fits.\n".into();
     }
     let head = ["CAME", "FLOW", "STATUS", "ATTEMPT", "TOOK", "RUN", "ERROR"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(head).chain(items.iter().map(row)).collect();
-    let mut widths = [0; 7];
+    let mut out = columns(std::iter::once(head).chain(items.iter().map(row)));
+    if let Some(next) = next {
+        out.push_str(&format!("There may be more: `--before {next}`\n"));
+    }
+    out
+}
+
+/// Rows in columns, as wide as they need.
+pub(in super::super) fn columns<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
+    let (rows, mut widths): (Vec<_>, _) = (rows.collect(), [0; N]);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -58,9 +66,6 @@ pub(super) fn table(items: &[Json], next: Option<&str>) -> String {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         out.push('\n');
-    }
-    if let Some(next) = next {
-        out.push_str(&format!("There may be more: `--before {next}`\n"));
     }
     out
 }

@@ -39,6 +39,12 @@ fn page(shown: &Json) -> String {
         out.push_str(&format!("  error     {}\n", fault(error)));
     }
     let took = took(shown.get("begun_at"), shown.get("ended_at"));
+    let unlike = shown.get("mismatches").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let unlike = unlike.iter().map(|one| {
+        let word = |key: &str| one.get(key).map(plain).unwrap_or_default();
+        format!("{} is not {}", word("at"), word("expected"))
+    });
+    let unlike = unlike.collect::<Vec<_>>().join(", ");
     for (name, value) in [
         ("came", Some(word("/started_at"))),
         ("began", at("/begun_at").map(plain)),
@@ -48,6 +54,7 @@ fn page(shown: &Json) -> String {
         ("version", at("/version").map(|version| short(&plain(version), 12))),
         ("replays", at("/replays").map(plain)),
         ("replayed", at("/replayed_by/0").map(|_| format!("by {}", words(at("/replayed_by"))))),
+        ("expects", (!unlike.is_empty()).then_some(unlike)),
         ("cancel", (at("/cancel_asked") == Some(&Json::Bool(true))).then(|| "asked for".into())),
     ] {
         if let Some(value) = value {
@@ -56,6 +63,7 @@ fn page(shown: &Json) -> String {
     }
     out.push_str(&request(shown));
     out.push_str(&steps(shown));
+    out.push_str(&emitted(shown));
     if let Some(answer) = at("/answer") {
         out.push_str(&format!("\nanswer {}\n", word("/answer/status")));
         out.push_str(&headers(answer));
@@ -81,6 +89,21 @@ fn request(shown: &Json) -> String {
     }
     out.push_str(&headers(request));
     out.push_str(&body(request));
+    out
+}
+
+/// The events that it has emitted, and what became of their deliveries.
+fn emitted(shown: &Json) -> String {
+    let events = shown.get("emitted").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut out = String::from(if events.is_empty() { "" } else { "\nemitted\n" });
+    for event in events {
+        let word = |value: &Json, key: &str| value.get(key).map(plain).unwrap_or_default();
+        out.push_str(&format!("  {}  {}\n", word(event, "event"), word(event, "event_id")));
+        for delivery in event.get("deliveries").and_then(Json::as_array).into_iter().flatten() {
+            let (to, state) = (word(delivery, "subscription"), word(delivery, "state"));
+            out.push_str(&format!("    to {to}: {state}, attempts {}\n", word(delivery, "attempts")));
+        }
+    }
     out
 }
 
@@ -160,7 +183,7 @@ fn words(list: Option<&Json>) -> String {
 }
 
 /// A value as it is said, without control characters but line breaks: what strangers sent must not write on a terminal.
-fn plain(value: &Json) -> String {
+pub(in super::super) fn plain(value: &Json) -> String {
     let text = match value {
         Json::String(text) => text.clone(),
         other => other.to_string(),
@@ -168,7 +191,7 @@ fn plain(value: &Json) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
-fn short(text: &str, longest: usize) -> String {
+pub(in super::super) fn short(text: &str, longest: usize) -> String {
     let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     match text.char_indices().nth(longest).and_then(|(at, _)| text.get(..at)) {
         Some(start) => format!("{start}…"),
@@ -187,7 +210,7 @@ mod tests {
             "run": "r-2", "flow": "shop", "status": "failed", "attempt": 2, "version": "0123456789abcdef",
             "started_at": "2026-11-20T12:00:00Z", "begun_at": "2026-11-20T12:00:01Z",
             "ended_at": "2026-11-20T12:00:03Z", "waits_until": null, "replays": "r-1", "replayed_by": ["r-3", "r-4"],
-            "cancel_asked": false, "value": null, "not_computed": null, "more_steps": 7,
+            "cancel_asked": false, "mismatches": [{"at": "body.id", "expected": "a number"}], "value": null, "not_computed": null, "more_steps": 7,
             "error": {"code": "step.http.status", "step": "stock", "message": "answered 503"},
             "request": {"method": "POST", "path": "/hook/shop", "query": {"page": "1"}, "ip": "203.0.113.9", "credential": null,
                 "bytes": 8, "headers": {"content-type": "application/json"}, "body": {"id": "\u{1b}[31m"}},
@@ -207,6 +230,7 @@ mod tests {
   version   0123456789ab…
   replays   r-1
   replayed  by r-3, r-4
+  expects   body.id is not a number
 
 request POST /hook/shop from 203.0.113.9, credential -, 8 bytes
   ?{\"page\":\"1\"}

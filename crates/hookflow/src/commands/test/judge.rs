@@ -1,25 +1,26 @@
 //! Holds what came of a test against what it expects.
 
 use super::differences::{Difference, compare};
+use crate::outlets;
 use crate::rig::{Ran, RanRun};
 use bytes::Bytes;
 use hookflow_flow::{
     Emission, End, Expect, ExpectedCall, ExpectedCalls, ExpectedEmit, ExpectedError, ExpectedLog, Fault,
-    HttpCall, LogLevel, LogLine,
+    HttpCall, Integrations, LogLevel, LogLine,
 };
 use hookflow_text::Json;
-use http::{HeaderMap, HeaderName, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use serde_json::json;
 use std::sync::Arc;
 
 /// Everything that is not as expected.
-pub(super) fn judge(expect: &Expect, ran: &Ran) -> Vec<Difference> {
+pub(super) fn judge(expect: &Expect, ran: &Ran, integrations: &Integrations) -> Vec<Difference> {
     let mut out: Vec<_> = ran.problems.iter().cloned().map(Difference::problem).collect();
     judge_answer(expect, ran.answer.as_ref(), &mut out);
     judge_end(expect, ran, &mut out);
     let own = ran.own.as_ref();
     for (step, wanted) in &expect.calls {
-        judge_calls(step, wanted, &calls_of(step, ran), &mut out);
+        judge_calls(step, wanted, &calls_of(step, ran, integrations), &mut out);
     }
     let began = own.map(steps_that_ran).unwrap_or_default();
     for step in expect.ran.iter().filter(|step| !began.contains(step)) {
@@ -161,8 +162,8 @@ fn judge_error(wanted: &ExpectedError, fault: Option<&Fault>, out: &mut Vec<Diff
     same("message", wanted.message.clone(), fault.message.clone());
 }
 
-/// The calls of a step, one for each try, in the order in which they left.
-fn calls_of<'r>(name: &str, ran: &'r Ran) -> Vec<Option<&'r HttpCall>> {
+/// The calls of a step, one for each try, in the order in which they left, with what their integrations add.
+fn calls_of(name: &str, ran: &Ran, integrations: &Integrations) -> Vec<Option<HttpCall>> {
     let (flow, step) = name.split_once('/').map_or((None, name), |(flow, step)| (Some(flow), step));
     let runs = ran.own.iter().filter(|_| flow.is_none());
     let others = ran.others.iter().filter(|run| flow.is_some_and(|flow| *run.flow.id == *flow));
@@ -171,13 +172,25 @@ fn calls_of<'r>(name: &str, ran: &'r Ran) -> Vec<Option<&'r HttpCall>> {
         let number = run.flow.plan.step_of(step);
         let places = run.retraced.steps.iter().filter(|(place, _)| Some(place.step) == number);
         for (_, step) in places {
-            calls.extend(step.tries.iter().map(|_| step.call.as_ref()));
+            let call = step.call.as_ref().map(|call| as_it_leaves(call, integrations));
+            calls.extend(step.tries.iter().map(|_| call.clone()));
         }
     }
     calls
 }
 
-fn judge_calls(step: &str, wanted: &ExpectedCalls, calls: &[Option<&HttpCall>], out: &mut Vec<Difference>) {
+/// A call as it is shown: no test sees a secret, and those here are made up anyway.
+fn as_it_leaves(call: &HttpCall, integrations: &Integrations) -> HttpCall {
+    let mut call = call.clone();
+    // What is refused for its URL never leaves, and its step tells so.
+    drop(outlets::complete(&mut call, integrations));
+    for (_, value) in call.headers.iter_mut().filter(|(_, value)| value.is_sensitive()) {
+        *value = HeaderValue::from_static("***");
+    }
+    call
+}
+
+fn judge_calls(step: &str, wanted: &ExpectedCalls, calls: &[Option<HttpCall>], out: &mut Vec<Difference>) {
     let at = format!("calls.{step}");
     let wanted = match wanted {
         ExpectedCalls::Count(wanted) => {
@@ -206,6 +219,9 @@ fn judge_call(at: &str, wanted: &ExpectedCall, call: &HttpCall, out: &mut Vec<Di
     let body = String::from_utf8_lossy(&body);
     if let Some(json) = &wanted.json {
         judge_json(&format!("{at}.json"), json, &body, false, out);
+    }
+    if let Some(json) = &wanted.json_contains {
+        judge_json(&format!("{at}.json_contains"), json, &body, true, out);
     }
     judge_text(&format!("{at}.text"), wanted.text.as_deref(), &body, out);
     if let Some(parts) = &wanted.parts {

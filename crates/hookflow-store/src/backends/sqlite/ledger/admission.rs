@@ -1,6 +1,7 @@
 //! Admission: an event, its claims, and what has already happened of its run.
 
 use super::Ledger;
+use super::recording::EventRow;
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::{RunRow, claims_text, moment};
 use crate::{Admitted, FACTS_PER_RUN, Owner, StoreError};
@@ -15,14 +16,11 @@ impl Ledger {
         now: Timestamp,
         run: &RunRow,
     ) -> Result<Admitted, Failure> {
-        if let Some(event) = self.event(&run.run)? {
-            // Judged and recorded as anything else that happened in it.
-            let open = self.open(&event)?;
-            self.record(owner, &run.run, &run.progress)?;
-            return Ok(match open {
-                Some(open) => kept(open.turn, open.behind),
-                None => kept(event.seq, false),
-            });
+        // Its own claims would stand in its way. A run without any is looked for by being written.
+        if !run.claims.is_empty()
+            && let Some(event) = self.event(&run.run)?
+        {
+            return self.admit_again(owner, run, &event);
         }
         let node = self.living(owner)?;
         if run.progress.facts.len() > FACTS_PER_RUN {
@@ -36,11 +34,15 @@ impl Ledger {
         let flow = self.flow(&run.flow)?.ok_or(StoreError::UnknownVersion)?;
         let version = self.version(flow, &run.progress.version)?.ok_or(StoreError::UnknownVersion)?;
         let seq = self.next();
-        self.insert_event(run, (seq, flow, version, node))?;
+        if !self.insert_event(run, (seq, flow, version, node))? {
+            let event = self.event(&run.run)?.ok_or_else(|| Failure::damaged("a run's ID"))?;
+            return self.admit_again(owner, run, &event);
+        }
         fault_point("store.admitting");
         self.insert_blobs(seq, run)?;
         self.take(seq, run)?;
         self.insert_journal(seq, 0, &run.progress)?;
+        self.insert_emitted(node, &run.run, &run.progress.emitted)?;
         if let Some(reply) = &run.progress.reply {
             self.insert_reply(seq, reply)?;
         }
@@ -72,14 +74,27 @@ impl Ledger {
                 run.progress.begun_at,
             ],
         )?;
+        self.know_fresh(run, (seq, flow, version, node));
         Ok(kept(seq, behind))
     }
 
-    fn insert_event(&self, run: &RunRow, ids: (i64, i64, i64, i64)) -> Result<(), Failure> {
+    /// Judged and recorded as anything else that happens in a run.
+    fn admit_again(&mut self, owner: &Owner, run: &RunRow, event: &EventRow) -> Result<Admitted, Failure> {
+        let open = self.open(event)?;
+        self.record(owner, &run.run, &run.progress)?;
+        Ok(match open {
+            Some(open) => kept(open.turn, open.behind),
+            None => kept(event.seq, false),
+        })
+    }
+
+    /// `false`: it is there already.
+    fn insert_event(&self, run: &RunRow, ids: (i64, i64, i64, i64)) -> Result<bool, Failure> {
         let (seq, flow, version, node) = ids;
-        self.run(
+        let inserted = self.run(
             "INSERT INTO events (seq, run, flow, version, node, attempt, started_at, bytes, seed, replays, lane, claims,
-            head, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            head, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+            ON CONFLICT (run) DO NOTHING",
             params![
                 seq,
                 &*run.run,
@@ -96,8 +111,8 @@ impl Ledger {
                 run.event.head,
                 &run.event.body[..],
             ],
-        )
-        .map(drop)
+        )?;
+        Ok(inserted > 0)
     }
 }
 

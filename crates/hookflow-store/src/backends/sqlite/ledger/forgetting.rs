@@ -44,6 +44,10 @@ impl Ledger {
             self.run("DELETE FROM facts WHERE seq = ?1", (seq,))?;
             self.run("DELETE FROM sent WHERE seq = ?1", (seq,))?;
             self.run("DELETE FROM ends WHERE seq = ?1", (seq,))?;
+            if with_claims {
+                // Who has it erased means all of it.
+                self.forget_emitted_by(&run)?;
+            }
             if !has_claims {
                 self.run("DELETE FROM replies WHERE seq = ?1", (seq,))?;
             }

@@ -15,6 +15,7 @@ impl Ledger {
     pub(in super::super) fn post(&mut self, run: &str, inbound: &Inbound) -> Result<Posted, Failure> {
         let event = self.event(run)?.ok_or(StoreError::UnknownRun)?;
         let Some(open) = self.open(&event)? else { return Ok(Posted::Over) };
+        self.touch(run);
         let (place, fact, at) = match inbound {
             Inbound::Fact(fact) => (fact.place.to_string(), Some(text(&**fact)), moment(fact.at)),
             Inbound::Cancel { at } => (CANCEL.to_owned(), None, moment(*at)),

@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use crate::backends::sqlite::failure::Failure;
-use crate::backends::sqlite::rows::{EndRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
+use crate::backends::sqlite::rows::{EndRow, FactRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
 use crate::{FACTS_PER_RUN, Owner, Recorded, StoreError, UnfinishedRun};
 use hookflow_runtime::fault_point;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ impl Ledger {
         run: &Arc<str>,
         progress: &ProgressRows,
     ) -> Result<Recorded, Failure> {
+        if let Some(recorded) = self.end_fresh(owner, run, progress)? {
+            return Ok(recorded);
+        }
         let (event, open) = self.own(owner, run)?;
         let facts = "SELECT coalesce(max(n), 0) FROM facts WHERE seq = ?1";
         let facts: usize = self.one(facts, (event.seq,), |row| row.get(0))?.unwrap_or_default();
@@ -42,12 +45,10 @@ impl Ledger {
         let is_pinned = facts > 0;
         if !is_pinned {
             let version = self.version(event.flow, &progress.version)?.ok_or(StoreError::UnknownVersion)?;
-            // Only when the flow was replaced since the event came.
-            if version != event.version {
-                self.run("UPDATE events SET version = ?2 WHERE seq = ?1", (event.seq, version))?;
-            }
+            self.repin(event.seq, event.version, version)?;
         }
         self.insert_journal(event.seq, facts, progress)?;
+        self.insert_emitted(event.node, run, &progress.emitted)?;
         fault_point("store.recording");
         if let Some(reply) = &progress.reply {
             self.insert_reply(event.seq, reply)?;
@@ -57,6 +58,14 @@ impl Ledger {
             Some(end) => self.end(&event, open.turn, end, begun_at),
             None => self.go_on(event.seq, open, progress.parking, begun_at),
         }
+    }
+
+    /// Only when the flow was replaced since the event came.
+    pub(super) fn repin(&self, seq: i64, before: i64, version: i64) -> Result<(), Failure> {
+        if version != before {
+            self.run("UPDATE events SET version = ?2 WHERE seq = ?1", (seq, version))?;
+        }
+        Ok(())
     }
 
     fn go_on(
@@ -85,10 +94,8 @@ impl Ledger {
         end: &EndRow,
         begun_at: Option<i64>,
     ) -> Result<Recorded, Failure> {
-        self.run("DELETE FROM open WHERE turn = ?1", (turn,))?;
         self.run("DELETE FROM inbox WHERE seq = ?1", (event.seq,))?;
-        self.insert_end(event.seq, end, begun_at)?;
-        fault_point("store.ending");
+        self.end_open((event.seq, turn), end, begun_at)?;
         if let Some(claims) = &event.claims {
             let reply = "SELECT status FROM replies WHERE seq = ?1";
             let status: Option<u16> = self.one(reply, (event.seq,), |row| row.get(0))?;
@@ -99,6 +106,19 @@ impl Ledger {
             None => None,
         };
         Ok(Recorded { promoted })
+    }
+
+    /// From the list of what is unfinished to that of what has ended.
+    pub(super) fn end_open(
+        &self,
+        (seq, turn): (i64, i64),
+        end: &EndRow,
+        begun_at: Option<i64>,
+    ) -> Result<(), Failure> {
+        self.run("DELETE FROM open WHERE turn = ?1", (turn,))?;
+        self.insert_end(seq, end, begun_at)?;
+        fault_point("store.ending");
+        Ok(())
     }
 
     /// Gives the next run of a lane its turn, when the one that ended was before all others.
@@ -122,6 +142,7 @@ impl Ledger {
 
     /// An unfinished run of the owner's.
     pub(super) fn own(&mut self, owner: &Owner, run: &Arc<str>) -> Result<(EventRow, OpenRow), Failure> {
+        self.touch(run);
         let node = self.living(owner)?;
         let event = self.event(run)?.ok_or(StoreError::UnknownRun)?;
         if event.node != node {
@@ -177,7 +198,11 @@ impl Ledger {
         progress: &ProgressRows,
     ) -> Result<(), Failure> {
         for (n, fact) in (facts + 1..).zip(&progress.facts) {
-            self.run("INSERT INTO facts (seq, n, fact) VALUES (?1, ?2, ?3)", (seq, n, fact))?;
+            let FactRow { fact, tried, failed, integration, attempt } = fact;
+            self.run(
+                "INSERT INTO facts (seq, n, fact, tried, failed, integration, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                (seq, n, fact, tried, failed, integration.as_deref(), attempt),
+            )?;
         }
         for sent in &progress.sent {
             self.run(

@@ -1,8 +1,8 @@
 //! How `SQLite` goes about what is asked: by an index and in its order, so that lists and queues may be as long as they like.
 
 use super::{Access, open};
-use crate::backends::sqlite::{reading, search};
-use crate::{RunFilter, RunStatus};
+use crate::backends::sqlite::{attempts, outbox, reading, search};
+use crate::{AttemptFilter, DeliveryFilter, RunFilter, RunStatus};
 use rusqlite::{Connection, types::Null};
 
 /// An empty file of this version.
@@ -60,6 +60,29 @@ fn no_list_reads_all_events_or_sorts_them() {
 }
 
 #[test]
+fn deliveries_are_read_in_the_order_of_an_index() {
+    let (_folder, connection) = file();
+    let all = outbox::listing(&DeliveryFilter::default());
+    let of_one =
+        outbox::listing(&DeliveryFilter { subscription: Some("crm".into()), ..DeliveryFilter::default() });
+    for (sql, by) in [
+        (outbox::DUE, "SEARCH d USING INDEX deliveries_due (node=? AND subscription=? AND due<?)"),
+        (
+            outbox::NEXT_DUE,
+            "SEARCH deliveries USING COVERING INDEX deliveries_due (node=? AND subscription=? AND due>?)",
+        ),
+        (outbox::UNDELIVERED, "SEARCH deliveries USING COVERING INDEX deliveries_due (node=?)"),
+        (&all, "SEARCH d USING INTEGER PRIMARY KEY (rowid<?)"),
+        (&of_one, "SEARCH d USING INDEX deliveries_of_a_subscription (subscription=? AND n<?)"),
+    ] {
+        let plan = plan(&connection, sql);
+        assert_eq!(plan.first().map(String::as_str), Some(by), "{sql}");
+        let is_slow = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+        assert!(!plan.iter().skip(1).any(|step| is_slow(&step)), "{sql}: {plan:#?}");
+    }
+}
+
+#[test]
 fn what_waits_and_what_is_due_is_read_in_the_order_of_an_index() {
     let (_folder, connection) = file();
     for (sql, by) in [
@@ -77,4 +100,23 @@ fn what_waits_and_what_is_due_is_read_in_the_order_of_an_index() {
         let is_slow = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
         assert!(!plan.iter().skip(1).any(|step| is_slow(&step)), "{sql}: {plan:#?}");
     }
+}
+
+#[test]
+fn the_log_of_attempts_is_read_by_narrow_indexes_in_its_order() {
+    let (_folder, connection) = file();
+    let all = AttemptFilter::default;
+    for (filter, by) in [
+        (all(), "COVERING INDEX facts_tried (tried>? AND (tried,seq,n)<(?,?,?))"),
+        (
+            AttemptFilter { integration: Some("crm".into()), failed: true, ..all() },
+            "COVERING INDEX facts_of_an_integration (integration=? AND tried>? AND (tried,seq,n)<(?,?,?))",
+        ),
+    ] {
+        let plan = plan(&connection, &attempts::listing(&filter));
+        assert_eq!(plan, [format!("SEARCH facts USING {by}")], "{filter:?}");
+    }
+    let of_a_run = AttemptFilter { run: Some("r".into()), ..all() };
+    let plan = plan(&connection, &attempts::listing(&of_a_run));
+    assert_eq!(plan, ["SEARCH facts USING PRIMARY KEY (seq=?)", "USE TEMP B-TREE FOR ORDER BY"]);
 }

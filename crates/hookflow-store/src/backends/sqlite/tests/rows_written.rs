@@ -1,8 +1,12 @@
 //! How many rows each kind of run writes: what is hot stays narrow.
 
 use super::{Bench, nothing};
-use crate::{Claim, Ended, Inbound, NewRun, Parked, Progress, Recorded, Sent, Store as _};
-use hookflow_flow::{End, Fact, FaultKind, Outcome, Place, Reply, StepNumber};
+use crate::{
+    Claim, DeliveryState, Emitter, Ended, Inbound, NewRun, Outbox as _, Outgoing, Parked, Progress, Recorded,
+    Sent, Store as _, Tried,
+};
+use hookflow_flow::{Attempt, End, Fact, FaultKind, Outcome, Place, Reply, SentRequest, StepNumber};
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +29,28 @@ fn place() -> Place {
 
 fn called(n: u32) -> Progress {
     let outcome = Outcome::Failed { kind: FaultKind::Timeout, message: String::new() };
-    let fact = Fact { place: place(), verb: "http".into(), attempt: n, at: Timestamp::UNIX_EPOCH, outcome };
-    Progress { facts: vec![Arc::new(fact)], ..begun() }
+    let fact = Fact {
+        place: place(),
+        verb: "http".into(),
+        attempt: n,
+        at: Timestamp::UNIX_EPOCH,
+        outcome,
+        tried: None,
+    };
+    // What is remembered of the try is in the same row.
+    let request = SentRequest::masked(&Method::GET, "https://a.example/", &HeaderMap::new(), &"".into());
+    let attempt = Attempt {
+        step: "stock".into(),
+        integration: Some("warehouse".into()),
+        webhook: None,
+        transactional_id: None,
+        began_at: Timestamp::UNIX_EPOCH,
+        took_ms: Some(7),
+        ok: false,
+        request,
+        answer: None,
+    };
+    Progress { facts: vec![Arc::new(fact.tried(attempt))], ..begun() }
 }
 
 fn begun() -> Progress {
@@ -74,6 +98,18 @@ async fn each_kind_of_run_writes_so_many_rows() {
     bench.record("async, pure", ended(begun())).await;
     assert_eq!(bench.rows(&mut before).await, 2, "end, not open");
 
+    bench.admit("async, pure, cancelled too late", nothing()).await.unwrap();
+    bench.rows(&mut before).await;
+    let cancel = Inbound::Cancel { at: Timestamp::UNIX_EPOCH };
+    bench.store.post("async, pure, cancelled too late", cancel).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 1, "inbox");
+    bench.record("async, pure, cancelled too late", ended(begun())).await;
+    assert_eq!(bench.rows(&mut before).await, 3, "end, not open, not in the inbox");
+
+    // One that succeeds is not brought to the store; the engine's tests count that.
+    bench.admit("relaxed, fails", ended(begun())).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "event, end");
+
     bench.admit("async, two calls", nothing()).await.unwrap();
     assert_eq!(bench.rows(&mut before).await, 2, "event, open");
     bench.record("async, two calls", called(1)).await;
@@ -97,6 +133,7 @@ async fn a_run_that_waits_or_sleeps_writes_one_row_more_each_time() {
             attempt: 1,
             at: Timestamp::UNIX_EPOCH,
             outcome: Outcome::Slept,
+            tried: None,
         })],
         ..progress
     };
@@ -116,6 +153,29 @@ async fn a_run_that_waits_or_sleeps_writes_one_row_more_each_time() {
     assert_eq!(bench.rows(&mut before).await, 2, "inbox, open is due");
     bench.record("wait", ended(slept(begun()))).await;
     assert_eq!(bench.rows(&mut before).await, 4, "fact, end, not open, not in the inbox");
+}
+
+#[tokio::test]
+async fn an_event_that_goes_out_is_a_row_and_one_for_each_delivery() {
+    let bench = Bench::new().await;
+    let mut before = 0;
+    let emitting = |progress| Progress {
+        emitted: vec![Outgoing {
+            id: "e1".into(),
+            name: "order.created".into(),
+            at: Timestamp::UNIX_EPOCH,
+            by: Emitter::Place("1".into()),
+            data: "{}".into(),
+            to: vec!["crm".into(), "erp".into()],
+        }],
+        ..progress
+    };
+    bench.rows(&mut before).await;
+    bench.admit("sync, pure", emitting(ended(replied(begun())))).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 6, "event, reply, end, what is emitted, two deliveries");
+    let tried = |state| Tried { state, due: None, told: serde_json::Value::Null };
+    bench.store.settle(&bench.owner, "e1_crm", 0, tried(DeliveryState::Delivered)).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 1, "the delivery");
 }
 
 #[tokio::test]
