@@ -47,6 +47,7 @@ mod e2e {
     mod reload_storm;
     mod reloads;
     mod resumes;
+    mod schemas;
     mod service;
     mod shipped;
     mod signed;

@@ -30,13 +30,75 @@ pub use webhook::{OnTimeout, Webhook};
 
 use crate::integration::{Integrations, definitions};
 use crate::lowering::{self, Document};
+use crate::written::{FLOW_ID, STEPS};
 use crate::{Plan, Reply};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Span};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, Span};
 use hookflow_trigger::{Credentials, DecodeRefusal, Event};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A flow's file.
+pub static FLOW: MapSchema = MapSchema {
+    name: "flow",
+    about: "A flow: how the outside world starts it, and what a run of it does.",
+    keys: Cow::Borrowed(&[
+        Key::may("flow", FLOW_ID, "its ID, and the first part of its URL (the file's name)"),
+        Key::may("title", Schema::Text, "what people call it"),
+        Key::may(
+            "enabled",
+            Schema::AnyOf(&[Schema::Bool, Schema::Word(&["paused"])]),
+            "`false`: it answers 404 like an unknown flow; `paused`: without `respond` it accepts and runs later (true)",
+        ),
+        Key::may(
+            "durability",
+            Schema::Word(&["full", "relaxed"]),
+            "whether an event is on disk before anything else: `full`, or `relaxed` (full)",
+        ),
+        Key::may(
+            "webhook",
+            Schema::Map(&webhook::WEBHOOK),
+            "how the outside world starts it; without it, it is reached by `run` alone",
+        ),
+        Key::may("queue", Schema::Map(&QUEUE), "the bounds of its queue, and how it is worked off"),
+        Key::may("steps", STEPS, "what a run does"),
+        Key::may("on_error", STEPS, "steps that run when the flow fails, with `error` in scope"),
+        Key::may("tests", Schema::List(&Schema::Map(&test_case::TEST)), "what `hookflow test` tries"),
+    ]),
+    rules: &[],
+};
+
+static QUEUE: MapSchema = MapSchema {
+    name: "queue",
+    about: "The bounds of a flow's queue, and how it is worked off.",
+    keys: Cow::Borrowed(&[
+        Key::may(
+            "capacity",
+            Schema::Integer(1, MOST_CAPACITY),
+            "events accepted and not yet started (10000)",
+        ),
+        Key::may("bytes", Schema::SIZE, "their bytes (64MiB)"),
+        Key::may("workers", Schema::Integer(1, MOST_WORKERS), "runs of this flow at the same time (8)"),
+        Key::may(
+            "order_by",
+            Schema::Text,
+            "a template over the event: those for which it gives the same are run one after the other",
+        ),
+        Key::may(
+            "on_full",
+            Schema::AnyOf(&[Schema::Integer(429, 429), Schema::Integer(503, 503)]),
+            "the status when it is full: 429 or 503 (429)",
+        ),
+    ]),
+    rules: &[],
+};
+
+/// The most that `queue.capacity` may be.
+const MOST_CAPACITY: u64 = 10_000_000;
+/// The most that `queue.workers` may be.
+const MOST_WORKERS: u64 = 1_000;
 
 /// A flow: the document, read and compiled.
 #[derive(Debug)]
@@ -269,14 +331,15 @@ impl Queue {
         let mut queue = Self::default();
         let Some(mut fields) = Fields::of(node, "a queue", diagnostics) else { return (queue, None) };
         if let Some(capacity) =
-            fields.take("capacity").and_then(|node| node.as_integer(1, 10_000_000, diagnostics))
+            fields.take("capacity").and_then(|node| node.as_integer(1, MOST_CAPACITY, diagnostics))
         {
             queue.capacity = capacity;
         }
         if let Some(bytes) = fields.take("bytes").and_then(|node| node.as_size(diagnostics)) {
             queue.bytes = bytes.max(1);
         }
-        if let Some(workers) = fields.take("workers").and_then(|node| node.as_integer(1, 1_000, diagnostics))
+        if let Some(workers) =
+            fields.take("workers").and_then(|node| node.as_integer(1, MOST_WORKERS, diagnostics))
         {
             queue.workers = usize::try_from(workers).unwrap_or(1);
         }

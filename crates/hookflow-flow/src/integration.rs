@@ -10,22 +10,91 @@ mod variables;
 
 pub(crate) use kept::{Definitions, called, definitions};
 pub use outlet::{Header, Outlet, TlsFiles};
-pub use proxy::ProxyRule;
+pub use proxy::{PROXY, ProxyRule};
 
 use crate::lowering::read_id;
 use crate::reading::Reading;
-use crate::retry::Retry;
+use crate::retry::{RETRY, Retry};
+use crate::sent_file::FILE;
+use crate::step_kinds::http::multipart::FIELDS;
 use crate::step_kinds::http::url::UrlTemplate;
-use crate::step_kinds::http::{Around, Http};
+use crate::step_kinds::http::{Around, FORMATS, Http};
+use crate::written::{NAME, RANGES, STATUSES};
 use crate::{CallUrl, Via};
-use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, SecretSource, Span, nearest};
+use hookflow_text::{
+    Code, Diagnostics, Fields, Key, MapSchema, Node, NodeValue, Rule, Schema, SecretSource, Span, nearest,
+};
 use kept::canonical;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use variables::Variables;
 
 const METHODS: &[&str] = &["DELETE", "GET", "PATCH", "POST", "PUT"];
+
+/// An integration's file.
+pub static INTEGRATION: MapSchema = MapSchema {
+    name: "integration",
+    about: "An outside service: where it is, what every call of it has, and its webhooks.",
+    keys: Cow::Borrowed(&[
+        Key::must("integration", NAME, "its name in flows"),
+        Key::may("title", Schema::Text, "what people call it"),
+        Key::may(
+            "root_url",
+            Schema::AnyOf(&[Schema::Like(""), Schema::Null]),
+            "what its URLs follow; without it they have to be whole",
+        ),
+        Key::may("rate_limit", Schema::RATE, "how fast all of its calls together may be (no limit)"),
+        Key::may("timeout", Schema::DURATION, "how long a try may take (30s)"),
+        Key::may("allow", RANGES, "private ranges that it may reach (outbound.allow)"),
+        Key::may("tls", Schema::Map(&outlet::TLS), "whom it trusts, and what it shows"),
+        Key::may("proxy", PROXY, "the proxy that its calls go by; null: none (outbound.proxy)"),
+        Key::may("max_response", Schema::SIZE, "the largest answer (outbound.response)"),
+        Key::may("headers", Schema::MapOf(&outlet::HEADER), "headers of all of its calls"),
+        Key::may(
+            "webhooks",
+            Schema::MapOf(&Schema::Map(&WEBHOOK)),
+            "its webhooks by their names, which `call` uses",
+        ),
+    ]),
+    rules: &[],
+};
+
+/// That of a call, with a text body that is called `body`.
+static WEBHOOK: MapSchema = MapSchema {
+    name: "outbound-webhook",
+    about: "A call that flows make by name. Its templates read the names of `with`, `run`, and what the call is known by.",
+    keys: Cow::Borrowed(&[
+        Key::may("title", Schema::Text, "what people call it"),
+        Key::may("description", Schema::Text, "what it is for"),
+        Key::may("method", Schema::Word(METHODS), "GET, or POST when there is a body"),
+        Key::may("url", Schema::Text, "what follows the integration's root"),
+        Key::may("query", Schema::TEXTS, "a map of names to text, added to the URL's query"),
+        Key::may(
+            "headers",
+            Schema::MapOf(&outlet::OWN_HEADER),
+            "headers of its own; null: the integration's is not sent",
+        ),
+        Key::may("body", Schema::Text, "the body as text; what JSON is in it is kept sound"),
+        Key::may("json", Schema::Any, "the body as a value"),
+        Key::may("form", Schema::ANY_MAP, "the body as form fields"),
+        Key::may("xml", Schema::Any, "the body as a value, written as XML"),
+        Key::may("bytes", Schema::Text, "the body as bytes, in base64"),
+        Key::may("file", FILE, "the body as a file: one of `webhook.files`, or bytes"),
+        Key::may("multipart", FIELDS, "the body as `multipart/form-data`: text, files and JSON by name"),
+        Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
+        Key::may("response", Schema::Word(FORMATS), "how the answer's body is read (auto)"),
+        Key::may("sign", Schema::Text, "a credential: each try is signed as its sender would sign"),
+        Key::may("capture", Schema::TEXTS, "a map of names to paths into the answer's body"),
+        Key::may(
+            "retry",
+            Schema::Map(&RETRY),
+            "how often it is tried; by itself only when it holds the transactional ID",
+        ),
+    ]),
+    rules: &[Rule::AtMostOne(&["body", "json", "form", "xml", "bytes", "file", "multipart"])],
+};
 
 /// An outside service.
 #[derive(Debug)]

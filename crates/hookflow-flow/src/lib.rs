@@ -37,6 +37,7 @@ mod step_kind;
 pub mod step_kinds;
 mod subscription;
 mod wait_token;
+mod written;
 
 pub use arm::{Arm, Choice, Seen, Times};
 pub use attempt::{
@@ -51,11 +52,12 @@ pub use fact::{End, Fact, Outcome};
 pub use fault::{Blame, Fault, FaultKind};
 pub use flow::{
     Ack, Dedupe, Durability, Enabled, Expect, ExpectedCall, ExpectedCalls, ExpectedEmit, ExpectedError,
-    ExpectedLog, Expects, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
+    ExpectedLog, Expects, FLOW, Flow, Mismatch, Mock, MockOutcome, OnTimeout, Queue, Sample, SampleRefused,
     Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
 pub use integration::{
-    EXAMPLE_INTEGRATION, Header, Integration, Integrations, OutboundWebhook, Outlet, ProxyRule, TlsFiles,
+    EXAMPLE_INTEGRATION, Header, INTEGRATION, Integration, Integrations, OutboundWebhook, Outlet, PROXY,
+    ProxyRule, TlsFiles,
 };
 pub use place::{Place, StepNumber};
 pub use place_code::transactional_id;
@@ -65,7 +67,7 @@ pub use retrace::{Retraced, RetracedStep, facts_before, retrace};
 pub use retry::read_retry_after;
 pub use run::{Diverged, Run, Start};
 pub use status_set::StatusSet;
-pub use step_kind::{Asking, Companion, Example, StepKind};
+pub use step_kind::{Asking, Example, StepKind};
 pub use step_kinds::emit::is_event_name;
-pub use subscription::{Message, Pattern, Subscription, Subscriptions};
+pub use subscription::{Message, Pattern, SUBSCRIPTION, Subscription, Subscriptions};
 pub use wait_token::WaitToken;

@@ -6,7 +6,7 @@ mod modifiers;
 mod names;
 mod paths;
 
-use modifiers::MODIFIERS;
+pub(crate) use modifiers::MODIFIERS;
 use names::Names;
 pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN, read_id};
 
@@ -207,7 +207,7 @@ impl Lowering<'_> {
     /// Returns where it stands among the steps, for the one behind it.
     fn step(&mut self, node: &Node, path: &str, before: Option<usize>) -> Option<usize> {
         let mut fields = Fields::of(node, "a step", self.diagnostics)?;
-        fields.know(MODIFIERS);
+        fields.know(&MODIFIERS.map(|modifier| modifier.key));
         let (kind, verb, value) = self.verb(node, &mut fields)?;
         if self.steps.len() >= MAX_STEPS {
             self.diagnostics.error(
@@ -284,7 +284,7 @@ impl Lowering<'_> {
     fn no_verb(&mut self, node: &Node) {
         let verbs = step_kinds::ALL.iter().map(|kind| kind.verb);
         let NodeValue::Map(entries) = &node.value else { return };
-        let unknown = entries.iter().find(|(key, _)| !MODIFIERS.contains(&key.text()));
+        let unknown = entries.iter().find(|(key, _)| !MODIFIERS.iter().any(|it| it.key == key.text()));
         let span = unknown.map_or_else(|| node.key_span(), |(key, _)| key.span.clone());
         let word = span.text().to_owned();
         let diagnostic =

@@ -1,12 +1,13 @@
 //! `retry`: which outcomes are worth another try, and when it is made.
 
 use crate::{Fault, FaultKind, Outcome, StatusSet};
-use hookflow_text::{Diagnostics, Fields, Json, Node, parse_duration};
+use hookflow_text::{Diagnostics, Fields, Json, Key, MapSchema, Node, Schema, parse_duration};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The most tries that a step may have.
@@ -16,6 +17,35 @@ const LONGEST: Duration = Duration::from_hours(24 * 30);
 /// What `on` may name besides statuses.
 const KINDS: &[&str] =
     &["auth", "connect", "parse", "rate_limited", "refused", "timeout", "tls", "too_large"];
+
+/// When a step is tried again.
+pub(crate) static RETRY: MapSchema = MapSchema {
+    name: "retry",
+    about: "When a step is tried again. By itself it means the values in brackets.",
+    keys: Cow::Borrowed(&[
+        Key::may("tries", Schema::Integer(1, MOST_TRIES), "how often it is tried in all (3)"),
+        Key::may(
+            "on",
+            Schema::List(&Schema::AnyOf(&[
+                Schema::Integer(100, 599),
+                Schema::Like("^[1-5](xx|[0-9][0-9])$"),
+                Schema::Word(KINDS),
+            ])),
+            "after which outcomes: statuses, classes of them and error kinds ([5xx, 429, timeout, connect])",
+        ),
+        Key::may(
+            "backoff",
+            Schema::Like(r"^[0-9]+(ms|s|m|h|d)([.][.][0-9]+(ms|s|m|h|d))?$"),
+            "the first and the longest pause; they double (500ms..30s)",
+        ),
+        Key::may(
+            "within",
+            Schema::DURATION,
+            "counted from the first try, no try begins later than this (6m)",
+        ),
+    ]),
+    rules: &[],
+};
 
 /// When a step is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]

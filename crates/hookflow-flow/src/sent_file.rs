@@ -4,11 +4,27 @@ use crate::reading::Reading;
 use crate::step_kind::Stop;
 use crate::{Fault, FaultKind, FileRef, Piece};
 use hookflow_expr::{Env, Escape, Expression, Found, Text};
-use hookflow_text::{Code, Fields, Json, Node, NodeValue};
+use hookflow_text::{Code, Fields, Json, Key, MapSchema, Node, NodeValue, Rule, Schema};
 use hookflow_trigger::from_base64;
+use std::borrow::Cow;
 
 /// What a file is sent with when nobody knows its type.
 pub(crate) const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+/// A file as it is written.
+pub(crate) const FILE: Schema = Schema::AnyOf(&[Schema::Expression, Schema::Map(&SENT_FILE)]);
+
+static SENT_FILE: MapSchema = MapSchema {
+    name: "sent-file",
+    about: "A file that is sent: one that came with the webhook, or bytes.",
+    keys: Cow::Borrowed(&[
+        Key::may("of", Schema::Expression, "an expression that gives one of `webhook.files`"),
+        Key::may("bytes", Schema::Text, "its content, in base64"),
+        Key::may("filename", Schema::Text, "its name, in place of the one that it came with"),
+        Key::may("type", Schema::Text, "its media type, in place of the one that it came with"),
+    ]),
+    rules: &[Rule::One(&["of", "bytes"])],
+};
 
 /// `file: webhook.files[0]`, or a map with more to say.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use crate::lowering::{Lowering, StepNode};
 use crate::{Ask, Effect, Fault, Outcome, Place, Via, Waiting};
 use hookflow_expr::{Env, EvalError, Template};
-use hookflow_text::Json;
+use hookflow_text::{Json, Key, Schema};
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,8 +16,10 @@ pub struct StepKind {
     pub summary: &'static str,
     /// What `steps.<id>` holds afterwards.
     pub result: &'static str,
+    /// What stands behind the verb.
+    pub value: Schema,
     /// The keys beside the verb.
-    pub companions: &'static [Companion],
+    pub companions: &'static [Key],
     /// The verb's own keys under which steps nest; the verb's name itself when its value is a list of steps.
     pub blocks: &'static [&'static str],
     /// Whether it asks the world for something, and which modifiers bound that.
@@ -26,6 +28,16 @@ pub struct StepKind {
     pub example: Example,
     /// Emits its instructions.
     pub(crate) lower: fn(&mut Lowering<'_>, &mut StepNode<'_>) -> Option<()>,
+}
+
+impl StepKind {
+    /// The keys beside the verb, or within its map.
+    pub fn keys(&self) -> &'static [Key] {
+        match self.value {
+            Schema::Map(map) => &map.keys,
+            _ => self.companions,
+        }
+    }
 }
 
 /// Whether a step kind asks the world for something.
@@ -39,14 +51,6 @@ pub enum Asking {
     Once,
     /// `timeout` bounds each try, and `retry` says how many there are.
     Again,
-}
-
-/// A key beside a verb, or within its map.
-pub struct Companion {
-    /// The key.
-    pub key: &'static str,
-    /// What it does, with its default.
-    pub about: &'static str,
 }
 
 /// A documented example that a test runs.

@@ -7,7 +7,7 @@ mod r#for;
 pub(crate) mod http;
 mod r#if;
 mod jq;
-mod log;
+pub(crate) mod log;
 mod parallel;
 pub(crate) mod respond;
 mod r#return;

@@ -1,7 +1,9 @@
 //! Subscriptions: who gets which of the events that go out, where, how it is written and how it is signed.
 
+mod keys;
 mod message;
 
+pub use keys::SUBSCRIPTION;
 pub use message::Message;
 
 use crate::lowering::read_id;
@@ -23,6 +25,8 @@ const MOST_SECRETS: usize = 4;
 const MOST_PATTERNS: usize = 100;
 /// How many characters a pattern may have.
 const LONGEST_PATTERN: usize = 100;
+const METHODS: &[&str] = &["PATCH", "POST", "PUT"];
+const SIGNATURES: &[&str] = &["both", "standard-webhooks", "x-signature"];
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -108,7 +112,7 @@ impl Subscription {
         let url =
             fields.require("callback_url", diagnostics).and_then(|node| callback_url(node, diagnostics));
         let method = match fields.take("method") {
-            Some(node) => node.one_of(&["PATCH", "POST", "PUT"], diagnostics),
+            Some(node) => node.one_of(METHODS, diagnostics),
             None => Some("POST"),
         };
         let content_type = match fields.take("content_type") {
@@ -121,7 +125,7 @@ impl Subscription {
         };
         let enabled = fields.take("enabled").map_or(Some(true), |node| node.as_bool(diagnostics));
         let signs = match fields.take("signature") {
-            Some(node) => node.one_of(&["both", "standard-webhooks", "x-signature"], diagnostics),
+            Some(node) => node.one_of(SIGNATURES, diagnostics),
             None => Some("x-signature"),
         };
         let signs = match signs? {

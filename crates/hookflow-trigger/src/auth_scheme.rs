@@ -4,7 +4,9 @@ use crate::headers::{NotOne, only_text};
 use crate::properties;
 use crate::{Blob, BlobFault, Body, Fetched, Head};
 use bytes::Bytes;
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, Secret, SecretRef, SecretSource};
+use hookflow_text::{
+    Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Schema, Secret, SecretRef, SecretSource,
+};
 use http::HeaderValue;
 use http::header::HeaderName;
 use jiff::Timestamp;
@@ -30,6 +32,8 @@ pub struct AuthScheme {
     pub summary: &'static str,
     /// A credential of this kind, as it stands in a file.
     pub example: &'static str,
+    /// The ways of writing one: what stands beside `type` and what every credential may have.
+    pub(crate) ways: &'static [MapSchema],
     /// Reads what stands beside `type:`.
     pub(crate) load: fn(&mut Fields<'_>, &Secrets<'_>, &mut Diagnostics) -> Option<Box<dyn Verifier>>,
 }
@@ -263,6 +267,16 @@ pub(crate) fn warn_if_short(length: usize, is: &str, node: &Node, diagnostics: &
             .help(format!("a secret of fewer than {SHORTEST_SECRET} bytes can be guessed"));
     }
 }
+
+/// One secret of several: any of them may match, while one is being replaced.
+pub(crate) const SECRETS: [Key; 2] = [
+    Key::may("secret", Schema::SECRET, "the secret"),
+    Key::may(
+        "secrets",
+        Schema::List(&Schema::SECRET),
+        "several secrets, any of which may match, while one is being replaced",
+    ),
+];
 
 /// Reads secrets for the schemes, which never see where one comes from.
 pub(crate) struct Secrets<'s> {

@@ -2,13 +2,53 @@
 
 use crate::auth_scheme::{AuthScheme, CannotSign, Secrets, Verifier};
 use crate::handshake::Switch;
-use crate::{Handshake, Head, Preset, auth_schemes};
-use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use crate::presets::PRESET;
+use crate::{Handshake, Head, Preset, auth_schemes, handshakes};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, OneOf, Schema, SecretSource};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+
+/// The file of credentials.
+pub static CREDENTIALS: Schema = Schema::MapOf(&Schema::OneOf(&OneOf {
+    name: "credential",
+    about: "A way in which one caller proves who it is.",
+    of: ways,
+}));
+
+/// Every way of writing a credential, with what all of them may have.
+fn ways() -> Vec<(Vec<&'static str>, MapSchema)> {
+    let ways = auth_schemes().iter().flat_map(|scheme| scheme.ways.iter().map(move |way| (scheme, way)));
+    let ways = ways.map(|(scheme, way)| {
+        let kind = Key::must("type", Schema::Is(scheme.name), scheme.summary);
+        let keys = [kind].into_iter().chain(way.keys.iter().copied()).chain(HANDSHAKE);
+        let keys: Cow<'static, [Key]> = keys.collect();
+        let known_by =
+            ["type", PRESET.key].into_iter().filter(|known| keys.iter().any(|key| key.key == *known));
+        (known_by.collect(), MapSchema { name: way.name, about: way.about, keys, rules: way.rules })
+    });
+    ways.collect()
+}
+
+/// What every credential may have.
+const HANDSHAKE: [Key; 2] = [
+    Key::may(
+        "handshake",
+        Schema::Listed(|| {
+            let known = handshakes().iter();
+            known.map(|handshake| (handshake.name.to_owned(), handshake.summary.to_owned())).collect()
+        }),
+        "the question of its sender, whether the webhook is ours, that is answered without an event",
+    ),
+    Key::may(
+        "verify_token",
+        Schema::SECRET,
+        "what the sender repeats in the question, where the handshake compares it",
+    ),
+];
 
 /// Every credential by its name.
 #[derive(Debug, Default)]

@@ -6,8 +6,9 @@ use crate::media_type::MediaType;
 use crate::{BlobFault, Body, Means};
 use bytes::Bytes;
 use hookflow_expr::XmlShape;
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, nearest};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Schema, nearest};
 use http::header::{CONTENT_TYPE, HeaderMap};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A body format: one entry of the table in `decoders.rs`.
@@ -131,6 +132,22 @@ impl DecodeRefusal {
         Self::Malformed { message: message.into(), line: None, column: None }
     }
 }
+
+/// How XML becomes a value.
+pub static XML_SHAPE: MapSchema = MapSchema {
+    name: "xml",
+    about: "How XML becomes a value.",
+    keys: Cow::Borrowed(&[
+        Key::may("attributes", Schema::Text, "what stands before the name of an attribute (@)"),
+        Key::may("text", Schema::Text, "the name of text that stands beside something else (#text)"),
+        Key::may(
+            "lists",
+            Schema::List(&Schema::Text),
+            "the paths of elements that are lists, even when there is one",
+        ),
+    ]),
+    rules: &[],
+};
 
 /// A webhook's `body`, `xml` and `body_limit`.
 #[derive(Debug, Clone)]

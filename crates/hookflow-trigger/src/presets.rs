@@ -4,7 +4,7 @@
 
 use crate::auth_scheme::{Secrets, Verifier};
 use crate::auth_schemes::load_preset;
-use hookflow_text::{Code, Diagnostics, Fields, Node, Source, nearest, parse};
+use hookflow_text::{Code, Diagnostics, Fields, Key, Node, Schema, Source, nearest, parse};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -21,6 +21,24 @@ pub struct Preset {
     /// A map of parameters; of a way that is code, its description.
     parameters: Node,
     is_code: bool,
+}
+
+/// The key that names one.
+pub(crate) const PRESET: Key = Key::must(
+    "preset",
+    Schema::Listed(words),
+    "whose way of signing it is; `hookflow credential show` says what that means",
+);
+
+/// Every word that means a preset, with its sender.
+fn words() -> Vec<(String, String)> {
+    let words = presets().iter().flat_map(|preset| preset.names().map(|name| (name, preset.sender())));
+    let words = words.flat_map(|(name, sender)| {
+        let other = name.replace('_', "-");
+        let other = (other != name).then_some(other);
+        [name.to_owned()].into_iter().chain(other).map(|name| (name, sender.to_owned()))
+    });
+    words.collect()
 }
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| read(&mut Diagnostics::default()));

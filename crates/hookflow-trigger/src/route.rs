@@ -5,7 +5,8 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
 
-const METHODS: [&str; 5] = ["POST", "GET", "PUT", "PATCH", "DELETE"];
+/// The methods that a webhook may take.
+pub const METHODS: [&str; 5] = ["POST", "GET", "PUT", "PATCH", "DELETE"];
 
 /// The names and values that a path's `{…}` took, in the order of the path.
 pub type Params = Vec<(Arc<str>, String)>;

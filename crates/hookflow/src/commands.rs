@@ -15,6 +15,7 @@ mod preview;
 mod rejected;
 mod resume;
 mod runs;
+mod schema;
 mod serve;
 mod sign;
 mod store;
@@ -47,6 +48,7 @@ static ALL: &[&Command] = &[
     &rejected::COMMAND,
     &resume::COMMAND,
     &runs::COMMAND,
+    &schema::COMMAND,
     &serve::COMMAND,
     &sign::COMMAND,
     &store::COMMAND,

@@ -3,7 +3,20 @@
 
 use crate::sections::{self, Log, Ops, Outbound, Public, Reload, Shutdown, Store};
 use hookflow_engine::Keep;
-use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, OneOf, Schema, SecretSource};
+
+/// The file of the service.
+pub(crate) static CONFIG: Schema = Schema::OneOf(&OneOf {
+    name: "config",
+    about: "The service. Every key has a default, so an empty file is a working service on loopback.",
+    of: || {
+        let keys = sections::ALL.iter().map(|it| Key::may(it.key, Schema::MapOrNull(it.map), it.map.about));
+        vec![(
+            Vec::new(),
+            MapSchema { name: "sections", about: "The service.", keys: keys.collect(), rules: &[] },
+        )]
+    },
+});
 
 /// What the service runs with.
 #[derive(Debug, Clone, Default)]

@@ -25,6 +25,7 @@ mod recorded_request;
 mod reload;
 mod report;
 mod rig;
+mod schemas;
 mod secrets;
 mod section;
 mod sections;

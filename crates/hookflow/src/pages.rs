@@ -47,10 +47,10 @@ pub(crate) fn summary(page: &str) -> String {
 /// The entry of a verb.
 pub(crate) fn verb(kind: &StepKind) -> String {
     let mut text = format!("### `{}`\n\n{} Its result: {}.\n\n", kind.verb, kind.summary, kind.result);
-    if !kind.companions.is_empty() {
+    if !kind.keys().is_empty() {
         text.push_str("| key | |\n|---|---|\n");
     }
-    for companion in kind.companions {
+    for companion in kind.keys() {
         text.push_str(&format!("| `{}` | {} |\n", companion.key, cell(companion.about)));
     }
     text.push_str(&format!("\n```yaml\n{}```\n", kind.example.flow.trim_start()));

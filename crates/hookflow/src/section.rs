@@ -1,7 +1,7 @@
 //! What a section of `config/hookflow.yaml` is. The table is `sections.rs`.
 
 use crate::config::Config;
-use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Secret, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, MapSchema, Node, NodeValue, Schema, Secret, SecretSource};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) struct Section {
     /// The key.
     pub(crate) key: &'static str,
+    /// What stands in it.
+    pub(crate) map: &'static MapSchema,
     /// Every key that this version honours, with its default, as it stands in the documentation.
     #[cfg_attr(
         not(test),
@@ -37,6 +39,11 @@ impl Setting {
         Self { key, text, secret: |_| None }
     }
 }
+
+/// An address to listen on.
+pub(crate) const ADDRESS: Schema = Schema::Like("^.+:[0-9]+$");
+/// Ranges of addresses.
+pub(crate) const RANGES: Schema = Schema::List(&Schema::Like(""));
 
 /// Refuses a key of the format that this version cannot honour. Nothing, written as null or as an empty list, is what
 /// it does anyway.

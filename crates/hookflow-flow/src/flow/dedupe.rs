@@ -1,13 +1,28 @@
 //! A webhook's `dedupe:`: by what an event is known again. A second event with the same key is a duplicate.
 
 use super::{EventKey, Foreseen};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Span, duration_in_words};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, Span, duration_in_words};
 use hookflow_trigger::{Auth, Event};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How long a key is remembered after the run has ended, unless the flow says otherwise.
 const DEFAULT_WINDOW: Duration = Duration::from_hours(24);
+
+pub(super) static DEDUPE: MapSchema = MapSchema {
+    name: "dedupe",
+    about: "By what an event is known again: a second one runs nothing and hears the first answer.",
+    keys: Cow::Borrowed(&[
+        Key::must(
+            "key",
+            Schema::Text,
+            "a template over the event; when it gives nothing, the event is nobody's duplicate",
+        ),
+        Key::may("window", Schema::DURATION, "how long a key is remembered after the run has ended (24h)"),
+    ]),
+    rules: &[],
+};
 
 /// By what an event is known again.
 #[derive(Debug)]

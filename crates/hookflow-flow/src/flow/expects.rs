@@ -4,9 +4,10 @@
 //! came.
 
 use super::foreseen::{Data, Shown};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, nearest};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Schema, nearest};
 use hookflow_trigger::{Auth, Event};
 use http::HeaderName;
+use std::borrow::Cow;
 
 /// How many differences are told of one event.
 const MOST: usize = 20;
@@ -58,6 +59,33 @@ enum Kind {
     Object,
     String,
 }
+
+pub(super) static EXPECTS: MapSchema = MapSchema {
+    name: "expects",
+    about: "The data that a webhook expects. What is not like it is counted, and refused when `strict`.",
+    keys: Cow::Borrowed(&[
+        Key::may("strict", Schema::Bool, "whether what is not like it is refused with 422 (false)"),
+        Key::may("headers", Schema::List(&Schema::Like("")), "headers that have to be there"),
+        Key::may(
+            "query",
+            Schema::MapOf(&QUERY),
+            "fields of the query: a type, or a list of the values it may have",
+        ),
+        Key::may(
+            "body",
+            Schema::Shared("data", &SHAPE),
+            "the body: a type, a map of fields, or a list with the shape of its items",
+        ),
+    ]),
+    rules: &[],
+};
+
+/// A type, a map of such, or a list with one for its items.
+static DATA: Schema = Schema::Shared("data", &SHAPE);
+/// A type; with `?` the value may be absent.
+const TYPE: Schema = Schema::Like("^(any|array|boolean|integer|number|object|string)[?]?$");
+static SHAPE: Schema = Schema::AnyOf(&[TYPE, Schema::MapOf(&DATA), Schema::List(&DATA)]);
+static QUERY: Schema = Schema::AnyOf(&[TYPE, Schema::MapOf(&DATA), Schema::List(&Schema::Text)]);
 
 impl Expects {
     /// `auth`: what carries a credential is demanded already, and no event holds it.

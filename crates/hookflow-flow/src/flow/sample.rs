@@ -2,12 +2,33 @@
 
 use super::{Mismatch, SampleRefused, Surroundings, Webhook};
 use crate::step_kinds::respond::header_name;
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, Span};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, Rule, Schema, Span};
 use hookflow_trigger::SampleBody;
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// The keys of a request that stands in a file.
+pub(super) const REQUEST: [Key; 6] = [
+    Key::may("method", Schema::Word(METHODS), "its method (POST)"),
+    Key::may("suffix", Schema::Text, "what follows the flow's ID in the URL (nothing)"),
+    Key::may("headers", Schema::TEXTS, "a map of names to text"),
+    Key::may("query", Schema::ANY_MAP, "the fields of the query"),
+    Key::may("body", Schema::Any, "the body as a value, in the format that the webhook takes"),
+    Key::may("body_file", Schema::Text, "a file that holds the body, relative to the folder"),
+];
+
+pub(super) static SAMPLE: MapSchema = MapSchema {
+    name: "sample",
+    about: "One request that a flow can be tried on.",
+    keys: Cow::Borrowed(&REQUEST),
+    rules: &[Rule::AtMostOne(&["body", "body_file"])],
+};
+
+/// The methods that a request may have.
+pub(super) const METHODS: &[&str] = &["DELETE", "GET", "PATCH", "POST", "PUT"];
 
 /// One request that a flow can be tried on.
 #[derive(Debug, Clone)]
@@ -41,7 +62,7 @@ impl Sample {
         let method = match fields.take("method") {
             None => Method::POST,
             Some(node) => {
-                let word = node.one_of(&["DELETE", "GET", "PATCH", "POST", "PUT"], diagnostics)?;
+                let word = node.one_of(METHODS, diagnostics)?;
                 Method::from_bytes(word.as_bytes()).ok()?
             }
         };

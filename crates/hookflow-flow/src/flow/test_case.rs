@@ -10,9 +10,35 @@ pub use request::{Signing, TestRequest};
 
 use super::{Surroundings, Webhook};
 use crate::{Asked, Plan};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Span, nearest};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, Span, nearest};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+pub(super) static TEST: MapSchema = MapSchema {
+    name: "test",
+    about: "A request, what stands in for the world, and what has to come of it.",
+    keys: Cow::Borrowed(&[
+        Key::must("name", Schema::Text, "what it is called"),
+        Key::may(
+            "at",
+            Schema::Like(""),
+            "when the request comes, such as `2026-03-01T10:00:00Z` (some fixed moment)",
+        ),
+        Key::may("request", Schema::Map(&request::TEST_REQUEST), "what comes in (the flow's sample)"),
+        Key::may(
+            "mocks",
+            Schema::MapOf(&mock::MOCKS),
+            "what stands in for the world, by the step that asks, or `flow/step`: one mock, or one for each try, of which the last repeats",
+        ),
+        Key::must(
+            "expect",
+            Schema::Map(&expect::EXPECT),
+            "what has to come of it; only what is written is looked at",
+        ),
+    ]),
+    rules: &[],
+};
 
 /// A test of a flow.
 #[derive(Debug)]

@@ -1,10 +1,15 @@
 //! A flow's `webhook:`: how the outside world starts it.
 
+use super::dedupe::DEDUPE;
+use super::expects::EXPECTS;
+use super::sample::SAMPLE;
 use super::{Ack, Dedupe, Expects, Foreseen, Sample, SampleRefused, Surroundings};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Rate};
-use hookflow_trigger::{AllowFrom, Auth, BodySpec, Event, Methods, PathPattern, Route};
+use crate::written::{AUTH, FIXED_REPLY, METHODS, RANGES};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Rate, Schema};
+use hookflow_trigger::{AllowFrom, Auth, BodySpec, Event, Methods, PathPattern, Route, XML_SHAPE, decoders};
 use jiff::Timestamp;
 use sha2::Sha256;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +17,61 @@ use std::time::Duration;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest a caller may be made to wait: beyond it every proxy has given up.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(15);
+
+pub(super) static WEBHOOK: MapSchema = MapSchema {
+    name: "webhook",
+    about: "How the outside world starts a flow.",
+    keys: Cow::Borrowed(&[
+        Key::may("system", Schema::Text, "the platform that sends: a label in logs and metrics"),
+        Key::may(
+            "path",
+            Schema::Like("^/"),
+            "what follows the flow's ID in the URL; `/orders/{id}` gives `webhook.params.id` (any)",
+        ),
+        Key::may("methods", METHODS, "the methods that run it ([POST])"),
+        Key::may(
+            "allow_from",
+            RANGES,
+            "addresses and ranges that may call; for all others it is not there (anyone)",
+        ),
+        Key::must("auth", AUTH, "who may call: a credential's name, a list of them (any passes), or `none`"),
+        Key::may("body", Schema::Listed(body_formats), "how the body becomes a value (auto)"),
+        Key::may("xml", Schema::Map(&XML_SHAPE), "how XML becomes a value"),
+        Key::may(
+            "body_limit",
+            Schema::SIZE,
+            "the largest body, also once it is decoded; never above `public.limits.body`, which it is without this",
+        ),
+        Key::may("expects", Schema::Map(&EXPECTS), "the data that it expects"),
+        Key::may(
+            "rate_limit",
+            Schema::RATE,
+            "how many events are taken from all callers together (no limit)",
+        ),
+        Key::may(
+            "rate_limit_per_address",
+            Schema::RATE,
+            "how many events are taken from one address (no limit)",
+        ),
+        Key::may("ack", Schema::Map(&FIXED_REPLY), "the answer of a flow without `respond` (202)"),
+        Key::may("timeout", Schema::DURATION, "how long the caller waits for `respond`, 15m at most (20s)"),
+        Key::may(
+            "on_timeout",
+            Schema::AnyOf(&[Schema::Integer(504, 504), Schema::Integer(202, 202)]),
+            "what the caller hears after that: 504, or 202 with the run's ID (504)",
+        ),
+        Key::may("sample", Schema::Map(&SAMPLE), "a request to try the flow on"),
+        Key::may("dedupe", Schema::Map(&DEDUPE), "by what an event is known again"),
+    ]),
+    rules: &[],
+};
+
+/// `auto`, and every format of the table.
+fn body_formats() -> Vec<(String, String)> {
+    let auto = ("auto".to_owned(), "the media type decides".to_owned());
+    let formats = decoders().iter().map(|decoder| (decoder.name.to_owned(), decoder.summary.to_owned()));
+    [auto].into_iter().chain(formats).collect()
+}
 
 /// How the outside world starts a flow.
 #[derive(Debug)]

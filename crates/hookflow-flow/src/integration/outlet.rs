@@ -4,12 +4,51 @@
 use super::ProxyRule;
 use crate::step_kinds::http::call_header;
 use crate::step_kinds::http::url::has_scheme;
-use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Rate, SecretRef, SecretSource, Span};
+use hookflow_text::{
+    Code, Diagnostics, Fields, Key, MapSchema, Node, NodeValue, Rate, Schema, SecretRef, SecretSource, Span,
+};
 use http::{HeaderName, HeaderValue, header};
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 use url::Url;
+
+pub(super) static TLS: MapSchema = MapSchema {
+    name: "integration-tls",
+    about: "Files in PEM form, relative to the folder.",
+    keys: Cow::Borrowed(&[
+        Key::may("ca", Schema::Text, "whom to trust (the usual ones)"),
+        Key::may("cert", Schema::Text, "a certificate to show; it goes together with `key`"),
+        Key::may("key", Schema::Text, "its key"),
+    ]),
+    rules: &[],
+};
+
+/// The value of a header.
+pub(super) static HEADER: Schema =
+    Schema::AnyOf(&[Schema::Text, Schema::SECRET, Schema::Map(&PRIVATE_HEADER)]);
+/// The same for a webhook's own, where null leaves the integration's out.
+pub(super) static OWN_HEADER: Schema =
+    Schema::AnyOf(&[Schema::Text, Schema::SECRET, Schema::Map(&PRIVATE_HEADER), Schema::Null]);
+
+static PRIVATE_HEADER: MapSchema = MapSchema {
+    name: "header",
+    about: "A header's value, and whether it is shown.",
+    keys: Cow::Borrowed(&[
+        Key::must(
+            "value",
+            Schema::AnyOf(&[Schema::Text, Schema::SECRET]),
+            "text, or where a secret comes from",
+        ),
+        Key::may(
+            "private",
+            Schema::Bool,
+            "whether it is masked wherever it is shown; secrets always are (false)",
+        ),
+    ]),
+    rules: &[],
+};
 
 /// What is in force for every call of an integration.
 #[derive(Debug, Default)]

@@ -1,13 +1,31 @@
 //! A proxy that calls go by, as the service's configuration and an integration's file write it.
 
-use hookflow_text::{Code, Diagnostics, Fields, Node, NodeValue, Secret, SecretRef, SecretSource};
+use hookflow_text::{
+    Code, Diagnostics, Fields, Key, MapSchema, Node, NodeValue, Schema, Secret, SecretRef, SecretSource,
+};
 use hookflow_trigger::to_base64;
 use http::HeaderValue;
 use http::uri::Scheme;
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use url::Url;
+
+/// As it is written.
+pub const PROXY: Schema = Schema::AnyOf(&[Schema::Like("^http://"), Schema::Map(&MAP), Schema::Null]);
+
+static MAP: MapSchema = MapSchema {
+    name: "proxy",
+    about: "A proxy that calls go by.",
+    keys: Cow::Borrowed(&[
+        Key::must("url", Schema::Like("^http://"), "where it is, as in http://proxy.internal:3128"),
+        Key::may("username", Schema::Text, "whom it knows"),
+        Key::may("password", Schema::SECRET, "what it asks of that user"),
+        Key::may("no_proxy", Schema::List(&Schema::Text), "ranges and names that are called without it"),
+    ]),
+    rules: &[],
+};
 
 /// A proxy that calls go by.
 #[derive(Debug, Clone, Default)]

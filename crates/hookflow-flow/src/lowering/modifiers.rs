@@ -3,15 +3,32 @@
 use super::{Lowering, StepNode, names};
 use crate::arm::Way;
 use crate::plan::{Branch, Instruction, Pc, Scope};
-use crate::retry::Retry;
+use crate::retry::{RETRY, Retry};
 use crate::step_kind::Asking;
+use crate::written::{NAME, STEPS};
 use crate::{StepKind, StepNumber};
-use hookflow_text::{Code, Node, NodeValue, Span};
+use hookflow_text::{Code, Key, Node, NodeValue, Schema, Span};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What every step may have beside its verb.
-pub(super) const MODIFIERS: &[&str] = &["id", "title", "when", "timeout", "retry", "on_error", "disabled"];
+/// What every step may have beside its verb; `timeout` and `retry` only where they mean something.
+pub(crate) const MODIFIERS: [Key; 7] = [
+    Key::may("id", NAME, "its name: its result is `steps.<id>`"),
+    Key::may("title", Schema::Text, "what people call it"),
+    Key::may(
+        "when",
+        Schema::Expression,
+        "an expression: when it is false the step is skipped, and its result is null",
+    ),
+    Key::may("timeout", Schema::DURATION, "how long it may take, each try of it by itself"),
+    Key::may("retry", Schema::Map(&RETRY), "how often it is tried, and after which outcomes"),
+    Key::may(
+        "on_error",
+        Schema::AnyOf(&[Schema::Word(&["continue"]), STEPS]),
+        "what happens when it fails: `continue`, or steps with `error` in scope, behind which the flow goes on",
+    ),
+    Key::may("disabled", Schema::Bool, "whether it is left out (false)"),
+];
 
 impl Lowering<'_> {
     /// Puts the common modifiers around the verb's instructions.

@@ -4,10 +4,10 @@ use super::http::check_sign;
 use crate::integration::unknown_integration;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
+use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
 use crate::{Ask, Effect, Fault, OutboundWebhook, Outcome, Via};
 use hookflow_expr::{Env, Found, Lookup, Template};
-use hookflow_text::{Code, Json, Node, nearest};
+use hookflow_text::{Code, Json, Key, Node, Schema, nearest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "call",
     summary: "Calls an outbound webhook that an integration's file defines: `integration.webhook`. In its templates stand the names of `with`, bare and in `vars`, and nothing else of the flow.",
     result: "as that of `http`",
-    companions: &[Companion { key: "with", about: "a map: what the webhook's templates read, by name" }],
+    value: Schema::Like("^[A-Za-z_][A-Za-z0-9_]*[.][A-Za-z_][A-Za-z0-9_]*$"),
+    companions: &[Key::may("with", Schema::ANY_MAP, "a map: what the webhook's templates read, by name")],
     blocks: &[],
     asks: Asking::Again,
     example: Example {

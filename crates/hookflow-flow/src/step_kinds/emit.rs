@@ -2,10 +2,10 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Companion, Example, StepKind, Stop, Tells};
+use crate::step_kind::{Asking, Example, StepKind, Stop, Tells};
 use crate::{Effect, Emission, Place};
 use hookflow_expr::{Env, EvalError, Expression, Template};
-use hookflow_text::{Code, Json, Node, NodeValue};
+use hookflow_text::{Code, Json, Key, Node, NodeValue, Schema};
 use std::sync::Arc;
 
 /// The longest name of an event.
@@ -15,10 +15,12 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "emit",
     summary: "Sends an event to every subscription that matches its name.",
     result: "nothing",
-    companions: &[Companion {
-        key: "data",
-        about: "what the event carries: an expression, or a map or list with templates in it (null)",
-    }],
+    value: Schema::Like("^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$"),
+    companions: &[Key::may(
+        "data",
+        Schema::Any,
+        "what the event carries: an expression, or a map or list with templates in it (null)",
+    )],
     blocks: &[],
     asks: Asking::Nothing,
     example: Example {

@@ -3,13 +3,13 @@
 use crate::FaultKind;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Failure, Instruction};
-use crate::step_kind::{Asking, Companion, Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
 use hookflow_expr::Escape;
-use hookflow_text::{Diagnostics, Node};
+use hookflow_text::{Diagnostics, Key, Node, Schema};
 use serde::Deserialize as _;
 
 /// The kinds that a flow may give to its own failure, in the order of the format's list.
-const KINDS: &[&str] = &[
+pub(crate) const KINDS: &[&str] = &[
     "timeout",
     "connect",
     "tls",
@@ -31,10 +31,11 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "fail",
     summary: "Ends the run as failed. The caller of a flow with `respond` hears it at once; the text is for the operator and is not sent.",
     result: "nothing: no step follows it",
+    value: Schema::Text,
     companions: &[
-        Companion { key: "kind", about: "one of the error kinds (custom); validation answers 422" },
-        Companion { key: "code", about: "free text, kept with the run" },
-        Companion { key: "status", about: "the status that the caller gets, 400 to 599 (500)" },
+        Key::may("kind", Schema::Word(KINDS), "one of the error kinds (custom); validation answers 422"),
+        Key::may("code", Schema::Text, "free text, kept with the run"),
+        Key::may("status", Schema::Integer(400, 599), "the status that the caller gets, 400 to 599 (500)"),
     ],
     blocks: &[],
     asks: Asking::Nothing,

@@ -3,7 +3,9 @@
 use crate::arm::Way;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Each, Instruction, Over};
-use crate::step_kind::{Asking, Companion, Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
+use crate::written::{NAME, STEPS};
+use hookflow_text::{Key, Schema};
 
 /// How many items a loop takes unless it says otherwise.
 const DEFAULT_MAX: u64 = 10_000;
@@ -16,12 +18,13 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "for",
     summary: "Runs the steps under `do` once for each item of a list. The item has the name after `for`; `loop.index` (from 0), `loop.first` and `loop.last` are in scope.",
     result: "the list of what `collect` gave in each turn, in the order of the items; without `collect`, nothing",
+    value: NAME,
     companions: &[
-        Companion { key: "in", about: "an expression that gives the list" },
-        Companion { key: "do", about: "the steps of a turn" },
-        Companion { key: "parallel", about: "how many turns may run side by side (1)" },
-        Companion { key: "collect", about: "an expression whose value is kept of each turn" },
-        Companion { key: "max", about: "more items than this are an error (10000)" },
+        Key::must("in", Schema::Expression, "an expression that gives the list"),
+        Key::must("do", STEPS, "the steps of a turn"),
+        Key::may("parallel", Schema::Integer(1, HIGHEST_PARALLEL), "how many turns may run side by side (1)"),
+        Key::may("collect", Schema::Expression, "an expression whose value is kept of each turn"),
+        Key::may("max", Schema::Integer(1, HIGHEST_MAX), "more items than this are an error (10000)"),
     ],
     blocks: &["do"],
     asks: Asking::Nothing,

@@ -1,7 +1,7 @@
 //! `http`: an outgoing call.
 
 mod body;
-mod multipart;
+pub(crate) mod multipart;
 mod sign;
 pub(crate) mod url;
 
@@ -11,14 +11,17 @@ use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
 use crate::reading::Reading;
 use crate::retry::Retry;
-use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
+use crate::sent_file::FILE;
+use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
+use crate::written::{HEADERS, NAME, STATUSES};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use body::{Body, Written};
 use hookflow_expr::{Env, Escape, EvalError, Path, Text};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Rule, Schema};
 use serde_json::json;
 pub(super) use sign::check_sign;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use url::UrlTemplate;
@@ -27,54 +30,72 @@ use url::UrlTemplate;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a call's result holds besides its captures.
 const RESULT: &[&str] = &["ok", "status", "headers", "body", "attempts", "error"];
+/// How the body of an answer may be read.
+pub(crate) const FORMATS: &[&str] = &["auto", "bytes", "json", "text", "xml"];
 const METHODS: &[&str] = &["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+/// What stands in its map.
+pub(crate) static CALL: MapSchema = MapSchema {
+    name: "outgoing-call",
+    about: "What is called, and how.",
+    keys: Cow::Borrowed(&[
+        Key::may("integration", NAME, "the service it goes to: its root URL, headers and limits hold"),
+        Key::may("method", Schema::Word(METHODS), "GET, or POST when there is a body"),
+        Key::may(
+            "url",
+            Schema::Text,
+            "the whole URL, or what follows the integration's root; what templates put into its path or query is percent-encoded",
+        ),
+        Key::may("query", Schema::TEXTS, "a map of names to text, added to the URL's query"),
+        Key::may("headers", HEADERS, "a map of names to text; null: the integration's is not sent"),
+        Key::may("json", Schema::Any, "the body as a value"),
+        Key::may("text", Schema::Text, "the body as text"),
+        Key::may(
+            "form",
+            Schema::ANY_MAP,
+            "the body as form fields: a map; what nests in it is sent as `a[b][c]`, a list as `a[]`",
+        ),
+        Key::may(
+            "xml",
+            Schema::Any,
+            "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
+        ),
+        Key::may("bytes", Schema::Text, "the body as bytes, in base64"),
+        Key::may(
+            "file",
+            FILE,
+            "the body as a file: an expression that gives one of `webhook.files`, or a map with `of` or `bytes`, `filename` and `type`",
+        ),
+        Key::may(
+            "multipart",
+            multipart::FIELDS,
+            "the body as `multipart/form-data`: a map of names to text, lists, `{file: …}` and `{json: …}`",
+        ),
+        Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
+        Key::may(
+            "response",
+            Schema::Word(FORMATS),
+            "how the answer's body is read: auto (JSON by its type, else text), json, xml, text or bytes, which is base64 (auto)",
+        ),
+        Key::may(
+            "sign",
+            Schema::Text,
+            "a credential: each try is signed as its sender would sign, over the bytes that leave",
+        ),
+        Key::may("capture", Schema::TEXTS, "a map of names to paths into the answer's body"),
+    ]),
+    rules: &[
+        Rule::AtLeastOne(&["integration", "url"]),
+        Rule::AtMostOne(&["json", "text", "form", "xml", "bytes", "file", "multipart"]),
+    ],
+};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "http",
     summary: "Calls another service. An answer outside `ok`, or none, fails the step. A call that holds `${WebhookRequest.TransactionalId}` may be repeated.",
     result: "`{ok, status, headers, body, attempts}` and the captures; after a failure that the flow goes on from, `ok` is false and `error` says why",
-    companions: &[
-        Companion {
-            key: "integration",
-            about: "the service it goes to: its root URL, headers and limits hold",
-        },
-        Companion { key: "method", about: "GET, or POST when there is a body" },
-        Companion {
-            key: "url",
-            about: "the whole URL, or what follows the integration's root; what templates put into its path or query is percent-encoded",
-        },
-        Companion { key: "query", about: "a map of names to text, added to the URL's query" },
-        Companion { key: "headers", about: "a map of names to text; null: the integration's is not sent" },
-        Companion { key: "json", about: "the body as a value" },
-        Companion { key: "text", about: "the body as text" },
-        Companion {
-            key: "form",
-            about: "the body as form fields: a map; what nests in it is sent as `a[b][c]`, a list as `a[]`",
-        },
-        Companion {
-            key: "xml",
-            about: "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
-        },
-        Companion { key: "bytes", about: "the body as bytes, in base64" },
-        Companion {
-            key: "file",
-            about: "the body as a file: an expression that gives one of `webhook.files`, or a map with `of` or `bytes`, `filename` and `type`",
-        },
-        Companion {
-            key: "multipart",
-            about: "the body as `multipart/form-data`: a map of names to text, lists, `{file: …}` and `{json: …}`",
-        },
-        Companion { key: "ok", about: "which answers are good: statuses and classes ([2xx])" },
-        Companion {
-            key: "response",
-            about: "how the answer's body is read: auto (JSON by its type, else text), json, xml, text or bytes, which is base64 (auto)",
-        },
-        Companion {
-            key: "sign",
-            about: "a credential: each try is signed as its sender would sign, over the bytes that leave",
-        },
-        Companion { key: "capture", about: "a map of names to paths into the answer's body" },
-    ],
+    value: Schema::Map(&CALL),
+    companions: &[],
     blocks: &[],
     asks: Asking::Again,
     example: Example {
@@ -180,8 +201,7 @@ impl Http {
         let query = texts(cx, fields.take("query"), Escape::None);
         let headers = read_headers(cx, fields.take("headers"), via.is_some());
         let bodies = body::keys(text_key).map(|key| fields.take_entry(key));
-        let formats = &["auto", "bytes", "json", "text", "xml"];
-        let response = match fields.take("response").map(|node| node.one_of(formats, cx.diagnostics)) {
+        let response = match fields.take("response").map(|node| node.one_of(FORMATS, cx.diagnostics)) {
             None | Some(Some("auto")) => Some(ResponseFormat::Auto),
             Some(Some("json")) => Some(ResponseFormat::Json),
             Some(Some("xml")) => Some(ResponseFormat::Xml),

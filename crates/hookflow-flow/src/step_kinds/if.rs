@@ -3,15 +3,18 @@
 use crate::arm::Way;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Branch, Instruction};
-use crate::step_kind::{Asking, Companion, Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
+use crate::written::STEPS;
+use hookflow_text::{Key, Schema};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "if",
     summary: "Runs the steps under `then` when the expression is true, else those under `else`.",
     result: "nothing",
+    value: Schema::Expression,
     companions: &[
-        Companion { key: "then", about: "steps for a true expression" },
-        Companion { key: "else", about: "steps for a false one" },
+        Key::must("then", STEPS, "steps for a true expression"),
+        Key::may("else", STEPS, "steps for a false one"),
     ],
     blocks: &["then", "else"],
     asks: Asking::Nothing,

@@ -6,11 +6,11 @@ mod meter;
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Companion, Example, Makes, StepKind, Stop};
+use crate::step_kind::{Asking, Example, Makes, StepKind, Stop};
 use crate::{Fault, FaultKind};
 use filter::{Filter, Problem, Stopped};
 use hookflow_expr::{Env, Expression};
-use hookflow_text::{Code, Json};
+use hookflow_text::{Code, Json, Key, Schema};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,7 +18,12 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "jq",
     summary: "Reshapes a value with a jq filter. It reads no file, no clock and no environment, and is held to bounds: a quarter of a million steps, a text of 1 MiB, a value of 32 MiB.",
     result: "the filter's one output, null when it has none; of several put `[ ]` around the filter",
-    companions: &[Companion { key: "of", about: "an expression: the value that the filter sees as `.`" }],
+    value: Schema::Text,
+    companions: &[Key::must(
+        "of",
+        Schema::Expression,
+        "an expression: the value that the filter sees as `.`",
+    )],
     blocks: &[],
     asks: Asking::Nothing,
     example: Example {

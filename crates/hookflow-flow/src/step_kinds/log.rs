@@ -2,19 +2,23 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Companion, Example, StepKind, Stop, Tells};
+use crate::step_kind::{Asking, Example, StepKind, Stop, Tells};
 use crate::{Effect, LogLevel, LogLine, Place};
 use hookflow_expr::{Env, Escape, Template, Text};
-use hookflow_text::Json;
+use hookflow_text::{Json, Key, Schema};
 use std::sync::Arc;
+
+/// How much a line matters.
+pub(crate) const LEVELS: &[&str] = &["debug", "info", "warn", "error"];
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "log",
     summary: "Writes a line into the service's log, with the flow, the run and the step.",
     result: "nothing",
+    value: Schema::Text,
     companions: &[
-        Companion { key: "level", about: "debug, info, warn or error (info)" },
-        Companion { key: "fields", about: "a map of further values" },
+        Key::may("level", Schema::Word(LEVELS), "debug, info, warn or error (info)"),
+        Key::may("fields", Schema::ANY_MAP, "a map of further values"),
     ],
     blocks: &[],
     asks: Asking::Nothing,
@@ -46,8 +50,7 @@ struct Line {
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let text = cx.text(step.value, Escape::None);
     let level = step.fields.take("level");
-    let level =
-        level.map_or(Some("info"), |node| node.one_of(&["debug", "info", "warn", "error"], cx.diagnostics));
+    let level = level.map_or(Some("info"), |node| node.one_of(LEVELS, cx.diagnostics));
     let fields = match step.fields.take("fields") {
         None => None,
         Some(node) => {

@@ -3,7 +3,8 @@
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Instruction, Over};
 use crate::step_kind::{Asking, Example, StepKind};
-use hookflow_text::Code;
+use crate::written::STEPS;
+use hookflow_text::{Code, Schema};
 
 /// The most branches side by side.
 const MOST_BRANCHES: usize = 100;
@@ -12,6 +13,7 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "parallel",
     summary: "Runs branches side by side, each a list of steps under a name, and waits for all of them. A branch does not see the steps of another; what follows sees all. After the first failure no new step starts in the others and what only waits in them ends; calls that have been sent are awaited; then the step fails with that fault.",
     result: "nothing; the steps within it keep their own results",
+    value: Schema::MapOf(&STEPS),
     companions: &[],
     blocks: &["parallel"],
     asks: Asking::Nothing,

@@ -4,36 +4,53 @@ use super::http::url::UrlTemplate;
 use crate::flow::add_content_type;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Companion, Example, StepKind, Stop, Tells};
+use crate::step_kind::{Asking, Example, StepKind, Stop, Tells};
 use crate::{Effect, Fault, FaultKind, Place, Reply};
 use bytes::Bytes;
 use hookflow_expr::{Env, Escape, Expression, Template, Text, XmlShape, write_xml};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, Rule, Schema};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// What stands in its map.
+static RESPOND: MapSchema = MapSchema {
+    name: "answer",
+    about: "What the caller is answered.",
+    keys: Cow::Borrowed(&[
+        Key::may(
+            "status",
+            Schema::AnyOf(&[Schema::Integer(200, 599), Schema::Like("")]),
+            "200 to 599 (200), a number or an expression",
+        ),
+        Key::may(
+            "override_status",
+            Schema::Expression,
+            "an expression: an integer wins over `status`, null keeps it, anything else fails the run",
+        ),
+        Key::may("headers", Schema::TEXTS, "a map of names to text"),
+        Key::may("json", Schema::Any, "the body as a value"),
+        Key::may("text", Schema::Text, "the body as text"),
+        Key::may(
+            "xml",
+            Schema::Any,
+            "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
+        ),
+        Key::may(
+            "redirect",
+            Schema::Text,
+            "instead of a body, the URL where the caller finds the answer; `status` is then 302, 303, 307 or 308 (302)",
+        ),
+    ]),
+    rules: &[Rule::AtMostOne(&BODIES)],
+};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "respond",
     summary: "Answers the caller, who waits for it. The first one wins; the flow goes on behind it.",
     result: "nothing",
-    companions: &[
-        Companion { key: "status", about: "200 to 599 (200), a number or an expression" },
-        Companion {
-            key: "override_status",
-            about: "an expression: an integer wins over `status`, null keeps it, anything else fails the run",
-        },
-        Companion { key: "headers", about: "a map of names to text" },
-        Companion { key: "json", about: "the body as a value" },
-        Companion { key: "text", about: "the body as text" },
-        Companion {
-            key: "xml",
-            about: "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
-        },
-        Companion {
-            key: "redirect",
-            about: "instead of a body, the URL where the caller finds the answer; `status` is then 302, 303, 307 or 308 (302)",
-        },
-    ],
+    value: Schema::Map(&RESPOND),
+    companions: &[],
     blocks: &[],
     asks: Asking::Nothing,
     example: Example {

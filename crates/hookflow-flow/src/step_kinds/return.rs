@@ -3,11 +3,13 @@
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
 use crate::step_kind::{Asking, Example, StepKind};
+use hookflow_text::Schema;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "return",
     summary: "Ends the run as succeeded with a value, which is the result of the `run` step that started the flow.",
     result: "nothing: no step follows it",
+    value: Schema::Any,
     companions: &[],
     blocks: &[],
     asks: Asking::Nothing,

@@ -3,22 +3,25 @@
 use crate::flow::is_flow_id;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
+use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
+use crate::written::FLOW_ID;
 use crate::{Ask, Effect, End, Fault, FaultKind, Outcome, SubRun};
 use hookflow_expr::{Env, Template};
-use hookflow_text::{Code, Json};
+use hookflow_text::{Code, Json, Key, Schema};
 use std::sync::Arc;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "run",
     summary: "Runs another flow, which sees `with` as its `webhook.body`, and waits for its end. A `respond` in there answers nobody. It takes no place in that flow's queue and uses the worker of this one; flows run each other up to 16 deep, and 1000 runs come from one event at most.",
     result: "the value that the other flow returns; with `detach`, `{run_id}`",
+    value: FLOW_ID,
     companions: &[
-        Companion { key: "with", about: "what the other flow has as `webhook.body` (null)" },
-        Companion {
-            key: "detach",
-            about: "whether it runs on its own, through its queue, and nobody waits for its end (false)",
-        },
+        Key::may("with", Schema::Any, "what the other flow has as `webhook.body` (null)"),
+        Key::may(
+            "detach",
+            Schema::Bool,
+            "whether it runs on its own, through its queue, and nobody waits for its end (false)",
+        ),
     ],
     blocks: &[],
     asks: Asking::Again,

@@ -3,12 +3,14 @@
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
 use crate::step_kind::{Asking, Example, StepKind};
+use hookflow_text::Schema;
 use std::sync::Arc;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "set",
     summary: "Builds values under names of your own. The names within one `set` do not see each other.",
     result: "the map of the values",
+    value: Schema::ANY_MAP,
     companions: &[],
     blocks: &[],
     asks: Asking::Nothing,

@@ -5,7 +5,7 @@ use crate::plan::Instruction;
 use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
 use crate::{Ask, Effect, Fault, FaultKind, Outcome};
 use hookflow_expr::{Env, Escape, Text};
-use hookflow_text::{Code, Json, parse_duration};
+use hookflow_text::{Code, Json, Schema, parse_duration};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "sleep",
     summary: "Pauses for a duration such as `500ms`, `5s`, `2m`, `24h` or `30d` (at most 365 days), counted from the outcome of the last step that asked the outside for something.",
     result: "nothing",
+    value: Schema::Text,
     companions: &[],
     blocks: &[],
     asks: Asking::Once,

@@ -3,11 +3,13 @@
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
 use crate::step_kind::{Asking, Example, StepKind};
+use hookflow_text::Schema;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "stop",
     summary: "Ends the run as succeeded. Its value is kept with the run.",
     result: "nothing: no step follows it",
+    value: Schema::Any,
     companions: &[],
     blocks: &[],
     asks: Asking::Nothing,

@@ -3,16 +3,19 @@
 use crate::arm::Way;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Branch, Instruction};
-use crate::step_kind::{Asking, Companion, Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
+use crate::written::STEPS;
+use hookflow_text::{Key, Schema};
 use std::collections::HashMap;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "switch",
     summary: "Compares the text of a value with the keys of `cases` and runs the steps of the one that is equal, else those of `default`.",
     result: "nothing",
+    value: Schema::Expression,
     companions: &[
-        Companion { key: "cases", about: "a map from a value's text to steps" },
-        Companion { key: "default", about: "steps for any other value" },
+        Key::must("cases", Schema::MapOf(&STEPS), "a map from a value's text to steps"),
+        Key::may("default", STEPS, "steps for any other value"),
     ],
     blocks: &["cases", "default"],
     asks: Asking::Nothing,

@@ -2,15 +2,18 @@
 
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::{Instruction, Scope};
-use crate::step_kind::{Asking, Companion, Example, StepKind};
+use crate::step_kind::{Asking, Example, StepKind};
+use crate::written::STEPS;
+use hookflow_text::Key;
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "try",
     summary: "Runs the steps under it. When one fails, those under `catch` run, with `error` in scope, and the flow goes on. Those under `finally` run on every way out: success, failure, timeout, `stop`, `return` and a cancelled run; a fault in them replaces the former, which is its `error.cause`. A timeout around the step does not cut `finally` short.",
     result: "nothing; the steps within it keep their own results",
+    value: STEPS,
     companions: &[
-        Companion { key: "catch", about: "steps for when one of them has failed" },
-        Companion { key: "finally", about: "steps for every way out; no `stop` or `return` among them" },
+        Key::may("catch", STEPS, "steps for when one of them has failed"),
+        Key::may("finally", STEPS, "steps for every way out; no `stop` or `return` among them"),
     ],
     blocks: &["try", "catch", "finally"],
     asks: Asking::Nothing,

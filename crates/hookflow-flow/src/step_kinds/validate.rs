@@ -3,11 +3,11 @@
 use crate::deep_stack::on_deep_stack;
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Companion, Example, Makes, StepKind, Stop};
+use crate::step_kind::{Asking, Example, Makes, StepKind, Stop};
 use crate::{Fault, FaultKind};
 use boon::{CompileError, Compiler, Draft, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use hookflow_expr::{Env, Expression};
-use hookflow_text::{Code, Json, Node, NodeValue, Source, parse};
+use hookflow_text::{Code, Json, Key, Node, NodeValue, Schema, Source, parse};
 use serde_json::json;
 use sha2::Digest as _;
 use std::error::Error;
@@ -25,10 +25,12 @@ pub(super) static KIND: StepKind = StepKind {
     verb: "validate",
     summary: "Holds a value against a JSON Schema (2020-12, or what its `$schema` says; `format` counts too) and fails with kind `validation` when it does not fit; a caller who waits then gets 422.",
     result: "`{ok, problems}`, and each problem `{at, message}`; after a failure that the flow goes on from, `ok` is false",
-    companions: &[Companion {
-        key: "schema",
-        about: "the schema, or `{file: path}` of one in JSON or YAML; it holds no templates and refers to nothing outside of itself",
-    }],
+    value: Schema::Expression,
+    companions: &[Key::must(
+        "schema",
+        Schema::AnyOf(&[Schema::ANY_MAP, Schema::Bool]),
+        "the schema, or `{file: path}` of one in JSON or YAML; it holds no templates and refers to nothing outside of itself",
+    )],
     blocks: &[],
     asks: Asking::Nothing,
     example: Example {

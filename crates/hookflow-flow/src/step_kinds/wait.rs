@@ -3,14 +3,16 @@
 use crate::flow::fixed_reply;
 use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
-use crate::step_kind::{Asking, Asks, Companion, Example, StepKind, Stop};
+use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
+use crate::written::{AUTH, FIXED_REPLY, METHODS};
 use crate::{Ask, Effect, Fault, FaultKind, Outcome, Reply, Waiting};
 use bytes::Bytes;
 use hookflow_expr::Env;
-use hookflow_text::{Code, Fields, Json, Node};
+use hookflow_text::{Code, Fields, Json, Key, MapSchema, Node, Schema};
 use hookflow_trigger::{Auth, Methods};
 use http::StatusCode;
 use serde_json::json;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,23 +23,37 @@ const LONGEST_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 /// What its result holds.
 const RESULT: &[&str] = &["body", "headers", "query", "files", "method", "timed_out"];
 
+/// What comes of a time in which nobody has called.
+const ON_TIMEOUT: &[&str] = &["continue", "fail"];
+
+/// What stands in its map.
+static WAIT: MapSchema = MapSchema {
+    name: "waiting",
+    about: "What the run waits for.",
+    keys: Cow::Borrowed(&[
+        Key::must(
+            "auth",
+            AUTH,
+            "who may call: a credential, a list of them (any passes), or `none`; required",
+        ),
+        Key::may("methods", METHODS, "the methods that wake it ([POST])"),
+        Key::may("timeout", Schema::DURATION, "how long it waits (24h)"),
+        Key::may("on_timeout", Schema::Word(ON_TIMEOUT), "`fail`, with kind `timeout`, or `continue` (fail)"),
+        Key::may(
+            "reply",
+            Schema::Map(&FIXED_REPLY),
+            "what the call is answered: a map of `status`, `headers`, `json` or `text`, without templates (200)",
+        ),
+    ]),
+    rules: &[],
+};
+
 pub(super) static KIND: StepKind = StepKind {
     verb: "wait",
     summary: "Stops the run until its own URL is called. `wait_url('id')` gives that URL to any step, before it too; it holds a secret, so hand it to nobody but who shall call it.",
     result: "`{body, headers, query, files, method, timed_out}` of the call; all null but `timed_out` when nobody called in time and the flow goes on",
-    companions: &[
-        Companion {
-            key: "auth",
-            about: "who may call: a credential, a list of them (any passes), or `none`; required",
-        },
-        Companion { key: "methods", about: "the methods that wake it ([POST])" },
-        Companion { key: "timeout", about: "how long it waits (24h)" },
-        Companion { key: "on_timeout", about: "`fail`, with kind `timeout`, or `continue` (fail)" },
-        Companion {
-            key: "reply",
-            about: "what the call is answered: a map of `status`, `headers`, `json` or `text`, without templates (200)",
-        },
-    ],
+    value: Schema::Map(&WAIT),
+    companions: &[],
     blocks: &[],
     asks: Asking::Waits,
     example: Example {
@@ -84,7 +100,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
         None => Some(DEFAULT_TIMEOUT),
     };
     let on_timeout = match fields.take("on_timeout") {
-        Some(node) => node.one_of(&["continue", "fail"], cx.diagnostics),
+        Some(node) => node.one_of(ON_TIMEOUT, cx.diagnostics),
         None => Some("fail"),
     };
     let reply = match fields.take("reply") {

@@ -5,13 +5,29 @@ use crate::auth_scheme::{
 };
 use crate::headers::load_name;
 use crate::{Fetched, Head};
-use hookflow_text::{Code, Diagnostics, Fields, Secret};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Rule, Schema, Secret};
 use jiff::Timestamp;
+use std::borrow::Cow;
 
 pub(super) static API_KEY: AuthScheme = AuthScheme {
     name: "api_key",
     summary: "A key in a header, or in a field of the query; several keys while one is being replaced.",
     example: "{type: api_key, header: X-Api-Key, keys: [{env: KEY}, {env: OLD_KEY}]}",
+    ways: &[MapSchema {
+        name: "api-key",
+        about: "A key in a header or in the query.",
+        keys: Cow::Borrowed(&[
+            Key::may("header", Schema::Like(""), "the header that holds the key"),
+            Key::may("query", Schema::Text, "the field of the query that holds the key"),
+            Key::may("key", Schema::SECRET, "the key"),
+            Key::may(
+                "keys",
+                Schema::List(&Schema::SECRET),
+                "several keys, any of which may match, while one is being replaced",
+            ),
+        ]),
+        rules: &[Rule::One(&["header", "query"]), Rule::One(&["key", "keys"])],
+    }],
     load,
 };
 

@@ -3,17 +3,27 @@
 use crate::auth_scheme::{AuthScheme, CannotSign, Carrier, HeadProof, Reason, ReplayId, Secrets, Verifier};
 use crate::headers::only_text;
 use crate::{Fetched, Head, encoding};
-use hookflow_text::{Code, Diagnostics, Fields, Secret};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Schema, Secret};
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use subtle::ConstantTimeEq as _;
 
 pub(super) static BASIC: AuthScheme = AuthScheme {
     name: "basic",
     summary: "A user name and a password in the `Authorization` header.",
     example: "{type: basic, username: acme, password: {env: PARTNER_PASSWORD}}",
+    ways: &[MapSchema {
+        name: "basic",
+        about: "A user name and a password.",
+        keys: Cow::Borrowed(&[
+            Key::must("username", Schema::Text, "the name, without a `:`"),
+            Key::must("password", Schema::SECRET, "the password"),
+        ]),
+        rules: &[],
+    }],
     load,
 };
 

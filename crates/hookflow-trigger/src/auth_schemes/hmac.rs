@@ -20,18 +20,47 @@ use self::material::{Material, Signed};
 use self::public_key::PublicKey;
 use self::recipe::Recipe;
 pub(crate) use self::senders::is_sns_host;
-use crate::auth_scheme::{AuthScheme, CannotSign, HeadProof, Reason, ReplayId, Secrets, Verifier, whole};
+use crate::auth_scheme::{
+    AuthScheme, CannotSign, HeadProof, Reason, ReplayId, SECRETS, Secrets, Verifier, whole,
+};
+use crate::presets::PRESET;
 use crate::{Blob, Head, Preset, presets};
-use hookflow_text::{Code, Diagnostics, Fields, Secret};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Rule, Schema, Secret};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use subtle::{Choice, ConstantTimeEq as _};
 
 pub(super) static HMAC: AuthScheme = AuthScheme {
     name: "hmac",
     summary: "A signature over the bytes of the request, by a sender's preset or with parameters of your own.",
     example: "{type: hmac, header: X-Signature, algorithm: sha256, encoding: hex, secret: {file: secrets/inovector}}",
+    ways: &[
+        MapSchema {
+            name: "hmac-preset",
+            about: "A sender's way of signing, by the sender's name.",
+            keys: Cow::Borrowed(&[PRESET, SECRETS[0], SECRETS[1], PUBLIC_KEY]),
+            rules: &KEY_RULES,
+        },
+        MapSchema {
+            name: "hmac",
+            about: "A signature over the bytes of the request, with parameters of your own.",
+            keys: Cow::Borrowed(&recipe::WRITTEN_OUT),
+            rules: &[Rule::One(&["header", "signature"]), KEY_RULES[0], KEY_RULES[1]],
+        },
+    ],
     load,
 };
+
+/// The key of a sender that signs with a private one.
+const PUBLIC_KEY: Key = Key::may(
+    "public_key",
+    Schema::AnyOf(&[ONE_PUBLIC_KEY, Schema::List(&ONE_PUBLIC_KEY)]),
+    "the public key that the sender shows, or a list of them; for the handshake of Braintree the name of the key",
+);
+/// What a signature is verified with.
+const KEY_RULES: [Rule; 2] =
+    [Rule::AtLeastOne(&["secret", "secrets", "public_key"]), Rule::AtMostOne(&["secret", "secrets"])];
+const ONE_PUBLIC_KEY: Schema = Schema::AnyOf(&[Schema::Text, Schema::SECRET]);
 
 /// The most signatures of one request that are verified with public keys, which takes time.
 const MOST_VERIFIED: usize = 8;
@@ -81,7 +110,7 @@ pub(super) fn load_preset(
 
 /// What a preset says is one whole: a parameter beside it would make another scheme under the same name.
 fn refuse_parameters(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) {
-    for key in recipe::KEYS {
+    for Key { key, .. } in recipe::KEYS {
         if let Some((name, _)) = fields.take_entry(key) {
             diagnostics
                 .error(Code("auth.preset-parameter"), &name.span, format!("`{key}` is a part of the preset"))

@@ -1,11 +1,13 @@
 //! A fixed value, compared whole: in a header, behind `Bearer`, in the query, or in the JSON body.
 
 use crate::auth_scheme::{
-    AuthScheme, CannotSign, Carrier, HeadProof, Reason, ReplayId, Secrets, Verifier, is_any, read_json,
+    AuthScheme, CannotSign, Carrier, HeadProof, Reason, ReplayId, SECRETS, Secrets, Verifier, is_any,
+    read_json,
 };
 use crate::headers::load_name;
+use crate::presets::PRESET;
 use crate::{Fetched, Head, Preset, presets};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Secret};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Rule, Schema, Secret};
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use std::borrow::Cow;
@@ -14,6 +16,35 @@ pub(super) static TOKEN: AuthScheme = AuthScheme {
     name: "token",
     summary: "A fixed value in a header, behind `Bearer`, in the query, or in the JSON body, in every element of a list.",
     example: "{type: token, header: X-Gitlab-Token, secret: {env: GITLAB_TOKEN}}",
+    ways: &[
+        MapSchema {
+            name: "token-preset",
+            about: "A sender's fixed value, by the sender's name.",
+            keys: Cow::Borrowed(&[PRESET, SECRETS[0], SECRETS[1]]),
+            rules: &[Rule::One(&["secret", "secrets"])],
+        },
+        MapSchema {
+            name: "token",
+            about: "A fixed value, compared whole.",
+            keys: Cow::Borrowed(&[
+                Key::may("header", Schema::Like(""), "the header that holds it"),
+                Key::may(
+                    "bearer",
+                    Schema::Bool,
+                    "whether it stands behind `Bearer` in the header `Authorization`",
+                ),
+                Key::may("query", Schema::Text, "the field of the query that holds it"),
+                Key::may(
+                    "json",
+                    Schema::Like(""),
+                    "the path in the JSON body that holds it, such as `value[].clientState`",
+                ),
+                SECRETS[0],
+                SECRETS[1],
+            ]),
+            rules: &[Rule::One(&PLACES), Rule::One(&["secret", "secrets"])],
+        },
+    ],
     load,
 };
 

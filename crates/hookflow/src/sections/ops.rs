@@ -1,12 +1,35 @@
 //! `ops`: the listener for operators.
 
 use crate::config::Config;
-use crate::section::{Section, Setting, address};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Secret, SecretRef, SecretSource};
+use crate::section::{ADDRESS, Section, Setting, address};
+use hookflow_text::{
+    Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, Secret, SecretRef, SecretSource,
+};
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
+
+static MAP: MapSchema = MapSchema {
+    name: "ops",
+    about: "The listener for operators.",
+    keys: Cow::Borrowed(&[
+        Key::may(
+            "listen",
+            ADDRESS,
+            "the address it listens on; with port 0 the system picks one (127.0.0.1:8081)",
+        ),
+        Key::may("hosts", Schema::List(&Schema::Text), "further names it may be called by (none)"),
+        Key::may(
+            "token",
+            Schema::AnyOf(&[Schema::SECRET, Schema::Null]),
+            "what operators send behind `Bearer`; needed as soon as the listener is not on loopback",
+        ),
+    ]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "ops",
+    map: &MAP,
     defaults: "\
 ops:
   listen: 127.0.0.1:8081           # port 0: the system picks one

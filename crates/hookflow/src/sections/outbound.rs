@@ -1,14 +1,32 @@
 //! `outbound`: how far calls may reach, by which way, how long they may take and how much they may bring back.
 
 use crate::config::Config;
-use crate::section::{Section, Setting, range};
-use hookflow_flow::ProxyRule;
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource, duration_in_words};
+use crate::section::{RANGES, Section, Setting, range};
+use hookflow_flow::{PROXY, ProxyRule};
+use hookflow_text::{Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource, duration_in_words};
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::time::Duration;
+
+static MAP: MapSchema = MapSchema {
+    name: "outbound",
+    about: "How far calls may reach, by which way, how long they may take and how much they may bring back.",
+    keys: Cow::Borrowed(&[
+        Key::may("allow", RANGES, "private ranges that flows may call, such as 10.1.0.0/16 (none)"),
+        Key::may("proxy", PROXY, "the proxy that calls go by (none)"),
+        Key::may("response", Schema::SIZE, "the largest answer (10MiB)"),
+        Key::may(
+            "timeout",
+            Schema::DURATION,
+            "one try of a call, from connecting to the last byte of the answer (30s)",
+        ),
+    ]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "outbound",
+    map: &MAP,
     defaults: "\
 outbound:
   allow: []                        # private ranges that flows may call, such as 10.1.0.0/16

@@ -1,17 +1,94 @@
 //! `public`: the listener that the outside world calls, and its bounds.
 
 use crate::config::Config;
-use crate::section::{Section, Setting, address, range};
+use crate::section::{ADDRESS, RANGES, Section, Setting, address, range};
 use hookflow_ingress::TlsFiles;
-use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource, Span};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource, Span};
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
+static MAP: MapSchema = MapSchema {
+    name: "public",
+    about: "The listener that the outside world calls, and its bounds.",
+    keys: Cow::Borrowed(&[
+        Key::may(
+            "listen",
+            ADDRESS,
+            "the address it listens on; with port 0 the system picks one, and `serve` prints it (127.0.0.1:8080)",
+        ),
+        Key::may(
+            "base_url",
+            Schema::AnyOf(&[Schema::Like("^https?://"), Schema::Null]),
+            "the root of our own URLs as the outside world types it (http:// and the address it listens on)",
+        ),
+        Key::may("tls", Schema::MapOrNull(&TLS), "the files of its certificate (plain HTTP)"),
+        Key::may(
+            "trusted_proxies",
+            RANGES,
+            "ranges of proxies whose X-Forwarded-For or Forwarded is believed (none)",
+        ),
+        Key::may("limits", Schema::Map(&LIMITS), "its bounds"),
+    ]),
+    rules: &[],
+};
+
+static TLS: MapSchema = MapSchema {
+    name: "public-tls",
+    about: "Files in PEM form, relative to the folder, which are followed while the service runs.",
+    keys: Cow::Borrowed(&[
+        Key::must("cert", Schema::Text, "the certificate and what leads to its root"),
+        Key::must("key", Schema::Text, "its key"),
+        Key::may(
+            "client_ca",
+            Schema::AnyOf(&[Schema::Text, Schema::Null]),
+            "who signs the certificates that callers have to show (none are asked for)",
+        ),
+    ]),
+    rules: &[],
+};
+
+static LIMITS: MapSchema = MapSchema {
+    name: "limits",
+    about: "The bounds of the public listener.",
+    keys: Cow::Borrowed(&[
+        Key::may("connections", Schema::Integer(1, MOST_CONNECTIONS), "open at the same time (10000)"),
+        Key::may(
+            "connections_per_address",
+            Schema::Integer(1, MOST_CONNECTIONS),
+            "open at the same time from one address (1000)",
+        ),
+        Key::may("headers", Schema::SIZE, "all headers of a request together (32KiB)"),
+        Key::may(
+            "header_count",
+            Schema::Integer(1, MOST_HEADERS),
+            "how many headers a request may have (100)",
+        ),
+        Key::may("body", Schema::SIZE, "the largest body of any flow; a flow may set a smaller one (10MiB)"),
+        Key::may("header_timeout", Schema::DURATION, "how long a head may take (10s)"),
+        Key::may("body_timeout", Schema::DURATION, "how long a body may take (30s)"),
+        Key::may("body_rate", Schema::SIZE, "how much of a body has to come in a second, all in all (1KiB)"),
+        Key::may("body_grace", Schema::DURATION, "how long it may be slower than `body_rate` (5s)"),
+        Key::may(
+            "memory",
+            Schema::SIZE,
+            "the events in all queues, and as much of the bodies that are being read (256MiB)",
+        ),
+    ]),
+    rules: &[],
+};
+
+/// The most that `connections` may be.
+const MOST_CONNECTIONS: u64 = 1_000_000;
+/// The most that `header_count` may be.
+const MOST_HEADERS: u64 = 1_000;
+
 pub(crate) static SECTION: Section = Section {
     key: "public",
+    map: &MAP,
     defaults: "\
 public:
   listen: 127.0.0.1:8080           # port 0: the system picks one; serve prints the address it got
@@ -170,9 +247,9 @@ fn read(node: &Node, config: &mut Config, _: &dyn SecretSource, diagnostics: &mu
 fn read_limits(node: &Node, limits: &mut Limits, diagnostics: &mut Diagnostics) {
     let Some(mut fields) = Fields::of(node, "the public limits", diagnostics) else { return };
     let counts = [
-        ("connections", 1_000_000, &mut limits.connections),
-        ("connections_per_address", 1_000_000, &mut limits.connections_per_address),
-        ("header_count", 1_000, &mut limits.header_count),
+        ("connections", MOST_CONNECTIONS, &mut limits.connections),
+        ("connections_per_address", MOST_CONNECTIONS, &mut limits.connections_per_address),
+        ("header_count", MOST_HEADERS, &mut limits.header_count),
     ];
     for (key, most, limit) in counts {
         if let Some(count) = fields.take(key).and_then(|node| node.as_integer(1, most, diagnostics)) {

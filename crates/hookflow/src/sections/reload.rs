@@ -2,10 +2,23 @@
 
 use crate::config::Config;
 use crate::section::Section;
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource};
+use std::borrow::Cow;
+
+static MAP: MapSchema = MapSchema {
+    name: "reload",
+    about: "When files are read again.",
+    keys: Cow::Borrowed(&[Key::may(
+        "watch",
+        Schema::Bool,
+        "whether files are followed; `false`: they are read again at SIGHUP and POST /api/reload only (true)",
+    )]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "reload",
+    map: &MAP,
     defaults: "\
 reload:
   watch: true                      # false: files are read again at SIGHUP and POST /api/reload only

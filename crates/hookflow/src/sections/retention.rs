@@ -2,10 +2,23 @@
 
 use crate::config::Config;
 use crate::section::{Section, Setting};
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource};
+use std::borrow::Cow;
+
+static MAP: MapSchema = MapSchema {
+    name: "retention",
+    about: "How long runs that have ended are kept, and refused requests.",
+    keys: Cow::Borrowed(&[
+        Key::may("age", Schema::DURATION, "how long they are kept (30d)"),
+        Key::may("bytes", Schema::SIZE, "about how many bytes are kept; the oldest go first (10GiB)"),
+        Key::may("runs", Schema::Integer(0, u64::MAX), "how many runs are kept (10000000)"),
+    ]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "retention",
+    map: &MAP,
     defaults: "\
 retention:
   age: 30d                         # of runs that have ended, and of refused requests

@@ -2,11 +2,24 @@
 
 use crate::config::Config;
 use crate::section::{Section, Setting};
-use hookflow_text::{Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource};
+use std::borrow::Cow;
 use std::time::Duration;
+
+static MAP: MapSchema = MapSchema {
+    name: "shutdown",
+    about: "How the service ends.",
+    keys: Cow::Borrowed(&[Key::may(
+        "grace",
+        Schema::DURATION,
+        "how long work goes on after SIGTERM or SIGINT (30s)",
+    )]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "shutdown",
+    map: &MAP,
     defaults: "\
 shutdown:
   grace: 30s                       # after SIGTERM or SIGINT

@@ -3,11 +3,47 @@
 use crate::config::Config;
 use crate::section::{Section, Setting, not_yet};
 use hookflow_store::blobs::BLOB_BYTES;
-use hookflow_text::{Code, Diagnostics, Fields, Node, SecretSource};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+
+static MAP: MapSchema = MapSchema {
+    name: "store",
+    about: "Where events and runs are kept.",
+    keys: Cow::Borrowed(&[
+        Key::may("sqlite", Schema::MapOrNull(&SQLITE), "in one file"),
+        Key::may("memory", Schema::MapOrNull(&MEMORY), "in memory: lost when the process ends"),
+        Key::may(
+            "blob_bytes",
+            Schema::SIZE,
+            "the bytes of all bodies above 64 KiB: files beside the database, or of the system's temporary folder (10GiB)",
+        ),
+        Key::may("postgres", Schema::Null, "not in this version yet"),
+    ]),
+    rules: &[],
+};
+
+static SQLITE: MapSchema = MapSchema {
+    name: "sqlite",
+    about: "One file of SQLite's.",
+    keys: Cow::Borrowed(&[Key::may(
+        "path",
+        Schema::Text,
+        "the file, within the folder or absolute; on a local disk (data/hookflow.db)",
+    )]),
+    rules: &[],
+};
+
+static MEMORY: MapSchema = MapSchema {
+    name: "memory",
+    about: "Nothing outlives the process.",
+    keys: Cow::Borrowed(&[]),
+    rules: &[],
+};
 
 pub(crate) static SECTION: Section = Section {
     key: "store",
+    map: &MAP,
     defaults: "\
 store:
   sqlite:                          # or `memory: {}`: lost when the process ends

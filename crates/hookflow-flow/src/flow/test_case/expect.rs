@@ -1,12 +1,103 @@
 //! What has to come of a test's request. Only what is written is looked at.
 
 use super::known_step;
-use crate::step_kinds::fail::read_kind;
+use crate::step_kinds::fail::{KINDS, read_kind};
+use crate::step_kinds::log::LEVELS;
+use crate::written::HEADERS;
 use crate::{FaultKind, Plan};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, parse_duration};
+use hookflow_text::{
+    Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Schema, parse_duration,
+};
 use http::HeaderName;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) static EXPECT: MapSchema = MapSchema {
+    name: "expect",
+    about: "What has to come of a test's request. Only what is written is looked at.",
+    keys: Cow::Borrowed(&[
+        Key::may("status", Schema::Integer(100, 599), "the answer's status"),
+        Key::may("headers", HEADERS, "the answer's headers; null: it has none of the name"),
+        Key::may("json", Schema::Any, "the answer's body, as a value"),
+        Key::may("json_contains", Schema::Any, "what the answer's body holds, as a value"),
+        Key::may("text", Schema::Text, "the answer's body, as text"),
+        Key::may("outcome", Schema::Word(OUTCOMES), "how the run ends"),
+        Key::may("error", Schema::Map(&ERROR), "how the run fails"),
+        Key::may("value", Schema::Any, "the value that the run ends with"),
+        Key::may("calls", Schema::MapOf(&CALLS), "by step: how many calls there are, or a list of them"),
+        Key::may("ran", Schema::List(&Schema::Text), "steps that ran"),
+        Key::may("not_ran", Schema::List(&Schema::Text), "steps that did not run"),
+        Key::may("values", Schema::ANY_MAP, "the results of steps"),
+        Key::may("logs", Schema::List(&LOG), "all lines of the log"),
+        Key::may("emits", Schema::List(&EMIT), "all events that are sent"),
+        Key::may(
+            "took",
+            Schema::Like("^ *(<=|>=|=)? *[0-9]+(ms|s|m|h|d) *$"),
+            "how long the run takes, such as `5m` or `<= 5m`",
+        ),
+    ]),
+    rules: &[],
+};
+
+/// How a run may end.
+const OUTCOMES: &[&str] = &["failed", "succeeded"];
+
+static ERROR: MapSchema = MapSchema {
+    name: "expected-error",
+    about: "How a run fails.",
+    keys: Cow::Borrowed(&[
+        Key::may("kind", Schema::Word(KINDS), "its kind"),
+        Key::may("step", Schema::Text, "the step that failed"),
+        Key::may("code", Schema::Text, "its code"),
+        Key::may("message", Schema::Text, "its message"),
+    ]),
+    rules: &[],
+};
+
+static CALLS: Schema = Schema::AnyOf(&[Schema::Integer(0, 10_000), Schema::List(&Schema::Map(&CALL))]);
+
+static CALL: MapSchema = MapSchema {
+    name: "expected-call",
+    about: "A call as it leaves.",
+    keys: Cow::Borrowed(&[
+        Key::may("method", Schema::Text, "its method"),
+        Key::may("url", Schema::Text, "the whole URL"),
+        Key::may("headers", HEADERS, "its headers; null: it has none of the name"),
+        Key::may("json", Schema::Any, "its body, as a value"),
+        Key::may("json_contains", Schema::Any, "what is in its body, beside whatever else is"),
+        Key::may("text", Schema::Text, "its body, as text"),
+        Key::may("parts", Schema::Any, "what is looked at of each part of its body"),
+    ]),
+    rules: &[],
+};
+
+static LOG: Schema = Schema::AnyOf(&[
+    Schema::Text,
+    Schema::Map(&MapSchema {
+        name: "expected-line",
+        about: "A line of the log.",
+        keys: Cow::Borrowed(&[
+            Key::must("text", Schema::Text, "its text"),
+            Key::may("level", Schema::Word(LEVELS), "its level"),
+            Key::may("fields", Schema::Any, "its fields"),
+        ]),
+        rules: &[],
+    }),
+]);
+
+static EMIT: Schema = Schema::AnyOf(&[
+    Schema::Text,
+    Schema::Map(&MapSchema {
+        name: "expected-event",
+        about: "An event that a flow sends.",
+        keys: Cow::Borrowed(&[
+            Key::must("event", Schema::Text, "its name"),
+            Key::may("data", Schema::Any, "its data"),
+        ]),
+        rules: &[],
+    }),
+]);
 
 /// What has to come of a test's request.
 #[derive(Debug, Default)]
@@ -142,9 +233,9 @@ impl Expect {
             json: fields.take("json").map(|node| node.to_json(diagnostics)),
             json_contains: fields.take("json_contains").map(|node| node.to_json(diagnostics)),
             text: read_text(fields.take("text"), diagnostics),
-            succeeds: fields.take("outcome").and_then(|node| {
-                node.one_of(&["failed", "succeeded"], diagnostics).map(|word| word == "succeeded")
-            }),
+            succeeds: fields
+                .take("outcome")
+                .and_then(|node| node.one_of(OUTCOMES, diagnostics).map(|word| word == "succeeded")),
             error: fields.take("error").and_then(|node| ExpectedError::load(node, plan, diagnostics)),
             value: fields.take("value").map(|node| node.to_json(diagnostics)),
             calls: read_calls(fields.take("calls"), plan, diagnostics),
@@ -268,8 +359,7 @@ impl ExpectedLog {
         }
         let mut fields = Fields::of(node, "an expected line", diagnostics)?;
         let text = read_text(fields.require("text", diagnostics), diagnostics);
-        let levels = &["debug", "error", "info", "warn"];
-        let level = fields.take("level").and_then(|node| node.one_of(levels, diagnostics));
+        let level = fields.take("level").and_then(|node| node.one_of(LEVELS, diagnostics));
         let own = fields.take("fields").map(|node| node.to_json(diagnostics));
         fields.finish(diagnostics);
         Some(Self { text: text?, level, fields: own })

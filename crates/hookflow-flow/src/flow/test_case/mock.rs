@@ -1,13 +1,39 @@
 //! What stands in for the world in a test: one entry for each try of a step.
 
-use crate::flow::sample::read_headers;
+use crate::flow::sample::{METHODS, read_headers};
 use crate::{Asked, End, Fault, FaultKind, HttpCall, Outcome};
 use bytes::Bytes;
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Rule, Schema};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::json;
+use std::borrow::Cow;
 use std::time::Duration;
+
+/// One mock, or a list of them.
+pub(super) static MOCKS: Schema = Schema::AnyOf(&[Schema::Map(&MOCK), Schema::List(&Schema::Map(&MOCK))]);
+
+static MOCK: MapSchema = MapSchema {
+    name: "mock",
+    about: "What comes of one try of a step: an answer to a call, a call of a `wait`, or the end of a `run`.",
+    keys: Cow::Borrowed(&[
+        Key::may("after", Schema::DURATION, "how long it takes (0s)"),
+        Key::may("timeout", Schema::Bool, "no complete answer comes in time"),
+        Key::may("connect", Schema::Bool, "there is no connection"),
+        Key::may("tls", Schema::Bool, "TLS fails"),
+        Key::may("status", Schema::Integer(100, 599), "the status of the answer (200)"),
+        Key::may("headers", Schema::TEXTS, "the headers of the answer, or of the call of a `wait`"),
+        Key::may("json", Schema::Any, "the body of the answer as a value"),
+        Key::may("text", Schema::Text, "the body of the answer as text"),
+        Key::may("timed_out", Schema::Bool, "nobody calls the `wait` in time"),
+        Key::may("method", Schema::Word(METHODS), "the method of the call of a `wait` (POST)"),
+        Key::may("query", Schema::ANY_MAP, "the query of the call of a `wait`"),
+        Key::may("body", Schema::Any, "the body of the call of a `wait`"),
+        Key::may("return", Schema::Any, "what the flow that is run returns"),
+        Key::may("fail", Schema::Text, "the message that the flow that is run fails with"),
+    ]),
+    rules: &[Rule::AtMostOne(&["json", "text"])],
+};
 
 /// What comes of one try of a step.
 #[derive(Debug, Clone)]
@@ -123,7 +149,7 @@ fn read_wait(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> Option<M
         return Some(MockOutcome::Silence);
     }
     let method = match fields.take("method") {
-        Some(node) => node.one_of(&["DELETE", "GET", "PATCH", "POST", "PUT"], diagnostics)?,
+        Some(node) => node.one_of(METHODS, diagnostics)?,
         None => Method::POST.as_str(),
     };
     let headers = read_headers(fields.take("headers"), diagnostics)?;

@@ -2,11 +2,42 @@
 
 use super::Tested;
 use crate::flow::Sample;
-use hookflow_text::{Code, Diagnostics, Fields, Node, Span, nearest};
+use crate::flow::sample::REQUEST;
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Rule, Schema, Span, nearest};
 use hookflow_trigger::{Credential, SampleBody};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub(super) static TEST_REQUEST: MapSchema = MapSchema {
+    name: "test-request",
+    about: "What comes in, in a test.",
+    keys: Cow::Borrowed(&{
+        let [method, suffix, headers, query, body, body_file] = REQUEST;
+        [
+            Key::may(
+                "sample",
+                Schema::Bool,
+                "whether it is the flow's sample, with what stands beside this laid over it (false)",
+            ),
+            Key::may(
+                "credential",
+                Schema::Text,
+                "who signs it: a credential, or `none` (the first that the flow asks for)",
+            ),
+            Key::may("from", Schema::Like(""), "the address that it comes from (one that may call)"),
+            Key::may("text", Schema::Text, "the body as text"),
+            method,
+            suffix,
+            headers,
+            query,
+            body,
+            body_file,
+        ]
+    }),
+    rules: &[Rule::AtMostOne(&["body", "body_file", "text"])],
+};
 
 /// What comes in, in a test.
 #[derive(Debug)]

@@ -2,15 +2,32 @@
 
 use crate::flow::hex;
 use crate::reading::Reading;
-use crate::sent_file::{FileTemplate, UNKNOWN_TYPE};
+use crate::sent_file::{FILE, FileTemplate, UNKNOWN_TYPE};
 use crate::step_kind::Stop;
 use crate::{Fault, FaultKind, Multipart, Part, Piece};
 use hookflow_expr::{Env, Escape, Template, Text};
-use hookflow_text::{Code, Json, Node, NodeValue};
+use hookflow_text::{Code, Fields, Json, Key, MapSchema, Node, NodeValue, Rule, Schema};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 
 /// How many parts a body may have: as many as are taken at the door.
 const MAX_PARTS: usize = 1_000;
+
+/// What may stand in it.
+pub(crate) const FIELDS: Schema = Schema::MapOf(&FIELD);
+
+static FIELD: Schema =
+    Schema::AnyOf(&[Schema::Text, Schema::List(&Schema::Shared("form-parts", &FIELD)), Schema::Map(&PART)]);
+
+static PART: MapSchema = MapSchema {
+    name: "form-part",
+    about: "A part of a form that is more than text.",
+    keys: Cow::Borrowed(&[
+        Key::may("file", FILE, "a file, or a list of them, a part for each; null: none"),
+        Key::may("json", Schema::Any, "a value, sent as JSON"),
+    ]),
+    rules: &[Rule::One(&["file", "json"])],
+};
 
 /// The fields, by name.
 #[derive(Debug)]
@@ -52,15 +69,20 @@ impl MultipartTemplate {
 impl Field {
     fn read(cx: &mut Reading<'_>, node: &Node) -> Option<Self> {
         Some(match &node.value {
-            NodeValue::Map(entries) => match entries.as_slice() {
-                [(key, file)] if key.text() == "file" => Self::File(FileTemplate::read(cx, file)?),
-                [(key, json)] if key.text() == "json" => Self::Json(cx.template(json)?),
-                _ => {
-                    let message = "a part is text, `{file: …}` or `{json: …}`";
-                    cx.diagnostics.error(Code("http.multipart"), &node.span, message);
-                    return None;
-                }
-            },
+            NodeValue::Map(_) => {
+                let mut fields = Fields::of(node, "a part", cx.diagnostics)?;
+                let field = match (fields.take("file"), fields.take("json")) {
+                    (Some(file), None) => FileTemplate::read(cx, file).map(Self::File),
+                    (None, Some(json)) => cx.template(json).map(Self::Json),
+                    _ => {
+                        let message = "a part is text, `{file: …}` or `{json: …}`";
+                        cx.diagnostics.error(Code("http.multipart"), &node.span, message);
+                        return None;
+                    }
+                };
+                fields.finish(cx.diagnostics);
+                field?
+            }
             NodeValue::Seq(items) => {
                 Self::List(items.iter().map(|item| Self::read(cx, item)).collect::<Option<_>>()?)
             }

@@ -4,9 +4,10 @@ use super::public_key::KeyKind;
 use crate::auth_scheme::{SHORTEST_SECRET, warn_if_short};
 use crate::encoding;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use hookflow_text::{Code, Diagnostics, Fields, Node, Secret};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, Secret};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
+use std::borrow::Cow;
 
 /// How a digest is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,11 @@ pub(super) enum Algorithm {
     Ed25519,
     /// Verified with a public key; the signature is DER.
     EcdsaP256Sha256,
+}
+
+/// Every word for an algorithm.
+pub(super) fn algorithms() -> Vec<(String, String)> {
+    ALGORITHMS.iter().map(|(name, _)| ((*name).to_owned(), String::new())).collect()
 }
 
 const ALGORITHMS: [(&str, Algorithm); 9] = [
@@ -106,6 +112,13 @@ pub(super) enum Encoding {
     Base64Url,
 }
 
+/// How a digest is written.
+pub(super) const ENCODING: Key = Key::may("encoding", Schema::Listed(encodings), "how it is written (hex)");
+
+fn encodings() -> Vec<(String, String)> {
+    ENCODINGS.iter().map(|(name, _)| ((*name).to_owned(), String::new())).collect()
+}
+
 const ENCODINGS: [(&str, Encoding); 3] =
     [("base64", Encoding::Base64), ("base64url", Encoding::Base64Url), ("hex", Encoding::Hex)];
 
@@ -141,6 +154,20 @@ pub(super) struct KeyRule {
     sha1: bool,
 }
 
+const DECODINGS: &[&str] = &["base64", "hex", "utf8"];
+const HASHES: &[&str] = &["sha1"];
+
+pub(super) static KEY_RULE: MapSchema = MapSchema {
+    name: "key-rule",
+    about: "How the key is made of the secret.",
+    keys: Cow::Borrowed(&[
+        Key::may("strip_prefix", Schema::Text, "what is taken off its beginning"),
+        Key::may("decode", Schema::Word(DECODINGS), "how its bytes are written (utf8)"),
+        Key::may("hash", Schema::Word(HASHES), "the hash of it is the key (none)"),
+    ]),
+    rules: &[],
+};
+
 impl KeyRule {
     /// A secret that is written in an encoding.
     pub(super) fn decoded(encoding: Encoding) -> Self {
@@ -154,7 +181,7 @@ impl KeyRule {
             None => None,
         };
         let decode = match fields.take("decode") {
-            Some(node) => match node.one_of(&["base64", "hex", "utf8"], diagnostics)? {
+            Some(node) => match node.one_of(DECODINGS, diagnostics)? {
                 "base64" => Some(Encoding::Base64),
                 "hex" => Some(Encoding::Hex),
                 _ => None,
@@ -162,7 +189,7 @@ impl KeyRule {
             None => None,
         };
         let sha1 = match fields.take("hash") {
-            Some(node) => node.one_of(&["sha1"], diagnostics).map(|_| true)?,
+            Some(node) => node.one_of(HASHES, diagnostics).map(|_| true)?,
             None => false,
         };
         fields.finish(diagnostics);

@@ -4,7 +4,7 @@ use crate::auth_scheme::{MAX_READ, Reason, read_json};
 use crate::body::each_piece;
 use crate::headers::{load_name, only_text};
 use crate::{Blob, Body, Head, properties};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Node};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Key, Node, Schema};
 use http::header::HeaderName;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -82,6 +82,13 @@ impl<'r> Material<'r> {
         Ok(pairs.iter().flat_map(|(name, value)| [&**name, &**value]).flatten().copied().collect())
     }
 }
+
+/// The keys that say where one value stands; one of them is written.
+pub(super) const PLACE: [Key; 3] = [
+    Key::may("header", Schema::Like(""), "the header that holds it"),
+    Key::may("json", Schema::Text, "the path in the JSON body that holds it"),
+    Key::may("form", Schema::Text, "the field of the form that holds it"),
+];
 
 /// Where one value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

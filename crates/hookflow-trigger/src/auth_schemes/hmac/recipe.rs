@@ -1,5 +1,9 @@
 //! A whole way of signing: what a preset names, and what a credential without one writes out.
 
+mod keys;
+
+pub(super) use keys::{KEYS, WRITTEN_OUT};
+
 use super::algorithm::{Algorithm, Encoding, KeyRule};
 use super::content::{Content, Filling};
 use super::material::{Material, Place, Signed};
@@ -13,27 +17,11 @@ use hookflow_text::{Code, Diagnostics, Fields, Node};
 use http::HeaderValue;
 use http::header::HeaderName;
 use jiff::Timestamp;
+use keys::{FORMS, HASHES, PORTS};
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
-
-/// The keys of a recipe as they stand beside `secret`.
-pub(super) const KEYS: [&str; 13] = [
-    "header",
-    "prefix",
-    "encoding",
-    "signature",
-    "algorithm",
-    "key",
-    "content",
-    "timestamp",
-    "require",
-    "body_hash",
-    "url_ports",
-    "id",
-    "body",
-];
 
 /// How long an ID is remembered when the scheme has no timestamp: senders try again for days.
 const REMEMBER_WITHOUT_WINDOW: Duration = Duration::from_hours(72);
@@ -89,13 +77,9 @@ impl Recipe {
             fields.take("require").map_or(Some(Vec::new()), |it| load_requirements(it, diagnostics));
         let body_hash =
             fields.take("body_hash").map_or(Some(None), |it| BodyHash::load(it, diagnostics).map(Some));
-        let ports = fields
-            .take("url_ports")
-            .map_or(Some("as_sent"), |it| it.one_of(&["as_sent", "both"], diagnostics));
+        let ports = fields.take("url_ports").map_or(Some("as_sent"), |it| it.one_of(PORTS, diagnostics));
         let id_node = fields.take("id");
-        let form = fields
-            .take("body")
-            .map_or(Some("as_received"), |it| it.one_of(&["as_received", "content_decoded"], diagnostics));
+        let form = fields.take("body").map_or(Some("as_received"), |it| it.one_of(FORMS, diagnostics));
         let (signature, content) = (signature?, content?);
         let window = match window_node {
             Some(node) => Some(Window::load(node, &signature, diagnostics)?),
@@ -325,8 +309,7 @@ impl BodyHash {
     fn load(node: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut fields = Fields::of(node, "a `body_hash`", diagnostics)?;
         let field = fields.require("query", diagnostics);
-        let algorithm =
-            fields.take("algorithm").map_or(Some("sha256"), |it| it.one_of(&["sha256"], diagnostics));
+        let algorithm = fields.take("algorithm").map_or(Some("sha256"), |it| it.one_of(HASHES, diagnostics));
         let encoding =
             fields.take("encoding").map_or(Some(Encoding::Hex), |it| Encoding::load(it, diagnostics));
         let optional = fields.take("optional").map_or(Some(false), |it| it.as_bool(diagnostics));

@@ -1,14 +1,80 @@
 //! Where a signature stands and how it is written there.
 
-use super::algorithm::Encoding;
-use super::material::{Material, Place};
+use super::algorithm::{ENCODING, Encoding};
+use super::material::{Material, PLACE, Place};
 use crate::Head;
 use crate::auth_scheme::{CannotSign, Reason};
 use crate::headers::load_name;
-use hookflow_text::{Code, Diagnostics, Fields, Node};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Rule, Schema};
 use http::HeaderValue;
 use http::header::HeaderName;
 use std::borrow::Cow;
+
+pub(super) static SIGNATURE: MapSchema = MapSchema {
+    name: "signature",
+    about: "Where a signature stands and how it is written there.",
+    keys: Cow::Borrowed(&{
+        let [header, json, form] = PLACE;
+        [
+            header,
+            Key::may("headers", Schema::List(&Schema::Like("")), "several headers; at least one is there"),
+            Key::may("header_numbered", Schema::Like(""), "the beginning of headers that end in 1, 2, …"),
+            Key::may("max", Schema::Integer(1, 100), "how many of them there may be (10)"),
+            json,
+            form,
+            Key::may("prefix", Schema::Text, "what stands before the signature (nothing)"),
+            Key::may(
+                "kv",
+                Schema::Map(&KV),
+                "the signature stands in a list of keys and values, such as `t=1,v1=…`",
+            ),
+            Key::may(
+                "list",
+                Schema::Map(&LIST),
+                "the signatures stand in a list, each behind a tag, such as `v1,… v2,…`",
+            ),
+            Key::may(
+                "pairs",
+                Schema::Map(&PAIRS),
+                "the signatures stand in a list, each behind a name that says nothing, such as `a|…&b|…`",
+            ),
+            ENCODING,
+        ]
+    }),
+    rules: &[
+        Rule::One(&["header", "headers", "header_numbered", "json", "form"]),
+        Rule::AtMostOne(&["kv", "list", "pairs"]),
+    ],
+};
+
+const SEPARATOR: Key = Key::must("separator", Schema::Text, "what stands between two entries");
+const TAG_SEPARATOR: Key =
+    Key::must("tag_separator", Schema::Text, "what stands between a tag and its signature");
+
+static KV: MapSchema = MapSchema {
+    name: "signature-kv",
+    about: "A list of keys and values.",
+    keys: Cow::Borrowed(&[SEPARATOR, Key::must("key", Schema::Text, "the key of the signature")]),
+    rules: &[],
+};
+
+static LIST: MapSchema = MapSchema {
+    name: "signature-list",
+    about: "A list of signatures, each behind a tag.",
+    keys: Cow::Borrowed(&[
+        SEPARATOR,
+        Key::must("tag", Schema::Text, "the tag of those that count"),
+        TAG_SEPARATOR,
+    ]),
+    rules: &[],
+};
+
+static PAIRS: MapSchema = MapSchema {
+    name: "signature-pairs",
+    about: "A list of signatures, each behind a name that says nothing.",
+    keys: Cow::Borrowed(&[SEPARATOR, TAG_SEPARATOR]),
+    rules: &[],
+};
 
 /// The place, the layout there and the encoding of a signature.
 #[derive(Debug, Clone)]

@@ -1,17 +1,43 @@
 //! The sender's timestamp: where it stands, how it is written, and how far from now it may be.
 
 use super::algorithm::word;
-use super::material::{Material, Place};
+use super::material::{Material, PLACE, Place};
 use super::signature::Signature;
 use crate::auth_scheme::Reason;
-use hookflow_text::{Code, Diagnostics, Fields, Node};
+use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Rule, Schema};
 use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How long senders' own libraries accept a signature, where they say.
 const DEFAULT_TOLERANCE: Duration = Duration::from_mins(5);
 /// More digits than a time in milliseconds needs for a long while.
 const MAX_DIGITS: usize = 16;
+
+pub(super) static TIMESTAMP: MapSchema = MapSchema {
+    name: "timestamp",
+    about: "Where the sender's timestamp stands, how it is written, and how far from now it may be.",
+    keys: Cow::Borrowed(&{
+        let [header, json, form] = PLACE;
+        [
+            header,
+            json,
+            form,
+            Key::may("kv", Schema::Text, "its key, when the signature stands in a list of keys and values"),
+            Key::may("format", Schema::Listed(formats), "how it is written (unix)"),
+            Key::may(
+                "tolerance",
+                Schema::AnyOf(&[Schema::DURATION, Schema::Word(&["none"])]),
+                "how old or new it may be; `none`: any time passes (5m)",
+            ),
+        ]
+    }),
+    rules: &[Rule::One(&["header", "json", "form", "kv"])],
+};
+
+fn formats() -> Vec<(String, String)> {
+    FORMATS.iter().map(|(name, _)| ((*name).to_owned(), String::new())).collect()
+}
 
 /// A signed timestamp and its tolerance, in both directions.
 #[derive(Debug, Clone)]
