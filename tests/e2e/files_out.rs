@@ -1,7 +1,7 @@
 //! Files that came with a webhook, sent on: byte by byte as they came, however large, also after a restart.
 
 use super::large_bodies::{hex, noise, upload};
-use super::service::{Folder, Service, hookflow};
+use super::service::{Folder, Service, hookflow, hookflow_with};
 use super::target::{Heard, Play, Target};
 use super::wire::{Answer, Request};
 use serde_json::{Value, json};
@@ -270,7 +270,8 @@ webhooks: {it: {method: POST, url: /, sign: github, json: {a: 1}}}
         let flow = format!("webhook: {{auth: {name}, body: bytes}}\nsteps: [{{respond: {{status: 201}}}}]");
         folder = folder.flow(name, &flow);
     }
-    let service = Service::start_with(&folder, &[("STANDARD", secret), ("PLAIN", "0123456789abcdef-canary")]);
+    let secrets = [("STANDARD", secret), ("PLAIN", "0123456789abcdef-canary")];
+    let service = Service::start_with(&folder, &secrets);
     let answer = service.send(&upload("/hook/shop", &noise(200_000)));
     assert_eq!(answer.status, 204, "{answer:?}");
     let heard = target.heard(5);
@@ -286,6 +287,20 @@ webhooks: {it: {method: POST, url: /, sign: github, json: {a: 1}}}
     assert_eq!(heard[4].header("x-shared"), Some("yes-it-is"));
     let shown = service.ops(&format!("/api/runs/{}", answer.header("x-run-id").unwrap())).text();
     assert!(!shown.contains("canary") && !shown.contains("sha256="), "{shown}");
+    let log = service.ops("/api/attempts").value();
+    let shown = log.to_string();
+    assert_eq!(log["items"].as_array().map(Vec::len), Some(5));
+    assert!(shown.contains(&format!("[a file of 200000 bytes, sha256 {}]", hex(&noise(200_000)))), "{shown}");
+    assert!(shown.len() < 20_000, "what a file holds is not in the log");
+    for secret in ["canary", "sha256=", "api_key", "webhook-signature", "authorization"] {
+        assert!(!shown.contains(secret), "{secret}: {shown}");
+    }
+
+    // One by itself leaves signed too.
+    let called = hookflow_with(folder.path(), &["call", "signed.it"], &secrets);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    assert!(!called.out.contains("sha256="), "{called:?}");
+    assert_eq!(verified(&service, "github", &target.heard(6)[5]), 201);
 
     service.stop_sound();
 }

@@ -1,6 +1,7 @@
 //! `http`: an outgoing call.
 
 mod body;
+mod keys;
 pub(crate) mod multipart;
 mod sign;
 pub(crate) mod url;
@@ -11,17 +12,15 @@ use crate::lowering::{Lowering, ResultFields, StepNode};
 use crate::plan::Instruction;
 use crate::reading::Reading;
 use crate::retry::Retry;
-use crate::sent_file::FILE;
 use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
-use crate::written::{HEADERS, NAME, STATUSES};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use body::{Body, Written};
 use hookflow_expr::{Env, Escape, EvalError, Path, Text};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Rule, Schema};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, Schema};
+use keys::CALL;
 use serde_json::json;
 pub(super) use sign::check_sign;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use url::UrlTemplate;
@@ -33,62 +32,6 @@ const RESULT: &[&str] = &["ok", "status", "headers", "body", "attempts", "error"
 /// How the body of an answer may be read.
 pub(crate) const FORMATS: &[&str] = &["auto", "bytes", "json", "text", "xml"];
 const METHODS: &[&str] = &["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
-
-/// What stands in its map.
-pub(crate) static CALL: MapSchema = MapSchema {
-    name: "outgoing-call",
-    about: "What is called, and how.",
-    keys: Cow::Borrowed(&[
-        Key::may("integration", NAME, "the service it goes to: its root URL, headers and limits hold"),
-        Key::may("method", Schema::Word(METHODS), "GET, or POST when there is a body"),
-        Key::may(
-            "url",
-            Schema::Text,
-            "the whole URL, or what follows the integration's root; what templates put into its path or query is percent-encoded",
-        ),
-        Key::may("query", Schema::TEXTS, "a map of names to text, added to the URL's query"),
-        Key::may("headers", HEADERS, "a map of names to text; null: the integration's is not sent"),
-        Key::may("json", Schema::Any, "the body as a value"),
-        Key::may("text", Schema::Text, "the body as text"),
-        Key::may(
-            "form",
-            Schema::ANY_MAP,
-            "the body as form fields: a map; what nests in it is sent as `a[b][c]`, a list as `a[]`",
-        ),
-        Key::may(
-            "xml",
-            Schema::Any,
-            "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
-        ),
-        Key::may("bytes", Schema::Text, "the body as bytes, in base64"),
-        Key::may(
-            "file",
-            FILE,
-            "the body as a file: an expression that gives one of `webhook.files`, or a map with `of` or `bytes`, `filename` and `type`",
-        ),
-        Key::may(
-            "multipart",
-            multipart::FIELDS,
-            "the body as `multipart/form-data`: a map of names to text, lists, `{file: …}` and `{json: …}`",
-        ),
-        Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
-        Key::may(
-            "response",
-            Schema::Word(FORMATS),
-            "how the answer's body is read: auto (JSON by its type, else text), json, xml, text or bytes, which is base64 (auto)",
-        ),
-        Key::may(
-            "sign",
-            Schema::Text,
-            "a credential: each try is signed as its sender would sign, over the bytes that leave",
-        ),
-        Key::may("capture", Schema::TEXTS, "a map of names to paths into the answer's body"),
-    ]),
-    rules: &[
-        Rule::AtLeastOne(&["integration", "url"]),
-        Rule::AtMostOne(&["json", "text", "form", "xml", "bytes", "file", "multipart"]),
-    ],
-};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "http",
