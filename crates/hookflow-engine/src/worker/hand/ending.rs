@@ -38,6 +38,8 @@ struct Ending {
     end: Arc<End>,
     reply: Option<Arc<Reply>>,
     caller: Caller,
+    /// Who gets what it has emitted.
+    to_tell: Vec<Arc<str>>,
     /// Nobody takes the run up before its end is stored.
     _in_hand: Option<InHand>,
     _in_flight: Option<InFlight>,
@@ -63,6 +65,7 @@ impl Hand<'_> {
             end,
             reply: self.reply.take(),
             caller: self.caller.take(),
+            to_tell: std::mem::take(&mut self.to_tell),
             _in_hand: self.accepted.let_hold(),
             _in_flight: self.in_flight.take(),
             _room: room,
@@ -94,6 +97,7 @@ impl Ending {
             Ok(recorded) => {
                 fault_point("engine.answering");
                 tell(&mut self.caller, conclusion(self.reply.take(), &self.end));
+                self.engine.lanes.tell(&self.to_tell);
                 if let Some(next) = recorded.promoted {
                     self.queue.take_up(&self.engine, &next, true);
                 }
