@@ -34,7 +34,7 @@ fn tried(n: usize, version: Arc<str>) -> Progress {
             &Method::POST,
             "https://api.example/v1/items",
             &HeaderMap::new(),
-            body.as_bytes(),
+            &body.into(),
         );
         let attempt = Attempt {
             step: "stock".into(),

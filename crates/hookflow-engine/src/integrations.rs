@@ -2,9 +2,10 @@
 //! allowance.
 
 use arc_swap::ArcSwap;
-use hookflow_flow::{Ask, HttpCall, Integration, Place};
+use hookflow_flow::{Ask, CallBody, HttpCall, Integration, Piece, Place};
 use hookflow_outbound::Caller;
 use hookflow_text::Rate;
+use hookflow_trigger::{Body, Event};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request};
 use jiff::{SignedDuration, Timestamp};
@@ -70,7 +71,7 @@ impl InForce {
 
 impl Outside {
     /// The request of a call that goes by it.
-    pub(crate) fn request(call: &HttpCall, by: Option<&Self>) -> Result<Request<bytes::Bytes>, String> {
+    pub(crate) fn request(call: &HttpCall, by: Option<&Self>) -> Result<Request<CallBody>, String> {
         assembled(call, by.map(|outside| &*outside.integration))
     }
 
@@ -161,14 +162,12 @@ pub(crate) fn one_try(run: &Arc<str>, ask: &Ask) -> Try {
 ///
 /// # Errors
 /// Why it cannot be sent.
-pub fn assembled(
-    call: &HttpCall,
-    integration: Option<&Integration>,
-) -> Result<Request<bytes::Bytes>, String> {
+pub fn assembled(call: &HttpCall, integration: Option<&Integration>) -> Result<Request<CallBody>, String> {
     let outlet = integration.and_then(|integration| integration.outlet.as_ref());
-    let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()))?;
+    let url = call.url.under(outlet.and_then(|outlet| outlet.root_url.as_ref()));
+    let url = url.map_err(|why| format!("the URL is refused: {why}"))?;
     let request = Request::builder().method(&call.method).uri(url.as_str()).body(call.body.clone());
-    let mut request = request.map_err(|_| "it cannot be called".to_owned())?;
+    let mut request = request.map_err(|_| "the URL is refused: it cannot be called".to_owned())?;
     let headers = request.headers_mut();
     if let (Some(via), Some(integration)) = (&call.via, integration) {
         for header in outlet.map_or(&[][..], |outlet| &outlet.headers) {
@@ -186,6 +185,22 @@ pub fn assembled(
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
     Ok(request)
+}
+
+/// The request with the files of the event in their places.
+///
+/// # Errors
+/// When one of them did not come with it.
+pub fn filled(request: Request<CallBody>, event: &Event) -> Result<Request<Vec<Body>>, String> {
+    let (head, body) = request.into_parts();
+    let body_of = |piece| match piece {
+        Piece::Bytes(bytes) => Ok(Body::Held(bytes)),
+        Piece::File(file) => {
+            event.file(&file.sha256).cloned().ok_or_else(|| "its file did not come with the event".to_owned())
+        }
+    };
+    let body: Result<_, String> = body.pieces().into_iter().map(body_of).collect();
+    Ok(Request::from_parts(head, body?))
 }
 
 /// What the flow writes stands in place of what it would inherit.

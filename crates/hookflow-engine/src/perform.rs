@@ -2,7 +2,10 @@
 
 pub(crate) mod children;
 mod sending;
+mod signing;
 mod trace;
+
+pub use signing::signed;
 
 use crate::engine::Inner;
 use crate::stand_in;

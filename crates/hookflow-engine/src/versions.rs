@@ -50,6 +50,11 @@ impl Versions {
         held.clear();
     }
 
+    /// The credentials in force.
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        self.credentials.load_full()
+    }
+
     /// The flow as it is at a version. It has no webhook: nobody comes in by it.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What is remembered of one try of a call beside its outcome. It is written with the try's fact, in the same row, and no
 //! replay reads it.
 
-use crate::WaitToken;
+use crate::{CallBody, WaitToken};
 use hookflow_text::Json;
 use hookflow_trigger::to_base64;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
@@ -83,19 +83,21 @@ pub struct KeptBody {
     /// Else its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
-    /// The SHA-256 of all of it, in hex, when only its beginning is here.
+    /// The SHA-256 of all of it, in hex, when only its beginning is here; of a body with files, of all that tells of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
 impl SentRequest {
-    /// A request as it may be written down. Values that are marked as sensitive are not.
-    pub fn masked(method: &http::Method, url: &str, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// A request as it may be written down. Values that are marked as sensitive are not, and of a file of the event only
+    /// which it is.
+    pub fn masked(method: &http::Method, url: &str, headers: &HeaderMap, body: &CallBody) -> Self {
+        let kept = KeptBody::of(&body.shown());
         Self {
             method: method.as_str().to_owned(),
             url: shown(url),
             headers: header_texts(headers, &MASKED_IN_REQUESTS),
-            body: KeptBody::of(body),
+            body: kept.map(|kept| KeptBody { bytes: body.len(), ..kept }),
         }
     }
 }
@@ -187,7 +189,7 @@ mod tests {
         let place = crate::Place { step: crate::StepNumber(0), turns: Vec::new() };
         let token = WaitToken::mint("r-1", b"0123456789abcdef", &place);
         let url = format!("https://a.example/?back=https%3A%2F%2Fme%2Fresume%2F{token}");
-        let sent = SentRequest::masked(&Method::POST, &url, &headers, token.as_bytes());
+        let sent = SentRequest::masked(&Method::POST, &url, &headers, &token.as_bytes().to_vec().into());
         let code = token.rsplit('~').next().unwrap();
         let text = serde_json::to_string(&sent).unwrap();
         assert!(!text.contains("quiet") && !text.contains("Bearer") && !text.contains(code), "{text}");

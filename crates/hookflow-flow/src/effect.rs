@@ -2,7 +2,7 @@
 //!
 //! The core only describes effects; the engine's `perform` is the one place that matches on them and does them.
 
-use crate::{CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
+use crate::{CallBody, CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
 use bytes::Bytes;
 use hookflow_expr::Path;
 use hookflow_text::Json;
@@ -86,7 +86,7 @@ pub struct HttpCall {
     /// As the flow wrote them.
     pub headers: HeaderMap,
     /// Empty for none.
-    pub body: Bytes,
+    pub body: CallBody,
     /// From the first byte sent to the last byte read.
     pub timeout: Duration,
     /// How the answer's body is read.
@@ -97,6 +97,8 @@ pub struct HttpCall {
     pub capture: Arc<[(String, Path)]>,
     /// Whether it carries an ID by which the other side knows it again.
     pub transactional: bool,
+    /// The credential that its request is signed with, when it leaves.
+    pub sign: Option<Arc<str>>,
 }
 
 /// The integration that a call goes by.

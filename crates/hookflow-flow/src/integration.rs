@@ -15,6 +15,8 @@ pub use proxy::{PROXY, ProxyRule};
 use crate::lowering::read_id;
 use crate::reading::Reading;
 use crate::retry::{RETRY, Retry};
+use crate::sent_file::FILE;
+use crate::step_kinds::http::multipart::FIELDS;
 use crate::step_kinds::http::url::UrlTemplate;
 use crate::step_kinds::http::{Around, FORMATS, Http};
 use crate::written::{NAME, RANGES, STATUSES};
@@ -79,8 +81,11 @@ static WEBHOOK: MapSchema = MapSchema {
         Key::may("form", Schema::ANY_MAP, "the body as form fields"),
         Key::may("xml", Schema::Any, "the body as a value, written as XML"),
         Key::may("bytes", Schema::Text, "the body as bytes, in base64"),
+        Key::may("file", FILE, "the body as a file: one of `webhook.files`, or bytes"),
+        Key::may("multipart", FIELDS, "the body as `multipart/form-data`: text, files and JSON by name"),
         Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
         Key::may("response", Schema::Word(FORMATS), "how the answer's body is read (auto)"),
+        Key::may("sign", Schema::Text, "a credential: each try is signed as its sender would sign"),
         Key::may("capture", Schema::TEXTS, "a map of names to paths into the answer's body"),
         Key::may(
             "retry",
@@ -88,7 +93,7 @@ static WEBHOOK: MapSchema = MapSchema {
             "how often it is tried; by itself only when it holds the transactional ID",
         ),
     ]),
-    rules: &[Rule::AtMostOne(&["body", "json", "form", "xml", "bytes"])],
+    rules: &[Rule::AtMostOne(&["body", "json", "form", "xml", "bytes", "file", "multipart"])],
 };
 
 /// An outside service.

@@ -12,6 +12,7 @@
 
 mod arm;
 mod attempt;
+mod call_body;
 mod call_url;
 mod deep_stack;
 mod effect;
@@ -30,6 +31,7 @@ mod rehearsal;
 mod retrace;
 mod retry;
 mod run;
+mod sent_file;
 mod status_set;
 mod step_kind;
 pub mod step_kinds;
@@ -41,6 +43,7 @@ pub use arm::{Arm, Choice, Seen, Times};
 pub use attempt::{
     ATTEMPT_BODY, Attempt, KeptBody, MASK, MASKED_IN_REQUESTS, SentRequest, UnreadAnswer, header_texts,
 };
+pub use call_body::{CallBody, FileRef, Multipart, Part, Piece};
 pub use call_url::CallUrl;
 pub use effect::{
     Ask, Effect, Emission, HttpCall, LogLevel, LogLine, Reply, ResponseFormat, SubRun, Via, Waiting,

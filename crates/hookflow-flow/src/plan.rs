@@ -198,6 +198,11 @@ impl Plan {
         self.requests().filter_map(|(_, request)| request.calls())
     }
 
+    /// The credentials that its calls are signed with.
+    pub fn signs(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.requests().filter_map(|(_, request)| request.signs())
+    }
+
     /// What a step asks of the world, if anything.
     pub fn asked(&self, step: StepNumber) -> Option<Asked> {
         let (_, request) = self.requests().find(|(number, _)| *number == step)?;

@@ -1,7 +1,7 @@
 //! What compiling needs of the place where something is written: which names are in scope there, and where mistakes go.
 
 use crate::lowering::read_id;
-use hookflow_expr::{Escape, Known, Template, Text};
+use hookflow_expr::{Escape, Expression, Known, Template, Text};
 use hookflow_text::{Diagnostics, Node};
 use std::sync::Arc;
 
@@ -12,6 +12,11 @@ pub(crate) struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// An expression.
+    pub fn expression(&mut self, node: &Node) -> Option<Expression> {
+        Expression::compile(node, self.known, self.diagnostics)
+    }
+
     /// Any value.
     pub fn template(&mut self, node: &Node) -> Option<Template> {
         Template::compile(node, self.known, self.diagnostics)

@@ -93,6 +93,10 @@ pub(crate) trait Asks: fmt::Debug + Send + Sync {
     fn calls(&self) -> Option<&Via> {
         None
     }
+    /// The credential that it signs with, if it signs.
+    fn signs(&self) -> Option<&Arc<str>> {
+        None
+    }
     /// What a call of its own URL is judged by, if it has one.
     fn waiting(&self) -> Option<&Arc<Waiting>> {
         None

@@ -1,13 +1,13 @@
 //! One call: a request goes out, and within the deadline comes its whole answer or a fault.
 
 use crate::dialer::{DialFault, Dialer};
-use crate::{CallFault, CallFaultKind, Policy};
+use crate::{CallFault, CallFaultKind, Outgoing, Policy};
 use bytes::Bytes;
 use hookflow_runtime::Clock;
 use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
@@ -32,9 +32,9 @@ const PUBLIC_PATHS: [&str; 2] = ["/hook/", "/resume/"];
 #[derive(Clone)]
 pub struct Caller {
     /// For the paths that the product's public listener serves …
-    public_paths: Client<Dialer, Full<Bytes>>,
+    public_paths: Client<Dialer, Outgoing>,
     /// … and for all others. Two pools, because a pooled connection does not know what it was opened for.
-    other_paths: Client<Dialer, Full<Bytes>>,
+    other_paths: Client<Dialer, Outgoing>,
     policy: Arc<Policy>,
     pub(crate) clock: Clock,
     #[cfg(feature = "scripted")]
@@ -60,9 +60,10 @@ impl Caller {
     /// The deadline covers everything. The caller's future may be dropped at any time.
     pub async fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<impl Into<Outgoing>>,
         deadline: Duration,
     ) -> Result<Response<Bytes>, CallFault> {
+        let mut request = request.map(Into::into);
         let host = checked_host(request.uri())?;
         #[cfg(feature = "scripted")]
         if let Some(answered) = self.rehearse(&request, deadline).await {
@@ -72,7 +73,6 @@ impl Caller {
         let public_path = PUBLIC_PATHS.iter().any(|prefix| path.starts_with(prefix));
         let client = if public_path { &self.public_paths } else { &self.other_paths };
 
-        let mut request = request.map(Full::new);
         // The version is the connection's affair.
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().entry(USER_AGENT).or_insert(NAME);
@@ -102,7 +102,7 @@ impl Caller {
     }
 
     /// Whether the request itself is what the proxy gets; then it says who asks.
-    fn tell_proxy(&self, request: &mut Request<Full<Bytes>>) -> bool {
+    fn tell_proxy(&self, request: &mut Request<Outgoing>) -> bool {
         let uri = request.uri();
         let proxy = self.policy.proxy.as_ref();
         let proxy = proxy.filter(|proxy| uri.scheme() == Some(&Scheme::HTTP) && proxy.serves(uri));
@@ -148,7 +148,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-fn client(dialer: Dialer) -> Client<Dialer, Full<Bytes>> {
+fn client(dialer: Dialer) -> Client<Dialer, Outgoing> {
     // The client's own tasks are its connections: they end when the last clone of it is gone.
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -5,6 +5,7 @@ mod address;
 mod call_fault;
 mod caller;
 mod dialer;
+mod outgoing;
 mod policy;
 mod proxy;
 #[cfg(feature = "scripted")]
@@ -13,6 +14,7 @@ mod tls;
 
 pub use call_fault::{CallFault, CallFaultKind};
 pub use caller::Caller;
+pub use outgoing::Outgoing;
 pub use policy::Policy;
 pub use proxy::Proxy;
 #[cfg(feature = "scripted")]

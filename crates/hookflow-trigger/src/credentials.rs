@@ -5,9 +5,11 @@ use crate::handshake::Switch;
 use crate::presets::PRESET;
 use crate::{Handshake, Head, Preset, auth_schemes, handshakes};
 use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, OneOf, Schema, SecretSource};
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// The file of credentials.
@@ -91,7 +93,8 @@ impl Credentials {
         Self { by_name: self.by_name.clone(), forgiving: true }
     }
 
-    pub(crate) const fn is_forgiving(&self) -> bool {
+    /// Whether a name that is gone is no mistake.
+    pub const fn is_forgiving(&self) -> bool {
         self.forgiving
     }
 
@@ -101,7 +104,7 @@ impl Credentials {
     }
 
     /// Whether the file has this name, be it with mistakes.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
@@ -173,6 +176,15 @@ impl Credential {
     /// When the proof has to stand in the body itself.
     pub fn sign(&self, head: &mut Head, body: &[u8], now: Timestamp) -> Result<(), CannotSign> {
         self.verifier.sign(head, body, now)
+    }
+
+    /// Why no request can be signed with it, if none can: the proof stands in the body, or takes a private key.
+    pub fn cannot_sign(&self) -> Option<CannotSign> {
+        let (path, headers) = (String::from("/"), HeaderMap::new());
+        let (ip, received_at) = (Ipv4Addr::LOCALHOST.into(), Timestamp::UNIX_EPOCH);
+        let base_url = "https://localhost".into();
+        let mut head = Head { method: Method::POST, path, query: None, headers, ip, received_at, base_url };
+        self.sign(&mut head, b"{}", received_at).err()
     }
 
     pub(crate) fn switch(&self) -> Option<&Switch> {

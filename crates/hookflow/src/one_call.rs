@@ -7,7 +7,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches};
 use hookflow_engine::assembled;
-use hookflow_flow::{End, Flow, HttpCall, Integration, Outcome, Start, Surroundings, rehearse};
+use hookflow_flow::{CallBody, End, Flow, HttpCall, Integration, Outcome, Start, Surroundings, rehearse};
 use hookflow_runtime::{Chance, Clock};
 use hookflow_text::{Diagnostics, Json, Source, nearest, parse};
 use hookflow_trigger::{Event, Route};
@@ -23,7 +23,9 @@ pub(crate) struct OneCall {
     pub(crate) integration: Arc<Integration>,
     pub(crate) call: HttpCall,
     /// With everything that its integration adds; secrets are marked as such.
-    pub(crate) request: Request<bytes::Bytes>,
+    pub(crate) request: Request<CallBody>,
+    /// Its variables came with it.
+    pub(crate) event: Arc<Event>,
 }
 
 /// The webhook, and its variables.
@@ -69,10 +71,9 @@ impl OneCall {
             bail!("{unread}");
         }
         let made = with_deep_stack(|| make(&flow))??;
-        let request = made.and_then(|call| {
-            let request =
-                assembled(&call, Some(integration)).map_err(|why| format!("the URL is refused: {why}"))?;
-            Ok(Self { integration: Arc::clone(integration), call, request })
+        let request = made.and_then(|(call, event)| {
+            let request = assembled(&call, Some(integration))?;
+            Ok(Self { integration: Arc::clone(integration), call, request, event })
         });
         match request {
             Ok(call) => Ok(Some(call)),
@@ -113,7 +114,7 @@ fn unread(integration: &Integration, webhook: &str, with: &Map<String, Json>) ->
 }
 
 /// What the flow would send.
-fn make(flow: &Flow) -> anyhow::Result<Result<HttpCall, String>> {
+fn make(flow: &Flow) -> anyhow::Result<Result<(HttpCall, Arc<Event>), String>> {
     let clock = Clock::system();
     let at = clock.now();
     let webhook = flow.webhook.as_ref().context("the flow has no webhook")?;
@@ -121,19 +122,19 @@ fn make(flow: &Flow) -> anyhow::Result<Result<HttpCall, String>> {
     let params = webhook.path.matches("").context("the flow has a path")?;
     let route = Route { flow: Arc::clone(&flow.id), suffix: String::new(), params, system: None };
     let event = Event::of_sample(sample, &webhook.body, route, "call", at, "http://localhost".into());
-    let event = event.map_err(anyhow::Error::msg).context("the variables cannot be taken")?;
+    let event = Arc::new(event.map_err(anyhow::Error::msg).context("the variables cannot be taken")?);
     let chance = Chance::system(clock);
     let start = Start {
         run: format!("test-{}", chance.uuid_v7()).into(),
         started_at: at,
         seed: chance.bytes(),
-        event: Arc::new(event),
+        event: Arc::clone(&event),
         attempt: 1,
         deadline: None,
     };
     let mut rehearsal = rehearse(flow, start, &mut |_, _| Outcome::Slept);
     Ok(match (rehearsal.calls.pop(), rehearsal.end) {
-        (Some((_, call)), _) => Ok(call),
+        (Some((_, call)), _) => Ok((call, event)),
         (None, Some(End::Failed(fault))) => Err(fault.message),
         (None, _) => Err("nothing would be sent".into()),
     })

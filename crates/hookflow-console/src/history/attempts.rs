@@ -197,8 +197,12 @@ mod tests {
     use std::sync::Arc;
 
     fn line(answer: Option<UnreadAnswer>, outcome: Outcome) -> AttemptLine {
-        let request =
-            SentRequest::masked(&Method::POST, "https://a.example/x", &HeaderMap::new(), b"{\"a\": 1}");
+        let request = SentRequest::masked(
+            &Method::POST,
+            "https://a.example/x",
+            &HeaderMap::new(),
+            &"{\"a\": 1}".into(),
+        );
         let began_at = Timestamp::UNIX_EPOCH;
         let attempt = Attempt {
             step: "stock".into(),

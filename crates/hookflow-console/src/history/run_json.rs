@@ -210,7 +210,7 @@ fn sent(call: &HttpCall, room: &mut Room) -> Json {
         "integration": call.via.as_ref().map(|via| &*via.integration),
         "url": call.url.to_string(),
         "headers": headers(&call.headers, &MASKED_IN_REQUESTS),
-        "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body) },
+        "body": if call.body.is_empty() { Json::Null } else { room.show_bytes(&call.body.shown()) },
     })
 }
 

@@ -1,12 +1,13 @@
 //! One try of a call: when it may leave, what leaves, and what comes of it.
 
-use super::{Away, Calls, Rest, failed, trace};
+use super::{Away, Calls, Rest, failed, signing, trace};
 use crate::engine::Inner;
 use crate::integrations::{Outside, Try, Turn, one_try};
 use crate::ticket::Accepted;
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
 use hookflow_runtime::fault_point;
+use hookflow_trigger::Event;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +65,7 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
         Ok(Some(outside)) => match await_turn(engine, &outside, &one, turn, ask.deadline).await {
             Ok(()) => {
                 leave(Some(&outside));
-                let outcome = attempt(engine, &ask, &call, Some(&outside), &away).await;
+                let outcome = attempt(engine, &ask, (&call, &accepted.event), Some(&outside), &away).await;
                 let now = clock.now();
                 if let Some(wait) = outcome.asks_to_wait(now) {
                     outside.pace.pause(now, wait);
@@ -78,7 +79,7 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
         },
         Ok(None) => {
             leave(None);
-            attempt(engine, &ask, &call, None, &away).await
+            attempt(engine, &ask, (&call, &accepted.event), None, &away).await
         }
         Err(why) => {
             leave(None);
@@ -117,7 +118,7 @@ async fn await_turn(
 async fn attempt(
     engine: &Inner,
     ask: &Ask,
-    call: &HttpCall,
+    (call, event): (&HttpCall, &Event),
     outside: Option<&Outside>,
     away: &Away,
 ) -> Outcome {
@@ -130,7 +131,7 @@ async fn attempt(
     let timeout = outside.and_then(Outside::timeout).or(engine.limits.call_timeout);
     let timeout = timeout.unwrap_or(call.timeout).min(left);
     let caller = outside.map_or(&engine.caller, |outside| &outside.caller);
-    match Outside::request(call, outside) {
+    match signing::leaving(engine, call, event, outside).await {
         Ok(request) => {
             fault_point("engine.before-send");
             let sent = caller.send(request, timeout).await;
@@ -140,7 +141,7 @@ async fn attempt(
                 Err(fault) => failed(kind(fault.kind), fault.message),
             }
         }
-        Err(why) => failed(FaultKind::Refused, format!("the URL is refused: {why}")),
+        Err(why) => failed(FaultKind::Refused, why),
     }
 }
 

@@ -70,7 +70,7 @@ fn shown(call: &HttpCall) -> String {
         call.method,
         call.url,
         call.headers,
-        String::from_utf8_lossy(&call.body)
+        String::from_utf8_lossy(&call.body.shown())
     )
 }
 

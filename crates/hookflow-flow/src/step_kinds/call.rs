@@ -1,5 +1,6 @@
 //! `call`: a webhook of an integration, by its name.
 
+use super::http::check_sign;
 use crate::integration::unknown_integration;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
@@ -69,6 +70,9 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
             .also(&webhook.span, "read in here")
             .help(help);
     }
+    if let Some(name) = &webhook.http.sign {
+        check_sign(name, step.value, cx);
+    }
     step.retry.clone_from(&webhook.retry);
     step.result = webhook.http.result();
     cx.emit(Instruction::Ask { step: step.number, request: Arc::new(Call { webhook, with }) });
@@ -130,6 +134,10 @@ impl Asks for Call {
         self.webhook.http.settle(outcome, attempt)
     }
 
+    fn signs(&self) -> Option<&Arc<str>> {
+        self.webhook.http.sign.as_ref()
+    }
+
     fn calls(&self) -> Option<&Via> {
         self.webhook.http.calls()
     }
@@ -145,7 +153,8 @@ struct Variables {
 impl Lookup for Variables {
     fn get(&self, name: &str) -> Option<Found> {
         match name {
-            "run" | "WebhookRequest" => self.flow.get(name),
+            // No template names `webhook` here; files are found again in it.
+            "run" | "WebhookRequest" | "webhook" => self.flow.get(name),
             "vars" => Some(Found::Part(Arc::new(Given(Arc::clone(&self.values))))),
             name => self.values.get(name).cloned().map(Found::Value),
         }

@@ -1,6 +1,9 @@
 //! `http`: an outgoing call.
 
 mod body;
+mod keys;
+pub(crate) mod multipart;
+mod sign;
 pub(crate) mod url;
 
 use super::respond::header_name;
@@ -10,14 +13,14 @@ use crate::plan::Instruction;
 use crate::reading::Reading;
 use crate::retry::Retry;
 use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
-use crate::written::{HEADERS, NAME, STATUSES};
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use body::Body;
+use body::{Body, Written};
 use hookflow_expr::{Env, Escape, EvalError, Path, Text};
-use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, NodeValue, Rule, Schema};
+use hookflow_text::{Code, Diagnostics, Fields, Json, Node, NodeValue, Schema};
+use keys::CALL;
 use serde_json::json;
-use std::borrow::Cow;
+pub(super) use sign::check_sign;
 use std::sync::Arc;
 use std::time::Duration;
 use url::UrlTemplate;
@@ -29,47 +32,6 @@ const RESULT: &[&str] = &["ok", "status", "headers", "body", "attempts", "error"
 /// How the body of an answer may be read.
 pub(crate) const FORMATS: &[&str] = &["auto", "bytes", "json", "text", "xml"];
 const METHODS: &[&str] = &["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
-
-/// What stands in its map.
-pub(crate) static CALL: MapSchema = MapSchema {
-    name: "outgoing-call",
-    about: "What is called, and how.",
-    keys: Cow::Borrowed(&[
-        Key::may("integration", NAME, "the service it goes to: its root URL, headers and limits hold"),
-        Key::may("method", Schema::Word(METHODS), "GET, or POST when there is a body"),
-        Key::may(
-            "url",
-            Schema::Text,
-            "the whole URL, or what follows the integration's root; what templates put into its path or query is percent-encoded",
-        ),
-        Key::may("query", Schema::TEXTS, "a map of names to text, added to the URL's query"),
-        Key::may("headers", HEADERS, "a map of names to text; null: the integration's is not sent"),
-        Key::may("json", Schema::Any, "the body as a value"),
-        Key::may("text", Schema::Text, "the body as text"),
-        Key::may(
-            "form",
-            Schema::ANY_MAP,
-            "the body as form fields: a map; what nests in it is sent as `a[b][c]`, a list as `a[]`",
-        ),
-        Key::may(
-            "xml",
-            Schema::Any,
-            "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
-        ),
-        Key::may("bytes", Schema::Text, "the body as bytes, in base64"),
-        Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
-        Key::may(
-            "response",
-            Schema::Word(FORMATS),
-            "how the answer's body is read: auto (JSON by its type, else text), json, xml, text or bytes, which is base64 (auto)",
-        ),
-        Key::may("capture", Schema::TEXTS, "a map of names to paths into the answer's body"),
-    ]),
-    rules: &[
-        Rule::AtLeastOne(&["integration", "url"]),
-        Rule::AtMostOne(&["json", "text", "form", "xml", "bytes"]),
-    ],
-};
 
 pub(super) static KIND: StepKind = StepKind {
     verb: "http",
@@ -117,6 +79,7 @@ pub(crate) struct Http {
     capture: Arc<[(String, Path)]>,
     /// Whether its URL, a header or its body holds the transactional ID.
     pub(crate) transactional: bool,
+    pub(crate) sign: Option<Arc<str>>,
 }
 
 /// What a call is read with.
@@ -154,12 +117,16 @@ fn read(cx: &mut Lowering<'_>, node: &Node) -> Option<Http> {
     }
     let via = integration.map(|it| (it.via(None), it.content_type.as_deref()));
     let url_key = fields.has("url").then(|| fields.take("url")).flatten();
+    let sign_key = fields.has("sign").then(|| fields.take("sign")).flatten();
     let mut reading = cx.reading();
     let around = Around { methods: METHODS, text: "text", via };
     let request = Http::read(&mut reading, &mut fields, around);
     fields.finish(reading.diagnostics);
     if let (Some(request), Some(integration)) = (&request, integration) {
         integration.check_url(&request.url, url_key.unwrap_or(node), reading.diagnostics);
+    }
+    if let Some(name) = request.as_ref().and_then(|request| request.sign.as_ref()) {
+        check_sign(name, sign_key.unwrap_or(node), cx);
     }
     request
 }
@@ -189,6 +156,7 @@ impl Http {
             .take("ok")
             .map_or_else(|| Some(StatusSet::default()), |node| StatusSet::load(node, cx.diagnostics));
         let capture = read_capture(cx, fields.take("capture"));
+        let sign = fields.take("sign").map(|node| node.as_str(cx.diagnostics).map(Arc::from));
 
         let mut written = bodies.iter().flatten();
         if let (Some((first, _)), Some((second, _))) = (written.next(), written.next()) {
@@ -220,6 +188,7 @@ impl Http {
             ok: ok?,
             capture: capture?,
             transactional: false,
+            sign: sign.map_or(Some(None), |sign| sign.map(Some))?,
         })
     }
 
@@ -291,6 +260,10 @@ impl Asks for Http {
         self.via.as_ref()
     }
 
+    fn signs(&self) -> Option<&Arc<str>> {
+        self.sign.as_ref()
+    }
+
     fn ask(&self, env: &Env, ask: Ask) -> Result<Effect, Stop> {
         let mut url = self.url.eval(env)?;
         let pairs = self.query.iter().map(|(name, text)| Ok((name.as_str(), text.eval(env)?)));
@@ -303,9 +276,12 @@ impl Asks for Http {
             })?;
             headers.append(name.clone(), value);
         }
-        let (content_type, body) = self.body.eval(env)?;
+        let Written { own_type, usual_type, body } = self.body.eval(env)?;
+        if let Some(own) = own_type {
+            headers.entry(header::CONTENT_TYPE).or_insert(own);
+        }
         let mut via = self.via.clone();
-        match (content_type, &mut via) {
+        match (usual_type, &mut via) {
             (Some(content_type), Some(via)) => via.content_type = Some(content_type),
             (Some(content_type), None) => {
                 headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
@@ -323,6 +299,7 @@ impl Asks for Http {
             ok: self.ok.clone(),
             capture: Arc::clone(&self.capture),
             transactional: self.transactional,
+            sign: self.sign.clone(),
         };
         Ok(Effect::Call(ask, Box::new(call)))
     }

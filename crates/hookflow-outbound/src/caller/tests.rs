@@ -1,6 +1,7 @@
 use super::*;
 use crate::Tls;
 use hookflow_runtime::Tasks;
+use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -100,7 +101,7 @@ async fn a_call_sends_what_it_was_given_and_returns_the_answer() {
     let caller = caller();
     let request = Request::put(format!("http://{address}/a%20b?q=%F6&q=2"))
         .header("x-own", "1")
-        .body("body".into())
+        .body(Bytes::from("body"))
         .unwrap();
     let response = caller.send(request, DEADLINE).await.unwrap();
     assert_eq!(

@@ -15,7 +15,8 @@ pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event
 
 /// The `n`th try of a call, which began at second `n`.
 fn tried(n: u32, integration: Option<&str>, ok: bool) -> Arc<Fact> {
-    let request = SentRequest::masked(&Method::POST, "https://a.example/", &HeaderMap::new(), b"hello");
+    let request =
+        SentRequest::masked(&Method::POST, "https://a.example/", &HeaderMap::new(), &"hello".into());
     let attempt = Attempt {
         step: "stock".into(),
         integration: integration.map(Into::into),

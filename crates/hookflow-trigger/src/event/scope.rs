@@ -1,6 +1,7 @@
 //! `webhook` in expressions.
 
 use super::Event;
+use crate::Body;
 use crate::encoding;
 use crate::headers::text_of;
 use hookflow_expr::{Found, Lookup};
@@ -44,9 +45,7 @@ impl Lookup for Event {
             "body" => return Some(Found::Value(Arc::clone(&parts.value))),
             "raw" => return Some(parts.raw.get_or_init(|| self.raw()).clone()),
             "files" => {
-                return Some(Found::Value(Arc::clone(
-                    parts.file_list.get_or_init(|| Arc::new(self.files())),
-                )));
+                return Some(Found::Value(Arc::clone(self.file_list())));
             }
             "query" => return Some(Found::Value(Arc::clone(self.query()))),
             "headers" => return Some(Found::Part(Arc::new(Headers(self.clone())))),
@@ -97,6 +96,17 @@ impl Event {
             Some((name.to_string(), Json::clone(&value)))
         });
         named.collect()
+    }
+
+    /// The content of a file that came, by its digest as `webhook.files` tells it.
+    pub fn file(&self, sha256: &str) -> Option<&Body> {
+        let list = self.file_list().as_array()?;
+        let at = list.iter().position(|file| file.get("sha256").and_then(Json::as_str) == Some(sha256))?;
+        self.0.files.get(at).map(|file| &file.content)
+    }
+
+    fn file_list(&self) -> &Arc<Json> {
+        self.0.file_list.get_or_init(|| Arc::new(self.files()))
     }
 
     /// `webhook.files`.

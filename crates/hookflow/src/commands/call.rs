@@ -7,11 +7,12 @@ use crate::project::{Project, SecretMode};
 use crate::terminal::Terminal;
 use crate::{assembly, outlets, report};
 use clap::ArgMatches;
+use hookflow_engine::{filled, signed};
 use hookflow_flow::{MASK, Outcome};
-use hookflow_outbound::Caller;
+use hookflow_outbound::{Caller, Outgoing};
 use hookflow_runtime::Clock;
 use hookflow_text::Json;
-use http::{HeaderName, HeaderValue, header::SET_COOKIE};
+use http::{HeaderName, HeaderValue, Request, header::SET_COOKIE};
 use serde_json::json;
 
 /// What a test call carries, so that the other side can tell it from one of a flow.
@@ -42,7 +43,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
     };
     let clock = Clock::system();
     let began = clock.monotonic();
-    let outcome = send(one, &project, &clock)?;
+    let outcome = send(&one, &project, &clock)?;
     let took = clock.monotonic().saturating_duration_since(began).as_millis();
     let told = told(outcome);
     match format(matches) {
@@ -65,7 +66,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
 /// What came of it: whether it is good, and the answer; or in words why there is none.
 type Came = Result<(bool, Outcome), String>;
 
-fn send(one: OneCall, project: &Project, clock: &Clock) -> anyhow::Result<Came> {
+fn send(one: &OneCall, project: &Project, clock: &Clock) -> anyhow::Result<Came> {
     let config = &project.config;
     let policy = assembly::policy(config, config.public.listen, config.ops.listen);
     let own =
@@ -73,14 +74,29 @@ fn send(one: OneCall, project: &Project, clock: &Clock) -> anyhow::Result<Came> 
     let caller = own.and_then(|own| own.caller).unwrap_or_else(|| Caller::new(policy, clock.clone()));
     let timeout =
         one.integration.outlet.as_ref().and_then(|outlet| outlet.timeout).unwrap_or(one.call.timeout);
+    let request = match leaving(one, project, clock) {
+        Ok(request) => request,
+        Err(why) => return Ok(Err(why)),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(match runtime.block_on(caller.send(one.request, timeout)) {
+    Ok(match runtime.block_on(caller.send(request, timeout)) {
         Ok(answer) => {
             let outcome = one.call.answered(answer.status(), answer.headers(), answer.body());
             Ok((one.call.ok.contains(answer.status().as_u16()), outcome))
         }
         Err(fault) => Err(fault.message),
     })
+}
+
+/// What leaves: with its files, and signed when it is to be.
+fn leaving(one: &OneCall, project: &Project, clock: &Clock) -> Result<Request<Outgoing>, String> {
+    let mut request = filled(one.request.clone(), &one.event)?;
+    if let Some(name) = &one.call.sign {
+        let credential = project.credentials.get(name);
+        let credential = credential.ok_or_else(|| format!("there is no credential `{name}`"))?;
+        request = signed(request, credential, clock.now())?;
+    }
+    Ok(request.map(Outgoing::new))
 }
 
 fn told(came: Came) -> Json {

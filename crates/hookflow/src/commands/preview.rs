@@ -5,7 +5,7 @@ use crate::one_call::{self, OneCall};
 use crate::project::{Project, SecretMode};
 use crate::terminal::Terminal;
 use clap::ArgMatches;
-use hookflow_flow::{KeptBody, SentRequest};
+use hookflow_flow::{CallBody, KeptBody, SentRequest};
 use hookflow_text::Json;
 use http::Request;
 use serde_json::json;
@@ -32,13 +32,13 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
 }
 
 /// A request for programs, without what is private.
-pub(super) fn shown(request: &Request<bytes::Bytes>) -> Json {
+pub(super) fn shown(request: &Request<CallBody>) -> Json {
     let SentRequest { method, url, headers, body } = masked(request);
     json!({"method": method, "url": url, "headers": headers, "body": body.map(body_of)})
 }
 
 /// A request for people, without what is private.
-pub(super) fn text(request: &Request<bytes::Bytes>) -> String {
+pub(super) fn text(request: &Request<CallBody>) -> String {
     let SentRequest { method, url, headers, body } = masked(request);
     let mut out = format!("{method} {url}\n");
     for (name, value) in &headers {
@@ -50,7 +50,7 @@ pub(super) fn text(request: &Request<bytes::Bytes>) -> String {
     out
 }
 
-fn masked(request: &Request<bytes::Bytes>) -> SentRequest {
+fn masked(request: &Request<CallBody>) -> SentRequest {
     SentRequest::masked(request.method(), &request.uri().to_string(), request.headers(), request.body())
 }
 

@@ -21,15 +21,17 @@ pub(super) fn warn_if_open(flow: &Flow, root: &Node, config: &Config, diagnostic
         .help("name a credential in `auth`, or say who may call with `allow_from`");
 }
 
-/// Warns of credentials that no flow asks for.
+/// Warns of credentials that no flow asks for or signs with.
 pub(super) fn warn_of_unused(credentials: &Node, flows: &[LoadedFlow], diagnostics: &mut Diagnostics) {
     // A flow with a mistake is not among them, and may name any.
     if diagnostics.has_errors() {
         return;
     }
     let flows = flows.iter().map(|loaded| &loaded.flow);
+    let signs: Vec<_> = flows.clone().flat_map(|flow| flow.plan.signs()).collect();
     let auths = flows.flat_map(|flow| flow.webhook.iter().map(|it| &it.auth).chain(flow.plan.auths()));
-    let used: HashSet<_> = auths.flat_map(Auth::names).collect();
+    let mut used: HashSet<_> = auths.flat_map(Auth::names).collect();
+    used.extend(signs.iter().map(|name| &***name));
     let NodeValue::Map(entries) = &credentials.value else { return };
     for (name, _) in entries.iter().filter(|(name, _)| !used.contains(name.text())) {
         diagnostics

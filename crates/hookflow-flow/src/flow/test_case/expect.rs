@@ -67,6 +67,7 @@ static CALL: MapSchema = MapSchema {
         Key::may("json", Schema::Any, "its body, as a value"),
         Key::may("json_contains", Schema::Any, "what is in its body, beside whatever else is"),
         Key::may("text", Schema::Text, "its body, as text"),
+        Key::may("parts", Schema::Any, "what is looked at of each part of its body"),
     ]),
     rules: &[],
 };
@@ -170,6 +171,8 @@ pub struct ExpectedCall {
     pub json_contains: Option<Json>,
     /// Its body, as text.
     pub text: Option<String>,
+    /// What is looked at of each of its body's parts.
+    pub parts: Option<Json>,
 }
 
 /// A line of the log.
@@ -342,6 +345,7 @@ impl ExpectedCall {
             json: fields.take("json").map(|node| node.to_json(diagnostics)),
             json_contains: fields.take("json_contains").map(|node| node.to_json(diagnostics)),
             text: read_text(fields.take("text"), diagnostics),
+            parts: fields.take("parts").map(|node| node.to_json(diagnostics)),
         };
         fields.finish(diagnostics);
         Some(call)

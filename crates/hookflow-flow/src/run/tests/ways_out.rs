@@ -180,7 +180,7 @@ fn a_try_is_made_again_and_each_is_a_fact() {
     let steps = "  - id: a\n    timeout: 5s\n    retry: {tries: 3, backoff: 10s, within: 1h}\n    http: {url: 'https://x.example/', json: '${ uuid() }'}\n    on_error: continue\n  - respond: {json: {ok: '${ steps.a.ok }', attempts: '${ steps.a.attempts }', error: '${ steps.a.error.attempts | default(none) }'}}\n";
     let mut bodies = Vec::new();
     let rehearsal = run_with(steps, &mut |ask, call| {
-        bodies.push(call.body.clone());
+        bodies.push(call.body.shown().into_owned());
         assert_eq!(ask.deadline, Some(ask.not_before.unwrap_or(ask.at) + std::time::Duration::from_secs(5)));
         answer(call, 503, "{}")
     });

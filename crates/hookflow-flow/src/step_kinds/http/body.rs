@@ -1,22 +1,23 @@
 //! The body of a call.
 
 use super::super::respond::text_escape;
+use super::multipart::MultipartTemplate;
 use crate::reading::Reading;
+use crate::sent_file::{FileTemplate, UNKNOWN_TYPE};
 use crate::step_kind::Stop;
-use crate::{Fault, FaultKind};
-use bytes::Bytes;
+use crate::{CallBody, Fault, FaultKind, Piece};
 use hookflow_expr::{Env, Escape, Template, Text, XmlShape, write_xml};
 use hookflow_text::{Code, Json, Node, NodeValue};
 use hookflow_trigger::from_base64;
-use http::{HeaderName, header};
+use http::{HeaderName, HeaderValue, header};
 use url::form_urlencoded::Serializer;
 
 /// How many kinds of bodies there are.
-pub(super) const KINDS: usize = 5;
+pub(super) const KINDS: usize = 7;
 
 /// The keys of the bodies, of which a call has one; that of a text body differs.
 pub(super) fn keys(text: &'static str) -> [&'static str; KINDS] {
-    ["json", text, "form", "xml", "bytes"]
+    ["json", text, "form", "xml", "bytes", "file", "multipart"]
 }
 
 #[derive(Debug)]
@@ -27,6 +28,17 @@ pub(super) enum Body {
     Form(Vec<(String, Field)>),
     Xml(Template),
     Bytes(Text),
+    File(FileTemplate),
+    Multipart(MultipartTemplate),
+}
+
+/// A body, made for one call.
+pub(super) struct Written {
+    /// The content type, unless the call says another.
+    pub own_type: Option<HeaderValue>,
+    /// The same, unless the integration names one.
+    pub usual_type: Option<&'static str>,
+    pub body: CallBody,
 }
 
 /// What a field of a form holds.
@@ -43,7 +55,7 @@ impl Body {
     /// Reads the body, of which there is one at the most, in the order of [`keys`].
     pub(super) fn read(
         cx: &mut Reading<'_>,
-        [json, text, form, xml, bytes]: [Option<&Node>; KINDS],
+        [json, text, form, xml, bytes, file, multipart]: [Option<&Node>; KINDS],
         headers: &[(HeaderName, Text)],
         inherited: Option<&str>,
     ) -> Option<Self> {
@@ -61,36 +73,64 @@ impl Body {
             Self::Xml(cx.template(node)?)
         } else if let Some(node) = bytes {
             Self::Bytes(cx.text(node, Escape::None)?)
+        } else if let Some(node) = file {
+            Self::File(FileTemplate::read(cx, node)?)
+        } else if let Some(node) = multipart {
+            if headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+                let message =
+                    "the content type of a `multipart` body names its boundary, so it is not written";
+                cx.diagnostics
+                    .error(Code("http.multipart"), &node.span, message)
+                    .help("remove `Content-Type` from `headers`");
+                return None;
+            }
+            Self::Multipart(MultipartTemplate::read(cx, node)?)
         } else {
             Self::None
         })
     }
 
-    /// The bytes, and their type unless the call says another.
-    pub(super) fn eval(&self, env: &Env) -> Result<(Option<&'static str>, Bytes), Stop> {
+    /// The body, and its type unless the call says another.
+    pub(super) fn eval(&self, env: &Env) -> Result<Written, Stop> {
+        let usual = |usual_type, body| Written { own_type: None, usual_type: Some(usual_type), body };
         Ok(match self {
-            Self::None => (None, Bytes::new()),
+            Self::None => Written { own_type: None, usual_type: None, body: CallBody::from("") },
             Self::Json(template) => {
                 let value = template.eval(env)?;
-                (Some("application/json"), serde_json::to_vec(&*value).unwrap_or_default().into())
+                usual("application/json", serde_json::to_vec(&*value).unwrap_or_default().into())
             }
-            Self::Text { text, content_type } => (Some(*content_type), text.eval(env)?.into()),
+            Self::Text { text, content_type } => usual(content_type, text.eval(env)?.into()),
             Self::Form(fields) => {
                 let mut form = Serializer::new(String::new());
                 for (name, field) in fields {
                     field.write(name, env, &mut form)?;
                 }
-                (Some("application/x-www-form-urlencoded"), form.finish().into())
+                usual("application/x-www-form-urlencoded", form.finish().into())
             }
             Self::Xml(template) => {
                 let written = write_xml(&*template.eval(env)?, &XmlShape::default());
                 let xml = written.map_err(|why| fault(Code("http.xml"), why.to_string()))?;
-                (Some("application/xml; charset=utf-8"), xml.into())
+                usual("application/xml; charset=utf-8", xml.into())
             }
             Self::Bytes(text) => {
                 let bytes = from_base64(text.eval(env)?.trim());
                 let bytes = bytes.ok_or_else(|| fault(Code("http.bytes"), "`bytes` is not base64"))?;
-                (Some("application/octet-stream"), bytes.into())
+                usual(UNKNOWN_TYPE, bytes.into())
+            }
+            Self::File(file) => {
+                let file = file.one(env)?;
+                let body = match file.content {
+                    Piece::Bytes(bytes) => CallBody::Bytes(bytes),
+                    Piece::File(file) => CallBody::File(file),
+                };
+                let own_type = file.media_type.and_then(|own| HeaderValue::try_from(own).ok());
+                Written { own_type, ..usual(UNKNOWN_TYPE, body) }
+            }
+            Self::Multipart(template) => {
+                let multipart = template.eval(env)?;
+                let own_type = format!("multipart/form-data; boundary={}", multipart.boundary);
+                let own_type = HeaderValue::try_from(own_type).ok();
+                Written { own_type, usual_type: None, body: CallBody::Multipart(multipart) }
             }
         })
     }
@@ -195,7 +235,8 @@ mod tests {
     fn form(body: &str) -> String {
         let call = sent(&format!("form: {body}")).unwrap();
         assert_eq!(call.headers[header::CONTENT_TYPE], "application/x-www-form-urlencoded");
-        let pairs = url::form_urlencoded::parse(&call.body);
+        let body = call.body.shown();
+        let pairs = url::form_urlencoded::parse(&body);
         pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     }
 
@@ -223,8 +264,8 @@ mod tests {
             sent("xml: {order: {'@id': '${ webhook.body.id }', line: '${ webhook.body.lines }'}}").unwrap();
         assert_eq!(call.headers[header::CONTENT_TYPE], "application/xml; charset=utf-8");
         assert_eq!(
-            call.body,
-            "<order id=\"A&amp;1 ü\"><line><sku>a</sku><qty>2</qty></line></order>".as_bytes()
+            *call.body.shown(),
+            *"<order id=\"A&amp;1 ü\"><line><sku>a</sku><qty>2</qty></line></order>".as_bytes()
         );
         assert_eq!(sent("xml: {a: 1, b: 2}").unwrap_err(), "http.xml");
         assert_eq!(sent("method: PUT, xml: {'a b': 1}").unwrap_err(), "http.xml");
@@ -233,10 +274,10 @@ mod tests {
     #[test]
     fn bytes_are_sent_as_they_are() {
         let call = sent("bytes: AP8KgA==, headers: {Content-Type: image/png}").unwrap();
-        assert_eq!(call.body, &[0, 255, 10, 128][..]);
+        assert_eq!(*call.body.shown(), [0, 255, 10, 128]);
         assert_eq!(call.headers[header::CONTENT_TYPE], "image/png");
         let call = sent("bytes: '${ webhook.body.id | base64 }'").unwrap();
-        assert_eq!(call.body, "A&1 ü".as_bytes());
+        assert_eq!(*call.body.shown(), *"A&1 ü".as_bytes());
         assert_eq!(call.headers[header::CONTENT_TYPE], "application/octet-stream");
         assert_eq!(sent("bytes: 'no base64!'").unwrap_err(), "http.bytes");
     }

@@ -215,7 +215,8 @@ fn judge_call(at: &str, wanted: &ExpectedCall, call: &HttpCall, out: &mut Vec<Di
     judge_text(&format!("{at}.method"), wanted.method.as_deref(), call.method.as_str(), out);
     judge_text(&format!("{at}.url"), wanted.url.as_deref(), &call.url.to_string(), out);
     judge_headers(&format!("{at}.headers"), &wanted.headers, &call.headers, out);
-    let body = String::from_utf8_lossy(&call.body);
+    let body = call.body.shown();
+    let body = String::from_utf8_lossy(&body);
     if let Some(json) = &wanted.json {
         judge_json(&format!("{at}.json"), json, &body, false, out);
     }
@@ -223,6 +224,9 @@ fn judge_call(at: &str, wanted: &ExpectedCall, call: &HttpCall, out: &mut Vec<Di
         judge_json(&format!("{at}.json_contains"), json, &body, true, out);
     }
     judge_text(&format!("{at}.text"), wanted.text.as_deref(), &body, out);
+    if let Some(parts) = &wanted.parts {
+        out.extend(compare(&format!("{at}.parts"), parts, &call.body.parts(), true));
+    }
 }
 
 /// The steps that ran, in the order of the file.

@@ -154,7 +154,7 @@ impl Trial<'_> {
             "webhook": call.via.as_ref().and_then(|via| via.webhook.as_deref()),
             "url": call.url.to_string(),
             "headers": headers(&call.headers, is_private),
-            "body": String::from_utf8_lossy(&call.body),
+            "body": String::from_utf8_lossy(&call.body.shown()),
             "refused": refused,
             "sent": self.is_live && !is_mocked && refused.is_none(),
             "mocked": is_mocked,

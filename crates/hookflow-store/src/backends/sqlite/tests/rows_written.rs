@@ -38,7 +38,7 @@ fn called(n: u32) -> Progress {
         tried: None,
     };
     // What is remembered of the try is in the same row.
-    let request = SentRequest::masked(&Method::GET, "https://a.example/", &HeaderMap::new(), b"");
+    let request = SentRequest::masked(&Method::GET, "https://a.example/", &HeaderMap::new(), &"".into());
     let attempt = Attempt {
         step: "stock".into(),
         integration: Some("warehouse".into()),
