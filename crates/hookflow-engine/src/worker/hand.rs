@@ -327,8 +327,7 @@ impl<'e> Hand<'e> {
     /// Dropping the caller's side tells it, unless it has been told more.
     fn lose(mut self, lost: &Lost) {
         if let Lost::Refused(error) = lost {
-            let_go(&self.accepted, error);
-            // What is owed has itself written.
+            let_go(&self.accepted, error); // What is owed has itself written.
             if self.owed.is_none() && !self.accepted.give_up() {
                 tell(&mut self.caller, Conclusion::NotKept);
             }
