@@ -18,6 +18,7 @@ mod e2e {
     mod disk;
     mod durable;
     mod egress;
+    mod files_back;
     mod files_out;
     mod floods;
     mod flow_tests;

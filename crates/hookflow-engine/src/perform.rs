@@ -54,7 +54,7 @@ pub(crate) fn perform<'e>(
             calls.open(&ask.clone(), rest, run.clone().run(ask, *child));
         }
         Effect::Emit(emission) => emitted.push(engine.emitted(&emission)),
-        Effect::Reply(given) => drop(reply.get_or_insert_with(|| Arc::new(given))),
+        Effect::Reply(given, _) => drop(reply.get_or_insert_with(|| Arc::new(given))),
         Effect::Log(line) => log(&run.accepted, &line),
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! The core only describes effects; the engine's `perform` is the one place that matches on them and does them.
 
-use crate::{CallBody, CallUrl, Fact, FaultKind, Outcome, Place, StatusSet};
+use crate::{CallBody, CallUrl, Fact, Fault, FaultKind, FileRef, Outcome, Place, StatusSet};
 use bytes::Bytes;
 use hookflow_expr::Path;
-use hookflow_text::Json;
-use hookflow_trigger::{Auth, Methods, decode_xml, to_base64};
+use hookflow_text::{Code, Json};
+use hookflow_trigger::{Auth, Event, Methods, decode_xml, to_base64};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub enum Effect {
     /// An event for whoever has subscribed to it. It has no outcome.
     Emit(Emission),
     /// The answer to the caller. It has no outcome and is sent at most once.
-    Reply(Reply),
+    /// Its body is the file, where there is one: whoever performs this [fills it in](Reply::filled).
+    Reply(Reply, Option<FileRef>),
     /// A line in the log. It has no outcome.
     Log(LogLine),
 }
@@ -36,7 +37,7 @@ impl Effect {
     pub fn ask(&self) -> Option<&Ask> {
         match self {
             Self::Call(ask, _) | Self::Sleep(ask) | Self::Wait(ask, _) | Self::Run(ask, _) => Some(ask),
-            Self::Emit(_) | Self::Reply(_) | Self::Log(_) => None,
+            Self::Emit(_) | Self::Reply(..) | Self::Log(_) => None,
         }
     }
 }
@@ -232,6 +233,22 @@ pub struct Reply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Empty for none.
     pub body: Bytes,
+}
+
+impl Reply {
+    /// The answer with a file of the event as its body, in memory. Waits for a disk where the file was spooled.
+    ///
+    /// # Errors
+    /// When the file is not there or cannot be read.
+    pub fn filled(mut self, file: &FileRef, event: &Event) -> Result<Self, Fault> {
+        let unreadable = |why: &str| {
+            let message = format!("the file that is answered cannot be read: {why}");
+            Fault::new(FaultKind::Expression, Code("file.unreadable"), message)
+        };
+        let content = event.file(&file.sha256).ok_or_else(|| unreadable("it did not come with the event"))?;
+        self.body = content.whole().map_err(|why| unreadable(&why.to_string()))?;
+        Ok(self)
+    }
 }
 
 /// A line in the log.

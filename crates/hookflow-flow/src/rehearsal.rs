@@ -90,7 +90,7 @@ pub fn rehearse(flow: &Flow, start: Start, outside: &mut dyn FnMut(&Ask, &HttpCa
 
 /// Runs `flow` to its end in a world. What waits is over at once, the soonest first.
 pub fn rehearse_in(flow: &Flow, start: Start, world: &mut dyn World) -> Rehearsal {
-    let mut at = start.started_at;
+    let (mut at, event, mut reply) = (start.started_at, Arc::clone(&start.event), None);
     let (mut run, effects) = Run::begin(Arc::clone(&flow.plan), start);
     let (mut log, mut calls, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     let (mut emitted, mut invented, mut open) = (Vec::new(), Vec::new(), Vec::new());
@@ -100,7 +100,10 @@ pub fn rehearse_in(flow: &Flow, start: Start, world: &mut dyn World) -> Rehearsa
             match effect {
                 Effect::Log(line) => log.push(line),
                 Effect::Emit(emission) => emitted.push(emission),
-                Effect::Reply(_) => {}
+                Effect::Reply(given, None) => drop(reply.get_or_insert(Ok(given))),
+                Effect::Reply(given, Some(file)) => {
+                    reply.get_or_insert_with(|| given.filled(&file, &event));
+                }
                 asking => open.push(asking),
             }
         }
@@ -138,9 +141,10 @@ pub fn rehearse_in(flow: &Flow, start: Start, world: &mut dyn World) -> Rehearsa
         .collect();
     steps.sort_by(|a, b| a.place.cmp(&b.place));
     let end = run.end().cloned();
-    let answer = match (run.reply(), &end) {
+    let answer = match (reply, &end) {
         (_, _) if !flow.plan.is_sync() => Answer::Accepted(flow.ack().cloned()),
-        (Some(reply), _) => Answer::Reply(reply.clone()),
+        (Some(Ok(reply)), _) => Answer::Reply(reply),
+        (Some(Err(fault)), _) => Answer::Failed(fault),
         (None, Some(End::Failed(fault))) => Answer::Failed(fault.clone()),
         (None, _) => Answer::Completed,
     };
@@ -174,7 +178,7 @@ fn outcome(effect: &Effect, ask: &Ask, world: &mut dyn World) -> (Outcome, Optio
             let end = Outcome::Ended(End::Succeeded(Json::Null));
             (world.run(ask, child), end, format!("`{}` was not run; its value is null", child.flow))
         }
-        Effect::Emit(_) | Effect::Reply(_) | Effect::Log(_) => {
+        Effect::Emit(_) | Effect::Reply(..) | Effect::Log(_) => {
             return (Outcome::Slept, None);
         }
     };

@@ -212,7 +212,7 @@ impl Run {
         self.end.as_ref()
     }
 
-    /// The answer to the caller, once the run has given it.
+    /// The answer to the caller, once the run has given it; without its body where that is a file.
     pub fn reply(&self) -> Option<&Reply> {
         self.reply.as_ref()
     }

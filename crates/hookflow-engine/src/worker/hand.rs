@@ -3,6 +3,7 @@
 //! A run of pure steps is written once, with its end. A run that asks the world is kept before its first call leaves,
 //! and each outcome before the next one does. A reply reaches its caller after the write that holds it.
 
+mod answering;
 mod ending;
 mod journal;
 mod writing;
@@ -207,15 +208,14 @@ impl<'e> Hand<'e> {
             Err(end) => return Ok(Left::Ended(end)),
         };
         let mut calls = Calls::default();
-        let parent = Parent {
-            engine: self.engine,
-            heartbeat: self.heartbeat,
-            accepted: Arc::clone(&self.accepted),
-            family: self.family.clone(),
-        };
+        let (accepted, family) = (Arc::clone(&self.accepted), self.family.clone());
+        let parent = Parent { engine: self.engine, heartbeat: self.heartbeat, accepted, family };
         let mut nobody = None;
         loop {
-            for effect in effects {
+            for mut effect in effects {
+                if let Err(fault) = self.fill(&mut effect).await {
+                    return Ok(Left::Ended(End::Failed(fault)));
+                }
                 if let Some(fact) = self.known_outcome(&effect) {
                     calls.happened(fact);
                     continue;
@@ -272,13 +272,6 @@ impl<'e> Hand<'e> {
             if run.ignored().1 == ignored {
                 self.unwritten.push(Arc::from(fact));
             }
-        }
-    }
-
-    /// Answers the caller of a run that goes on: event and reply are kept by now.
-    fn answer_early(&mut self) {
-        if let Some(reply) = &self.reply {
-            tell(&mut self.caller, Conclusion::Reply(Arc::clone(reply)));
         }
     }
 

@@ -146,7 +146,7 @@ impl Run {
             Effect::Log(line) => {
                 self.spend(line.text.len() + line.fields.values().map(weight).sum::<usize>())?;
             }
-            Effect::Reply(reply) => {
+            Effect::Reply(reply, _) => {
                 self.spend(reply.body.len())?;
                 self.reply = Some(reply.clone());
             }

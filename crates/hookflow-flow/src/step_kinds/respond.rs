@@ -1,12 +1,16 @@
 //! `respond`: answers the caller. The first one wins; the flow goes on behind it.
 
+mod file;
+
 use super::http::url::UrlTemplate;
 use crate::flow::add_content_type;
 use crate::lowering::{Lowering, StepNode};
 use crate::plan::Instruction;
+use crate::sent_file::{FILE, FileTemplate};
 use crate::step_kind::{Asking, Example, StepKind, Stop, Tells};
-use crate::{Effect, Fault, FaultKind, Place, Reply};
+use crate::{Effect, Fault, FaultKind, Piece, Place, Reply};
 use bytes::Bytes;
+use file::answered_file;
 use hookflow_expr::{Env, Escape, Expression, Template, Text, XmlShape, write_xml};
 use hookflow_text::{Code, Diagnostics, Fields, Json, Key, MapSchema, Node, Rule, Schema};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -35,6 +39,11 @@ static RESPOND: MapSchema = MapSchema {
             "xml",
             Schema::Any,
             "the body as a value, written as XML: its one key is the root element, `@name` an attribute, `#text` text beside others, a list repeats its element",
+        ),
+        Key::may(
+            "file",
+            FILE,
+            "the body as a file, of the webhook or of bytes, at most 10 MiB; it is to be saved (`Content-Disposition: attachment`) unless `headers` says otherwise",
         ),
         Key::may(
             "redirect",
@@ -114,6 +123,7 @@ enum Body {
     Json(Template),
     Text { text: Text, content_type: &'static str, nosniff: bool },
     Xml(Template),
+    File(FileTemplate),
     Redirect(UrlTemplate),
 }
 
@@ -125,7 +135,7 @@ const REDIRECTS: [StatusCode; 4] = [
     StatusCode::PERMANENT_REDIRECT,
 ];
 /// What an answer has one of.
-const BODIES: [&str; 4] = ["json", "text", "xml", "redirect"];
+const BODIES: [&str; 5] = ["json", "text", "xml", "file", "redirect"];
 
 fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let mut fields = Fields::of(step.value, "a `respond`", cx.diagnostics)?;
@@ -141,7 +151,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
     let mut keys = bodies.iter().flatten().map(|(key, _)| *key);
     let key = keys.next();
     if let Some(second) = keys.next() {
-        let message = "an answer has one of `json`, `text`, `xml` and `redirect`";
+        let message = "an answer has one of `json`, `text`, `xml`, `file` and `redirect`";
         cx.diagnostics.error(Code("respond.two-bodies"), &second.span, message);
         return None;
     }
@@ -180,7 +190,7 @@ fn lower(cx: &mut Lowering<'_>, step: &mut StepNode<'_>) -> Option<()> {
 /// The body, of which there is one at the most.
 fn read_body(
     cx: &mut Lowering<'_>,
-    [json, text, xml, redirect]: [Option<&Node>; 4],
+    [json, text, xml, file, redirect]: [Option<&Node>; BODIES.len()],
     headers: Option<&[(HeaderName, Text)]>,
 ) -> Option<Body> {
     if let Some(node) = json {
@@ -191,6 +201,9 @@ fn read_body(
     }
     if let Some(node) = xml {
         return cx.template(node).map(Body::Xml);
+    }
+    if let Some(node) = file {
+        return FileTemplate::read(&mut cx.reading(), node).map(Body::File);
     }
     match redirect {
         Some(node) => UrlTemplate::compile(&mut cx.reading(), node).map(Body::Redirect),
@@ -277,6 +290,7 @@ impl Tells for Respond {
             })?;
             headers.push((name.clone(), value));
         }
+        let mut whole_file = None;
         let body = match &self.body {
             Body::None => Bytes::new(),
             Body::Json(template) => {
@@ -297,6 +311,13 @@ impl Tells for Respond {
                 let written = write_xml(&*template.eval(env)?, &XmlShape::default());
                 written.map_err(|why| fault(Code("respond.xml"), why.to_string()))?.into()
             }
+            Body::File(file) => match answered_file(file.one(env)?, &mut headers)? {
+                Piece::Bytes(bytes) => bytes,
+                Piece::File(file) => {
+                    whole_file = Some(file);
+                    Bytes::new()
+                }
+            },
             Body::Redirect(url) => {
                 if !REDIRECTS.contains(&status) {
                     let message =
@@ -310,8 +331,10 @@ impl Tells for Respond {
                 Bytes::new()
             }
         };
-        let body = if BodyRule::of(status) == BodyRule::Forbidden { Bytes::new() } else { body };
-        Ok(Effect::Reply(Reply { status, headers, body }))
+        if BodyRule::of(status) == BodyRule::Forbidden {
+            return Ok(Effect::Reply(Reply { status, headers, body: Bytes::new() }, None));
+        }
+        Ok(Effect::Reply(Reply { status, headers, body }, whole_file))
     }
 
     fn answers(&self) -> bool {
