@@ -122,13 +122,12 @@ fn pace(pace: Pace, connections: usize) -> String {
         Pace::Closed => String::new(),
         // Half a millisecond is what wrk cuts off on average.
         Pace::Open(rate) => format!(
-            "init = function(args) wrk.init(args); math.randomseed(number) end\n\
+            "init = function(args) math.randomseed(number) end\n\
              delay = function() return 0.5 - math.log(1 - math.random()) * {connections} * 1000 / {rate} end\n"
         ),
         Pace::Zipf => format!(
             "local requests, at = {{}}, 0\n\
              init = function(args)\n\
-             \x20 wrk.init(args)\n\
              \x20 math.randomseed(number)\n\
              \x20 local sums, total = {{}}, 0\n\
              \x20 for n = 1, tonumber(args[1]) do total = total + 1 / n; sums[n] = total end\n\
