@@ -62,6 +62,16 @@ pub(crate) fn switch(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
 }
 
+/// An option with a value.
+pub(crate) fn word(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
+
+/// The text behind an argument.
+pub(crate) fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
+    matches.get_one::<String>(name).map(String::as_str)
+}
+
 /// The value of `--dir`.
 pub(crate) fn dir(matches: &ArgMatches) -> &Path {
     matches.get_one::<PathBuf>("dir").map_or(Path::new("."), PathBuf::as_path)

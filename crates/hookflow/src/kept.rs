@@ -2,14 +2,14 @@
 //! ops listener answers by, and without a secret.
 
 use crate::assembly::open_store;
-use crate::command::{dir, switch};
+use crate::command::{dir, switch, word};
 use crate::config::Config;
 use crate::project::{Project, SecretMode};
 use crate::sections::Ops;
 use crate::terminal::Terminal;
 use crate::{ops_client, report};
 use anyhow::{Context as _, bail};
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgMatches, value_parser};
 use hookflow_console::{History, HistoryFault};
 use hookflow_runtime::{Chance, Clock, Tasks};
 use hookflow_store::StoreError;
@@ -40,19 +40,36 @@ pub(crate) fn server_arg() -> Arg {
     switch("server", "Ask the running server, which also knows what is in its memory alone")
 }
 
+/// What every list has: how much of it, where it goes on, and who is asked.
+pub(crate) fn list_args(limit: &'static str, most: i64) -> [Arg; 3] {
+    let limit = word("limit", "NUMBER", "How many at most").default_value(limit);
+    let limit = limit.value_parser(value_parser!(u16).range(1..=most));
+    [limit, word("before", "CURSOR", "The next page of a former list"), server_arg()]
+}
+
 /// What was asked for, or why it is not to be had, in one line.
 pub(crate) type Told = Result<Json, String>;
 
 /// The configuration of a folder, for who only reads what is kept.
 pub(crate) fn config(folder: &Path, terminal: &mut Terminal) -> anyhow::Result<Config> {
-    read_config(folder, SecretMode::Invent, terminal)
+    read_config(folder, SecretMode::Invent, "store", terminal)
 }
 
-fn read_config(folder: &Path, mode: SecretMode, terminal: &mut Terminal) -> anyhow::Result<Config> {
+/// The configuration of a folder, for who asks the running server.
+pub(crate) fn server_config(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Config> {
+    read_config(dir(matches), SecretMode::Read, "server", terminal)
+}
+
+fn read_config(
+    folder: &Path,
+    mode: SecretMode,
+    what: &str,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Config> {
     let (config, diagnostics) = Project::read_service(folder, &terminal.environment, mode)?;
     if diagnostics.has_errors() {
         report::write(&diagnostics, terminal)?;
-        bail!("the configuration does not say where the store is");
+        bail!("the configuration does not say where the {what} is");
     }
     Ok(config)
 }
@@ -60,8 +77,7 @@ fn read_config(folder: &Path, mode: SecretMode, terminal: &mut Terminal) -> anyh
 impl Kept {
     pub(crate) fn open(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Self> {
         if matches.get_flag("server") {
-            let config = read_config(dir(matches), SecretMode::Read, terminal)?;
-            return Ok(Self::Server(config.ops));
+            return Ok(Self::Server(server_config(matches, terminal)?.ops));
         }
         let config = config(dir(matches), terminal)?;
         if !config.store.is_durable() {

@@ -1,10 +1,10 @@
 //! `hookflow attempts`: every try of a call, read from the store beside a running server or without one.
 
 use super::runs::columns;
-use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, switch};
-use crate::kept::{Kept, server_arg};
+use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, switch, word};
+use crate::kept::{Kept, list_args, server_arg};
 use crate::terminal::Terminal;
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches};
 use hookflow_console::ExportFormat;
 use hookflow_text::Json;
 use serde_json::json;
@@ -35,16 +35,7 @@ pub(super) static COMMAND: Command = Command {
             .arg(dir_arg());
         command
             .args(filters())
-            .arg(
-                Arg::new("limit")
-                    .long("limit")
-                    .value_name("NUMBER")
-                    .help("How many at most")
-                    .default_value("50")
-                    .value_parser(value_parser!(u16).range(1..)),
-            )
-            .arg(word("before", "CURSOR", "The next page of a former list"))
-            .arg(server_arg())
+            .args(list_args("50", 65_535))
             .arg(dir_arg())
             .arg(format_arg())
             .args_conflicts_with_subcommands(true)
@@ -65,10 +56,6 @@ fn filters() -> [Arg; 6] {
         word("since", "WHEN", "Only those that began then or later: a moment, or `2h` ago"),
         word("until", "WHEN", "Only those that began before"),
     ]
-}
-
-fn word(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help)
 }
 
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {

@@ -3,15 +3,13 @@
 //! Looking reads the store itself, beside a running server or without one; sending again goes through the ops listener of
 //! the running server.
 
-use crate::command::{Command, Format, Verdict, dir, dir_arg, format, format_arg, switch};
+use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, switch, text, word};
 use crate::config::Config;
-use crate::kept::{Kept, server_arg};
+use crate::kept::{Kept, list_args, server_arg, server_config};
 use crate::ops_client;
-use crate::project::{Project, SecretMode};
-use crate::report;
 use crate::terminal::Terminal;
 use anyhow::bail;
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches};
 use hookflow_text::Json;
 use serde_json::{Map, json};
 
@@ -36,16 +34,7 @@ pub(super) static COMMAND: Command = Command {
         let own = [show, resend].map(|command| command.arg(dir_arg()).arg(format_arg()));
         command
             .args(filters())
-            .arg(
-                Arg::new("limit")
-                    .long("limit")
-                    .value_name("NUMBER")
-                    .help("How many at most")
-                    .default_value("50")
-                    .value_parser(value_parser!(u16).range(1..=1_000)),
-            )
-            .arg(word("before", "CURSOR", "The next page of a former list"))
-            .arg(server_arg())
+            .args(list_args("50", 1_000))
             .arg(dir_arg())
             .arg(format_arg())
             .args_conflicts_with_subcommands(true)
@@ -65,10 +54,6 @@ fn filters() -> [Arg; 5] {
         word("since", "WHEN", "Only those emitted then or later: a moment, or `2h` ago"),
         word("until", "WHEN", "Only those emitted before"),
     ]
-}
-
-fn word(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help)
 }
 
 fn id_arg() -> Arg {
@@ -121,7 +106,7 @@ fn show(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict
 }
 
 fn resend(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
+    let config = server_config(matches, terminal)?;
     let Some(id) = text(matches, "id") else {
         if FILTERS.iter().all(|name| text(matches, name).is_none()) {
             bail!(
@@ -214,20 +199,6 @@ fn line(item: &Json) -> String {
     let (at, state, event) = (word("created_at"), word("state"), word("event"));
     let (to, last) = (word("subscription"), last.unwrap_or_default());
     format!("{at}  {state}  {event} to {to}  attempts {tries}{last}{next}  {}", word("delivery"))
-}
-
-fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
-    matches.get_one::<String>(name).map(String::as_str)
-}
-
-/// The configuration, which says where the server is.
-pub(super) fn config(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Config> {
-    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment, SecretMode::Read)?;
-    if diagnostics.has_errors() {
-        report::write(&diagnostics, terminal)?;
-        bail!("the configuration does not say where the server is");
-    }
-    Ok(config)
 }
 
 /// Says why something does not hold.

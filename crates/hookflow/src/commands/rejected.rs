@@ -1,9 +1,9 @@
 //! `hookflow rejected`: the requests that were refused, and why. It reads the store, beside a running server or without one.
 
-use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg};
-use crate::kept::{Kept, server_arg};
+use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, word};
+use crate::kept::{Kept, list_args};
 use crate::terminal::Terminal;
-use clap::{Arg, ArgMatches, value_parser};
+use clap::ArgMatches;
 use hookflow_text::Json;
 
 pub(super) static COMMAND: Command = Command {
@@ -13,19 +13,8 @@ pub(super) static COMMAND: Command = Command {
                hookflow rejected --format json",
     args: |command| {
         command
-            .arg(Arg::new("flow").long("flow").value_name("FLOW").help("Only those of this flow"))
-            .arg(
-                Arg::new("limit")
-                    .long("limit")
-                    .value_name("NUMBER")
-                    .help("How many at most")
-                    .default_value("100")
-                    .value_parser(value_parser!(u16).range(1..=1_000)),
-            )
-            .arg(
-                Arg::new("before").long("before").value_name("CURSOR").help("The next page of a former list"),
-            )
-            .arg(server_arg())
+            .arg(word("flow", "FLOW", "Only those of this flow"))
+            .args(list_args("100", 1_000))
             .arg(dir_arg())
             .arg(format_arg())
     },

@@ -1,14 +1,12 @@
 //! `hookflow resume`: has a flow of the running server go on that an operator has paused.
 
-use crate::command::{Command, Format, Verdict, dir, dir_arg, format, format_arg};
-use crate::project::{Project, SecretMode};
+use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, text};
+use crate::kept::server_config;
+use crate::ops_client;
 use crate::terminal::Terminal;
-use crate::{ops_client, report};
-use anyhow::bail;
 use clap::{Arg, ArgMatches};
 use hookflow_text::Json;
 use serde_json::json;
-use url::form_urlencoded::byte_serialize;
 
 pub(super) static COMMAND: Command = Command {
     name: "resume",
@@ -40,14 +38,9 @@ pub(super) fn change(
     verb: &str,
     told: impl FnOnce(&str, Option<&str>) -> (String, Verdict),
 ) -> anyhow::Result<Verdict> {
-    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment, SecretMode::Read)?;
-    if diagnostics.has_errors() {
-        report::write(&diagnostics, terminal)?;
-        bail!("the configuration does not say where the server is");
-    }
-    let flow = matches.get_one::<String>("flow").map(String::as_str).unwrap_or_default();
-    let in_path: String = byte_serialize(flow.as_bytes()).collect();
-    let path = format!("/api/flows/{}/{verb}", in_path.replace('+', "%20"));
+    let config = server_config(matches, terminal)?;
+    let flow = text(matches, "flow").unwrap_or_default();
+    let path = ops_client::path("flows", flow, &format!("/{verb}"));
     let answer = match ops_client::post(&config.ops, &path, &json!({}))?.judge() {
         Ok(answer) => answer,
         Err(why) => {

@@ -10,14 +10,10 @@ mod show;
 pub(super) use list::columns;
 pub(super) use show::{plain, short};
 
-use crate::command::{Command, Verdict, dir, dir_arg, format_arg};
-use crate::config::Config;
-use crate::kept::server_arg;
-use crate::project::{Project, SecretMode};
-use crate::report;
+use crate::command::{Command, Verdict, dir_arg, format_arg, word};
+use crate::kept::{list_args, server_arg};
 use crate::terminal::Terminal;
-use anyhow::bail;
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches};
 
 pub(super) static COMMAND: Command = Command {
     name: "runs",
@@ -52,16 +48,7 @@ pub(super) static COMMAND: Command = Command {
         let own = [show, replay, cancel, erase].map(|command| command.arg(dir_arg()).arg(format_arg()));
         command
             .args(filters())
-            .arg(
-                Arg::new("limit")
-                    .long("limit")
-                    .value_name("NUMBER")
-                    .help("How many at most")
-                    .default_value("50")
-                    .value_parser(value_parser!(u16).range(1..)),
-            )
-            .arg(word("before", "CURSOR", "The next page of a former list"))
-            .arg(server_arg())
+            .args(list_args("50", 65_535))
             .arg(dir_arg())
             .arg(format_arg())
             .args_conflicts_with_subcommands(true)
@@ -83,10 +70,6 @@ fn filters() -> [Arg; 5] {
     ]
 }
 
-fn word(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help)
-}
-
 fn run_arg() -> Arg {
     Arg::new("run").value_name("ID").help("The run's ID")
 }
@@ -99,20 +82,6 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
         Some((_, matches)) => change::replay(matches, terminal),
         None => list::run(matches, terminal),
     }
-}
-
-/// The configuration, which says where the server is.
-fn config(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Config> {
-    let (config, diagnostics) = Project::read_service(dir(matches), &terminal.environment, SecretMode::Read)?;
-    if diagnostics.has_errors() {
-        report::write(&diagnostics, terminal)?;
-        bail!("the configuration does not say where the server is");
-    }
-    Ok(config)
-}
-
-fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
-    matches.get_one::<String>(name).map(String::as_str)
 }
 
 /// Says why something does not hold.

@@ -1,7 +1,7 @@
 //! `hookflow subscriptions`: who gets events from the running server, how their endpoints are doing, and turning one off.
 
-use super::deliveries::config;
 use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg};
+use crate::kept::server_config;
 use crate::ops_client;
 use crate::terminal::Terminal;
 use clap::{Arg, ArgMatches};
@@ -30,7 +30,7 @@ pub(super) static COMMAND: Command = Command {
 
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
     let Some((verb, matches)) = matches.subcommand() else { return list(matches, terminal) };
-    let config = config(matches, terminal)?;
+    let config = server_config(matches, terminal)?;
     let name = matches.get_one::<String>("subscription").map(String::as_str).unwrap_or_default();
     let path = ops_client::path("subscriptions", name, &format!("/{verb}"));
     let answer = match ops_client::post(&config.ops, &path, &json!({}))?.judge() {
@@ -45,7 +45,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
 }
 
 fn list(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
+    let config = server_config(matches, terminal)?;
     let list = match ops_client::ask(&config.ops, "/api/subscriptions")?.judge() {
         Ok(list) => list,
         Err(why) => return refused(&why, terminal),

@@ -1,7 +1,7 @@
 //! The files of a folder, by the names that people type: `flows/shop.yaml`.
 
 use crate::seen::{Seen, visible_names};
-use hookflow_text::{Code, Diagnostics, Source, Span};
+use hookflow_text::{Code, Diagnostics, Node, Source, Span, parse};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
@@ -50,6 +50,34 @@ impl Files {
 
     fn note(&self, name: &str) {
         self.seen.borrow_mut().note(&self.folder.join(name));
+    }
+
+    /// Reads each document of a folder in the order of their names; `what` stands in them. `load` gets its path, what it says, and where to
+    /// put mistakes. A file that is none of these is warned of.
+    pub(super) fn each_document(
+        &mut self,
+        folder: &str,
+        what: &str,
+        diagnostics: &mut Diagnostics,
+        mut load: impl FnMut(&Self, &str, Node, &mut Diagnostics),
+    ) {
+        for name in self.names(folder) {
+            let path = format!("{folder}/{name}");
+            if Path::new(&name).extension().is_none_or(|extension| extension != "yaml") {
+                let span = Span::new(&Source::new(path.clone(), ""), 0..0);
+                let message = format!("`{path}` is not a file that the service reads");
+                diagnostics
+                    .warning(Code("config.unknown-file"), &span, message)
+                    .help(format!("{what} stand in files that end in `.yaml`"));
+                continue;
+            }
+            let mut found = Diagnostics::default();
+            let source = self.read_source(&path, &mut found);
+            if let Some(root) = source.and_then(|source| parse(&source, &mut found)) {
+                load(self, &path, root, &mut found);
+            }
+            diagnostics.extend(found);
+        }
     }
 
     /// A document's text. A file that cannot be read, or is not UTF-8, is an error.

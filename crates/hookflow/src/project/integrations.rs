@@ -4,9 +4,8 @@ use super::{LoadedFlow, SecretMode};
 use crate::project::files::Files;
 use hookflow_flow::{Integrations, TlsFiles};
 use hookflow_outbound::Tls;
-use hookflow_text::{Code, Diagnostics, Node, SecretSource, Source, Span, nearest, parse};
+use hookflow_text::{Code, Diagnostics, Node, SecretSource, nearest};
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Where they stand.
@@ -30,33 +29,18 @@ pub(super) fn read(
     diagnostics: &mut Diagnostics,
 ) -> Read {
     let mut read = Read::default();
-    for name in files.names(FOLDER) {
-        let path = format!("{FOLDER}/{name}");
-        if Path::new(&name).extension().is_none_or(|extension| extension != "yaml") {
-            let span = Span::new(&Source::new(path.clone(), ""), 0..0);
-            let message = format!("`{path}` is not a file that the service reads");
-            diagnostics
-                .warning(Code("config.unknown-file"), &span, message)
-                .help("integrations stand in files that end in `.yaml`");
-            continue;
+    files.each_document(FOLDER, "integrations", diagnostics, |files, path, root, found| {
+        read.integrations.load(&root, secrets, found);
+        let loaded = read.integrations.iter().find(|it| *it.span.source.name == *path);
+        let Some(integration) = loaded else { return };
+        let tls = integration.outlet.as_ref().and_then(|outlet| outlet.tls.as_ref());
+        // A private key is a secret as well.
+        let tls = tls.filter(|_| mode != SecretMode::Invent);
+        if let Some(tls) = tls.and_then(|tls| read_tls(files, tls, found)) {
+            read.tls.insert(Arc::clone(&integration.id), tls);
         }
-        let mut found = Diagnostics::default();
-        let source = files.read_source(&path, &mut found);
-        if let Some(root) = source.and_then(|source| parse(&source, &mut found)) {
-            read.integrations.load(&root, secrets, &mut found);
-            let loaded = read.integrations.iter().find(|it| *it.span.source.name == *path);
-            if let Some(integration) = loaded {
-                let tls = integration.outlet.as_ref().and_then(|outlet| outlet.tls.as_ref());
-                // A private key is a secret as well.
-                let tls = tls.filter(|_| mode != SecretMode::Invent);
-                if let Some(tls) = tls.and_then(|tls| read_tls(files, tls, &mut found)) {
-                    read.tls.insert(Arc::clone(&integration.id), tls);
-                }
-                read.documents.push((Arc::clone(&integration.id), root));
-            }
-        }
-        diagnostics.extend(found);
-    }
+        read.documents.push((Arc::clone(&integration.id), root));
+    });
     read
 }
 

@@ -2,8 +2,7 @@
 
 use crate::project::files::Files;
 use hookflow_flow::Subscriptions;
-use hookflow_text::{Code, Diagnostics, Node, SecretSource, Source, Span, parse};
-use std::path::Path;
+use hookflow_text::{Diagnostics, Node, SecretSource};
 use std::sync::Arc;
 
 /// Where they stand.
@@ -20,26 +19,11 @@ pub(super) struct Read {
 /// Reads them.
 pub(super) fn read(files: &mut Files, secrets: &dyn SecretSource, diagnostics: &mut Diagnostics) -> Read {
     let mut read = Read::default();
-    for name in files.names(FOLDER) {
-        let path = format!("{FOLDER}/{name}");
-        if Path::new(&name).extension().is_none_or(|extension| extension != "yaml") {
-            let span = Span::new(&Source::new(path.clone(), ""), 0..0);
-            let message = format!("`{path}` is not a file that the service reads");
-            diagnostics
-                .warning(Code("config.unknown-file"), &span, message)
-                .help("subscriptions stand in files that end in `.yaml`");
-            continue;
+    files.each_document(FOLDER, "subscriptions", diagnostics, |_, path, root, found| {
+        read.subscriptions.load(&root, secrets, found);
+        if let Some(loaded) = read.subscriptions.iter().find(|it| *it.span.source.name == *path) {
+            read.documents.push((Arc::clone(&loaded.id), root));
         }
-        let mut found = Diagnostics::default();
-        let source = files.read_source(&path, &mut found);
-        if let Some(root) = source.and_then(|source| parse(&source, &mut found)) {
-            read.subscriptions.load(&root, secrets, &mut found);
-            let loaded = read.subscriptions.iter().find(|it| *it.span.source.name == *path);
-            if let Some(subscription) = loaded {
-                read.documents.push((Arc::clone(&subscription.id), root));
-            }
-        }
-        diagnostics.extend(found);
-    }
+    });
     read
 }

@@ -1,7 +1,8 @@
 //! `hookflow runs replay`, `cancel` and `erase`: what only the running server may do.
 
-use super::{FILTERS, config, list, refused, text};
-use crate::command::{Format, Verdict, format};
+use super::{FILTERS, list, refused};
+use crate::command::{Format, Verdict, format, text};
+use crate::kept::server_config;
 use crate::sections::Ops;
 use crate::terminal::Terminal;
 use crate::{ops_client, report};
@@ -15,7 +16,7 @@ use std::time::Duration;
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 pub(super) fn cancel(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
+    let config = server_config(matches, terminal)?;
     let run = text(matches, "run").unwrap_or_default();
     let answer = ops_client::post(&config.ops, &ops_client::run_path(run, "/cancel"), &json!({}))?;
     match (answer.judge(), format(matches)) {
@@ -27,7 +28,7 @@ pub(super) fn cancel(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::R
 }
 
 pub(super) fn erase(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
+    let config = server_config(matches, terminal)?;
     let what = fields(matches, &["flow", "key"]);
     let mut erased = 0_usize;
     loop {
@@ -51,7 +52,7 @@ pub(super) fn erase(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Re
 }
 
 pub(super) fn replay(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
-    let config = config(matches, terminal)?;
+    let config = server_config(matches, terminal)?;
     let Some(run) = text(matches, "run") else {
         if FILTERS.iter().all(|name| text(matches, name).is_none()) {
             bail!("say which run, or which runs with --flow, --status, --since, --until or --search");

@@ -1,7 +1,7 @@
 //! `hookflow runs`.
 
-use super::{FILTERS, refused, text};
-use crate::command::{Format, Verdict, format};
+use super::{FILTERS, refused};
+use crate::command::{Format, Verdict, format, text};
 use crate::kept::Kept;
 use crate::terminal::Terminal;
 use clap::ArgMatches;

@@ -1,8 +1,8 @@
 //! `hookflow runs show`.
 
 use super::list::{fault, status, took};
-use super::{refused, text};
-use crate::command::{Format, Verdict, format};
+use super::refused;
+use crate::command::{Format, Verdict, format, text};
 use crate::kept::Kept;
 use crate::terminal::Terminal;
 use clap::ArgMatches;
