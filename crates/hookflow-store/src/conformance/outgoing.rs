@@ -1,6 +1,6 @@
 //! Events that go out, and their deliveries.
 
-use super::{Bench, at, nothing, succeeded};
+use super::{Bench, at, nothing, replied, succeeded};
 use crate::{
     DeliveryFilter, DeliveryLine, DeliveryState, DueDeliveries, Emitter, Erasure, KeepEvents, NewRun, Outbox,
     Outgoing, Owner, Progress, Resent, Store, StoreError, Tried, Undelivered,
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event>) -> Result<(), StoreError> {
     an_event_is_written_with_its_run_and_once_for_a_place(&Bench::on(open(), event).await?).await?;
+    what_comes_with_an_end_is_kept(&Bench::on(open(), event).await?).await?;
     a_refused_run_emits_nothing(&Bench::on(open(), event).await?).await?;
     a_key_is_known_again(&Bench::on(open(), event).await?).await?;
     deliveries_are_due_by_subscription(&Bench::on(open(), event).await?).await?;
@@ -68,6 +69,20 @@ async fn an_event_is_written_with_its_run_and_once_for_a_place(bench: &Bench) ->
         assert!(outbox(bench).delivery(id).await?.is_none(), "{id}");
     }
     assert!(bench.store.load("a").await?.run.progress.emitted.is_empty(), "it is no part of the journal");
+    Ok(())
+}
+
+/// A run may end with the first that is written of it.
+async fn what_comes_with_an_end_is_kept(bench: &Bench) -> Result<(), StoreError> {
+    bench.admit(bench.run("a")).await?;
+    let told = replied(201, emitting("e1", "0", &["crm"]));
+    bench.record("a", Progress { begun_at: Some(at(7)), ended: succeeded().ended, ..told }).await?;
+    assert_eq!(outbox(bench).emitted_by("a", 10).await?.len(), 1, "its event");
+    assert_eq!(due(bench, "crm", 9).await?.ids.len(), 1, "and its delivery");
+    let kept = bench.store.load("a").await?.run.progress;
+    assert_eq!(kept.reply.map(|reply| reply.status.as_u16()), Some(201));
+    assert_eq!(kept.begun_at, Some(at(7)));
+    assert!(kept.ended.is_some() && kept.parked.is_none());
     Ok(())
 }
 
