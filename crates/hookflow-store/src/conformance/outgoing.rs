@@ -18,7 +18,8 @@ pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event
     deliveries_are_due_by_subscription(&Bench::on(open(), event).await?).await?;
     a_try_is_recorded_once_and_by_its_owner(&Bench::on(open(), event).await?).await?;
     deliveries_are_listed_and_made_again(&Bench::on(open(), event).await?).await?;
-    events_are_forgotten_and_what_is_pending_later(&Bench::on(open(), event).await?).await
+    events_are_forgotten_and_what_is_pending_later(&Bench::on(open(), event).await?).await?;
+    what_is_pending_takes_nobodys_place(&Bench::on(open(), event).await?).await
 }
 
 pub(super) fn outgoing(id: &str, by: Emitter, to: &[&str]) -> Outgoing {
@@ -235,5 +236,57 @@ async fn events_are_forgotten_and_what_is_pending_later(bench: &Bench) -> Result
     bench.store.erase(&Erasure { flow: "shop".into(), key: None }, 10).await?;
     assert!(outbox(bench).emitted_by("a", 9).await?.is_empty());
     assert!(outbox(bench).delivery("e9_crm").await?.is_none());
+    Ok(())
+}
+
+/// Neither by its number nor by its size.
+async fn what_is_pending_takes_nobodys_place(bench: &Bench) -> Result<(), StoreError> {
+    let publish = async |n: i64, to: &str| -> Result<(), StoreError> {
+        let data = if to == "erp" { "x".repeat(1_000) } else { "x".repeat(10) };
+        let id = format!("e{n}");
+        let to = vec![to.into()];
+        let by = Emitter::Caller(Some(id.as_str().into()));
+        let event = Outgoing { at: at(n), data: data.into(), by, to, ..called(&id, &[]) };
+        outbox(bench).publish(&bench.owner, &event).await.map(drop)
+    };
+    let settle = async |n: i64, to: &str| -> Result<bool, StoreError> {
+        let delivered = tried(DeliveryState::Delivered, None);
+        outbox(bench).settle(&bench.owner, &format!("e{n}_{to}"), 0, delivered).await
+    };
+    let left = async || -> Result<Vec<String>, StoreError> {
+        Ok(all(bench).await?.iter().rev().map(|line| line.id.to_string()).collect())
+    };
+    publish(0, "erp").await?;
+    for n in 1..=20 {
+        publish(n, "crm").await?;
+        // What came between and is gone.
+        if n <= 10 {
+            settle(n, "crm").await?;
+        }
+    }
+    let keep = KeepEvents { since: at(0), pending_since: at(0), bytes: u64::MAX, events: 5 };
+    assert_eq!(outbox(bench).forget_events(&keep, 100).await?.runs, 5);
+    for n in 11..=20 {
+        settle(n, "crm").await?;
+    }
+    publish(21, "erp").await?;
+    let forget = async |keep: KeepEvents| -> Result<u64, StoreError> {
+        Ok(outbox(bench).forget_events(&keep, 100).await?.runs)
+    };
+    assert_eq!(forget(KeepEvents { events: 15, ..keep }).await?, 0);
+    assert_eq!(forget(KeepEvents { events: 14, ..keep }).await?, 1);
+    assert_eq!(forget(KeepEvents { bytes: 50, ..keep }).await?, 9);
+    assert_eq!(left().await?, ["e0_erp", "e16_crm", "e17_crm", "e18_crm", "e19_crm", "e20_crm", "e21_erp"]);
+    assert_eq!(forget(KeepEvents { bytes: 30, ..keep }).await?, 2);
+    assert_eq!(forget(KeepEvents { events: 0, ..keep }).await?, 3);
+    assert_eq!(left().await?, ["e0_erp", "e21_erp"]);
+    // It is pending no more, and then again.
+    settle(21, "erp").await?;
+    outbox(bench).resend("e21_erp", at(50)).await?;
+    assert_eq!(forget(KeepEvents { events: 0, ..keep }).await?, 0);
+    settle(21, "erp").await?;
+    assert_eq!(forget(KeepEvents { events: 1, bytes: 1_000, ..keep }).await?, 0);
+    assert_eq!(forget(KeepEvents { events: 1, bytes: 999, ..keep }).await?, 1);
+    assert_eq!(left().await?, ["e0_erp"]);
     Ok(())
 }
