@@ -215,3 +215,24 @@ async fn a_run_that_rests_for_long_emits_once() {
     assert_eq!(emitted.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["order.paid"]);
     assert_eq!((endpoints.heard("good.example"), bench.metric("hookflow_emitted_total")), (2, 2));
 }
+
+/// Another life of the node has begun, so nothing of this one is recorded any more.
+#[tokio::test]
+async fn a_delivery_whose_outcome_the_store_refuses_is_tried_again_later() {
+    let bench = Bench::new(&[FLOW]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    bench.engine.subscribe(&subscriptions(&["good"]), endpoints.caller(&bench));
+    bench.engine.turn_off("good").await.unwrap();
+    bench.engine.publish("order.created", &json!(1), None).await.unwrap();
+    bench.store.register(&"node-1".into()).await.unwrap();
+    bench.engine.turn_on("good").await.unwrap();
+    for tries in 1..=3 {
+        bench.until(async || endpoints.heard("good.example") == tries).await;
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(endpoints.heard("good.example"), tries, "before the clock is turned");
+        bench.clock.advance(Duration::from_mins(1));
+    }
+    assert_eq!(count(&bench, "good", DeliveryState::Pending).await, 1);
+}
