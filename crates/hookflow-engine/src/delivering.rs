@@ -9,6 +9,7 @@ mod lane;
 mod verdict;
 
 pub(crate) use lane::{Lane, Lanes};
+pub(crate) use verdict::LONGEST_WAIT;
 
 use crate::engine::Inner;
 use hookflow_flow::Message;
