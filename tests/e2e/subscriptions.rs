@@ -109,6 +109,24 @@ fn an_event_is_delivered_signed_and_shown() {
 }
 
 #[test]
+fn a_run_that_nobody_waits_for_and_that_only_emits_is_heard_of() {
+    let target = good();
+    let alone = "webhook: {auth: none}\nsteps: [{emit: order.created, data: webhook.body}]\n";
+    let child = "steps: [{emit: order.created, data: webhook.body.n}]\n";
+    let parent = "webhook: {auth: none}\nsteps: [{run: child, with: {n: 2}, detach: true}]\n";
+    let folder = folder(&[("crm", &target, "")]).flow("alone", alone);
+    let folder = folder.flow("child", child).flow("parent", parent);
+    let service = Service::start(&folder);
+    for (n, flow) in ["alone", "parent"].into_iter().enumerate() {
+        let answer = service.send(&Request::json(&format!("/hook/{flow}"), r#"{"n": 1}"#));
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(target.heard(n + 1)[n].value()["event"], "order.created", "{flow}");
+    }
+    until_state(&service, "crm", "delivered", 2);
+    service.stop_sound();
+}
+
+#[test]
 fn an_event_from_elsewhere_is_known_by_its_key() {
     let target = good();
     let folder = folder(&[("crm", &target, "")]);

@@ -9,6 +9,7 @@ mod lane;
 mod verdict;
 
 pub(crate) use lane::{Lane, Lanes};
+pub(crate) use verdict::LONGEST_WAIT;
 
 use crate::engine::Inner;
 use hookflow_flow::Message;
@@ -114,7 +115,7 @@ impl Inner {
     async fn deliver(&self, in_hand: InHand, id: &Arc<str>) {
         let lane = in_hand.lane();
         // The semaphore is never closed.
-        let Ok(_seat) = self.lanes.seats.acquire().await else { return };
+        let Ok(seat) = self.lanes.seats.acquire().await else { return };
         if self.soft.is_set() {
             return;
         }
@@ -141,7 +142,15 @@ impl Inner {
                     self.clock.sleep(ASK_AGAIN).await;
                 }
                 Err(error) => {
-                    return tracing::error!(delivery = &**id, %error, "the outcome of a delivery is lost");
+                    tracing::error!(delivery = &**id, %error, "the outcome of a delivery is lost");
+                    // It is still due. Others take its seat meanwhile, but nobody takes it in hand.
+                    drop(seat);
+                    let mut soft = self.soft.clone();
+                    return tokio::select! {
+                        biased;
+                        () = soft.wait() => {}
+                        () = self.clock.sleep(LOOK_AGAIN) => {}
+                    };
                 }
             }
         }

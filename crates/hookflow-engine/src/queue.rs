@@ -250,6 +250,10 @@ impl FlowQueue {
         let has_work = !state.is_paused() && !state.waiting.is_empty();
         if state.workers > state.serving.queue.workers || (!has_work && !stays) {
             state.workers -= 1;
+            // The wake-up that it takes along may have been for an event.
+            let rouse = state.rouse();
+            drop(state);
+            self.act(engine, rouse);
             return Taken::Leave;
         }
         let Some(item) = state.waiting.pop_front_if(|_| has_work) else {

@@ -1,6 +1,8 @@
 //! Forgets what has ended, in small slices, so that what comes in is not held up.
 
 use crate::Engine;
+use crate::delivering::LONGEST_WAIT;
+use hookflow_flow::Subscription;
 use hookflow_store::{KeepEvents, Pruned, Retention, StoreError};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -11,8 +13,10 @@ const PERIOD: Duration = Duration::from_secs(5);
 const SLICE: usize = 500;
 /// How long others have the store for themselves between two slices.
 const BREATH: Duration = Duration::from_millis(25);
-/// How much longer an event is kept of which a delivery is pending: longer than all attempts take.
-const LONGEST_DELIVERY: Duration = Duration::from_hours(7 * 24);
+/// How much longer an event is kept of which a delivery is pending: longer than all attempts take, unless its subscription is
+/// off or its endpoint set aside meanwhile.
+const LONGEST_DELIVERY: Duration =
+    Duration::from_secs(LONGEST_WAIT.as_secs().saturating_mul(Subscription::MOST_TRIES));
 /// Which part of the bytes events that went out may take.
 const EVENTS_PART: u64 = 4;
 
@@ -92,5 +96,19 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pending_is_kept_until_its_last_try_however_it_was_put_off() {
+        let (hour, now) = (3_600, Timestamp::from_second(1_800_000_000).unwrap());
+        let keep = Keep { age: Duration::from_hours(1), ..Keep::default() }.events(now);
+        assert_eq!(now.as_second() - keep.since.as_second(), hour);
+        let nineteen_days = 19 * 24 * hour;
+        assert!(keep.since.as_second() - keep.pending_since.as_second() > nineteen_days);
     }
 }

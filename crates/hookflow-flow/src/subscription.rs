@@ -17,8 +17,6 @@ use url::Url;
 
 /// How often a delivery is tried in all, unless the file says otherwise.
 const TRIES: u32 = 5;
-/// How often at most.
-const MOST_TRIES: u64 = 20;
 /// How many secrets one may have. More than two are rare, and each makes a signature.
 const MOST_SECRETS: usize = 4;
 /// How many patterns one may have.
@@ -103,6 +101,9 @@ impl Subscriptions {
 }
 
 impl Subscription {
+    /// How often a delivery is tried at most.
+    pub const MOST_TRIES: u64 = 20;
+
     fn load(root: &Node, secrets: &dyn SecretSource, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut fields = Fields::of(root, "a subscription", diagnostics)?;
         let id = fields
@@ -120,7 +121,7 @@ impl Subscription {
             None => Some(JSON),
         };
         let tries = match fields.take("max_attempts") {
-            Some(node) => node.as_integer(1, MOST_TRIES, diagnostics),
+            Some(node) => node.as_integer(1, Self::MOST_TRIES, diagnostics),
             None => Some(TRIES.into()),
         };
         let enabled = fields.take("enabled").map_or(Some(true), |node| node.as_bool(diagnostics));

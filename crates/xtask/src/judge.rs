@@ -3,7 +3,7 @@
 //!
 //! - `callers.ndjson`: events that were sent, and calls of runs that wait, with what was answered or that nothing was.
 //! - `target.ndjson`: what the flows' calls said, when they came. Each names its event and its run. `end` is a run's end,
-//!   `ok` or `failed`; it comes by a call that may be repeated.
+//!   `ok` or `failed`; it comes by a call that may be repeated. So does what a run has emitted, by its delivery.
 //! - `operator.ndjson`: when the service died, when a flow was paused and resumed, and which runs the service has said
 //!   it sets aside (`run.poison`), which the operator then runs again.
 //!

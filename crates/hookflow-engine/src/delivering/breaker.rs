@@ -47,6 +47,10 @@ impl Breaker {
             *self = Self::default();
             return was_open;
         }
+        if self.until.is_some_and(|until| now < until) {
+            // It had left before, with those that have opened it, and tells nothing new.
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.failures < FAILURES {
             return false;
@@ -80,17 +84,22 @@ mod tests {
         for _ in 0..4 {
             breaker.hear(false, at(0));
         }
-        let opened: Vec<_> = (0..8)
+        let mut now = 0;
+        let pauses: Vec<_> = (0..8)
             .map(|_| {
-                assert!(breaker.hear(false, at(0)));
-                breaker.until().unwrap().as_second()
+                assert!(breaker.hear(false, at(now)));
+                let (until, failures) = (breaker.until().unwrap(), breaker.failures());
+                // These had left before it opened.
+                assert!(!breaker.hear(false, at(now)) && !breaker.hear(false, at(until.as_second() - 1)));
+                assert_eq!((breaker.until().unwrap(), breaker.failures()), (until, failures));
+                until.as_second() - std::mem::replace(&mut now, until.as_second())
             })
             .collect();
-        assert_eq!(opened, [30, 60, 120, 240, 480, 900, 900, 900]);
-        assert_eq!(Breaker::open(at(900), breaker.failures()), breaker);
+        assert_eq!(pauses, [30, 60, 120, 240, 480, 900, 900, 900]);
+        assert_eq!(Breaker::open(at(now), breaker.failures()), breaker);
         assert!(breaker.hear(true, at(0)));
         assert_eq!(breaker, Breaker::default());
         let mut far = Breaker::open(at(0), u32::MAX - 1);
-        assert!(far.hear(false, at(0)) && far.hear(false, at(0)));
+        assert!(far.hear(false, at(0)) && far.hear(false, at(900)));
     }
 }

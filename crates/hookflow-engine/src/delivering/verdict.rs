@@ -14,7 +14,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const TIMES: u32 = 6;
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 /// The longest that an endpoint can put a delivery off.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// The longest that one answer can hold up all deliveries to its endpoint.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
 

@@ -4,9 +4,10 @@ use super::bench::Bench;
 use bytes::Bytes;
 use hookflow_flow::{Subscription, Subscriptions};
 use hookflow_outbound::{Caller, Script};
-use hookflow_store::{DeliveryFilter, DeliveryState, Store as _};
+use hookflow_store::{DeliveryFilter, DeliveryState, KeepEvents, Store as _};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
 use http::{Request, Response};
+use jiff::Timestamp;
 use serde_json::json;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -186,4 +187,52 @@ async fn what_a_run_emits_leaves_before_the_run_goes_on() {
     bench.engine.publish("order.lost", &json!(null), None).await.unwrap();
     bench.engine.turn_on("good").await.unwrap();
     bench.until(async || count(&bench, "good", DeliveryState::Delivered).await == 3).await;
+}
+
+/// While it rests, retention may forget what it has emitted.
+#[tokio::test]
+async fn a_run_that_rests_for_long_emits_once() {
+    let flow =
+        "flow: shop\nwebhook: {auth: none}\nsteps: [{emit: order.created}, {sleep: 40d}, {emit: order.paid}]";
+    let bench = Bench::new(&[flow]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    bench.engine.subscribe(&subscriptions(&["good"]), endpoints.caller(&bench));
+    let run = bench.queued("shop", json!({})).await;
+    bench.until(async || count(&bench, "good", DeliveryState::Delivered).await == 1).await;
+    let is_parked = async || bench.store.load(&run).await.unwrap().run.progress.parked.is_some();
+    bench.until(is_parked).await;
+    let keep = KeepEvents {
+        since: Timestamp::MAX,
+        pending_since: Timestamp::MAX,
+        bytes: u64::MAX,
+        events: u64::MAX,
+    };
+    assert_eq!(bench.store.outbox().forget_events(&keep, 9).await.unwrap().runs, 1);
+    bench.clock.advance(Duration::from_hours(41 * 24));
+    bench.all_ended().await;
+    bench.until(async || count(&bench, "good", DeliveryState::Delivered).await == 1).await;
+    let emitted = bench.store.outbox().emitted_by(&run, 9).await.unwrap();
+    assert_eq!(emitted.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["order.paid"]);
+    assert_eq!((endpoints.heard("good.example"), bench.metric("hookflow_emitted_total")), (2, 2));
+}
+
+/// Another life of the node has begun, so nothing of this one is recorded any more.
+#[tokio::test]
+async fn a_delivery_whose_outcome_the_store_refuses_is_tried_again_later() {
+    let bench = Bench::new(&[FLOW]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    bench.engine.subscribe(&subscriptions(&["good"]), endpoints.caller(&bench));
+    bench.engine.turn_off("good").await.unwrap();
+    bench.engine.publish("order.created", &json!(1), None).await.unwrap();
+    bench.store.register(&"node-1".into()).await.unwrap();
+    bench.engine.turn_on("good").await.unwrap();
+    for tries in 1..=3 {
+        bench.until(async || endpoints.heard("good.example") == tries).await;
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(endpoints.heard("good.example"), tries, "before the clock is turned");
+        bench.clock.advance(Duration::from_mins(1));
+    }
+    assert_eq!(count(&bench, "good", DeliveryState::Pending).await, 1);
 }

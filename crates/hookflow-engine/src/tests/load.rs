@@ -134,3 +134,39 @@ async fn runs_that_begin_where_they_are_brought_take_a_worker_each() {
     bench.all_ended().await;
     assert_eq!(bench.metric("hookflow_runs_total{flow=\"slow\",outcome=\"succeeded\"}"), 5);
 }
+
+/// Beside two idle workers two runs begin where they are brought, so the idle ones are too many and leave.
+#[tokio::test]
+async fn an_event_waits_for_no_idle_worker_that_is_one_too_many() {
+    let bench = Bench::new(&[]).await;
+    let server = Server::open(&bench.tasks).await;
+    let slow = format!(
+        "flow: slow\nwebhook: {{auth: none}}\nqueue: {{workers: 2}}\n\
+         steps: [{{http: {{url: '{}'}}}}, {{respond: {{status: 200}}}}]",
+        server.url
+    );
+    bench.install(&[&slow]).await;
+    let workers = || bench.tasks.running().get("flow worker").copied().unwrap_or_default();
+    let mut tickets = Vec::new();
+    for _ in 0..4 {
+        tickets.push(bench.ticket("slow", json!({})).await);
+    }
+    // Whoever takes from the queue stays when there is no more.
+    server.answer(4);
+    for ticket in &mut tickets {
+        assert!(matches!(ticket.wait().await, Conclusion::Reply(_)));
+    }
+    bench.all_ended().await;
+    assert_eq!(workers(), 2);
+    let (mut first, second) = (bench.ticket("slow", json!({})).await, bench.ticket("slow", json!({})).await);
+    let third = bench.ticket("slow", json!({})).await;
+    bench.until(async || server.hits() == 6).await;
+    server.answer(1);
+    assert!(matches!(first.wait().await, Conclusion::Reply(_)));
+    bench.until(async || server.hits() == 7).await;
+    server.answer(2);
+    for mut ticket in [second, third] {
+        assert!(matches!(ticket.wait().await, Conclusion::Reply(_)));
+    }
+    bench.all_ended().await;
+}

@@ -72,6 +72,32 @@ async fn from_a_step_on_what_came_before_is_not_asked_again() {
     assert_eq!(bench.metric("hookflow_queue_items{flow=\"shop\"}"), 0, "a refused replay keeps no place");
 }
 
+/// It has begun as soon as it is kept, and has emitted nothing by then.
+#[tokio::test]
+async fn what_is_run_again_emits_again() {
+    let flow = "flow: shop\nwebhook: {auth: none}\nsteps: [{emit: order.created}, {id: nap, sleep: 1h}, {emit: order.paid}, {id: last, sleep: 1h}]";
+    let bench = Bench::new(&[flow]).await;
+    let ended = async |run: &str| {
+        let mut parked = async || bench.store.load(run).await.unwrap().run.progress.parked.is_some();
+        bench.until(&mut parked).await;
+        bench
+            .until(async || {
+                bench.clock.advance(std::time::Duration::from_hours(1));
+                bench.unfinished().await == 0
+            })
+            .await;
+        let emitted = bench.store.outbox().emitted_by(run, 9).await.unwrap();
+        emitted.iter().map(|event| event.name.to_string()).collect::<Vec<_>>()
+    };
+    let first = bench.queued("shop", json!({})).await;
+    assert_eq!(ended(&first).await, ["order.created", "order.paid"]);
+    let same = bench.engine.replay(&first, &on(OnVersion::Same)).await.unwrap();
+    assert_eq!(ended(&same).await, ["order.created", "order.paid"]);
+    let from = Again { from: Some("last".to_owned()), version: OnVersion::Same };
+    let rest = bench.engine.replay(&first, &from).await.unwrap();
+    assert_eq!(ended(&rest).await, ["order.paid"], "what follows the last outcome that it has taken over");
+}
+
 #[tokio::test]
 async fn what_cannot_be_run_again_is_said() {
     let flow = "flow: shop\nqueue: {capacity: 1}\nenabled: paused\nwebhook: {auth: none}\nsteps: []";

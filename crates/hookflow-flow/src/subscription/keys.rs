@@ -1,6 +1,6 @@
 //! What stands in the file of a subscription.
 
-use super::{FORM, JSON, METHODS, MOST_TRIES, SIGNATURES};
+use super::{FORM, JSON, METHODS, SIGNATURES, Subscription};
 use hookflow_text::{Key, MapSchema, Schema};
 use std::borrow::Cow;
 
@@ -18,7 +18,11 @@ pub static SUBSCRIPTION: MapSchema = MapSchema {
             Schema::Word(&[JSON, FORM]),
             "how the body of a delivery is written (application/json)",
         ),
-        Key::may("max_attempts", Schema::Integer(1, MOST_TRIES), "how often a delivery is tried in all (5)"),
+        Key::may(
+            "max_attempts",
+            Schema::Integer(1, Subscription::MOST_TRIES),
+            "how often a delivery is tried in all (5)",
+        ),
         Key::may("enabled", Schema::Bool, "whether events are sent (true)"),
         Key::may(
             "secrets",

@@ -1,6 +1,6 @@
 //! Events that go out, and their deliveries.
 
-use super::{Bench, at, nothing, succeeded};
+use super::{Bench, at, nothing, replied, succeeded};
 use crate::{
     DeliveryFilter, DeliveryLine, DeliveryState, DueDeliveries, Emitter, Erasure, KeepEvents, NewRun, Outbox,
     Outgoing, Owner, Progress, Resent, Store, StoreError, Tried, Undelivered,
@@ -12,12 +12,14 @@ use std::sync::Arc;
 
 pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event>) -> Result<(), StoreError> {
     an_event_is_written_with_its_run_and_once_for_a_place(&Bench::on(open(), event).await?).await?;
+    what_comes_with_an_end_is_kept(&Bench::on(open(), event).await?).await?;
     a_refused_run_emits_nothing(&Bench::on(open(), event).await?).await?;
     a_key_is_known_again(&Bench::on(open(), event).await?).await?;
     deliveries_are_due_by_subscription(&Bench::on(open(), event).await?).await?;
     a_try_is_recorded_once_and_by_its_owner(&Bench::on(open(), event).await?).await?;
     deliveries_are_listed_and_made_again(&Bench::on(open(), event).await?).await?;
-    events_are_forgotten_and_what_is_pending_later(&Bench::on(open(), event).await?).await
+    events_are_forgotten_and_what_is_pending_later(&Bench::on(open(), event).await?).await?;
+    what_is_pending_takes_nobodys_place(&Bench::on(open(), event).await?).await
 }
 
 pub(super) fn outgoing(id: &str, by: Emitter, to: &[&str]) -> Outgoing {
@@ -68,6 +70,20 @@ async fn an_event_is_written_with_its_run_and_once_for_a_place(bench: &Bench) ->
         assert!(outbox(bench).delivery(id).await?.is_none(), "{id}");
     }
     assert!(bench.store.load("a").await?.run.progress.emitted.is_empty(), "it is no part of the journal");
+    Ok(())
+}
+
+/// A run may end with the first that is written of it.
+async fn what_comes_with_an_end_is_kept(bench: &Bench) -> Result<(), StoreError> {
+    bench.admit(bench.run("a")).await?;
+    let told = replied(201, emitting("e1", "0", &["crm"]));
+    bench.record("a", Progress { begun_at: Some(at(7)), ended: succeeded().ended, ..told }).await?;
+    assert_eq!(outbox(bench).emitted_by("a", 10).await?.len(), 1, "its event");
+    assert_eq!(due(bench, "crm", 9).await?.ids.len(), 1, "and its delivery");
+    let kept = bench.store.load("a").await?.run.progress;
+    assert_eq!(kept.reply.map(|reply| reply.status.as_u16()), Some(201));
+    assert_eq!(kept.begun_at, Some(at(7)));
+    assert!(kept.ended.is_some() && kept.parked.is_none());
     Ok(())
 }
 
@@ -220,5 +236,57 @@ async fn events_are_forgotten_and_what_is_pending_later(bench: &Bench) -> Result
     bench.store.erase(&Erasure { flow: "shop".into(), key: None }, 10).await?;
     assert!(outbox(bench).emitted_by("a", 9).await?.is_empty());
     assert!(outbox(bench).delivery("e9_crm").await?.is_none());
+    Ok(())
+}
+
+/// Neither by its number nor by its size.
+async fn what_is_pending_takes_nobodys_place(bench: &Bench) -> Result<(), StoreError> {
+    let publish = async |n: i64, to: &str| -> Result<(), StoreError> {
+        let data = if to == "erp" { "x".repeat(1_000) } else { "x".repeat(10) };
+        let id = format!("e{n}");
+        let to = vec![to.into()];
+        let by = Emitter::Caller(Some(id.as_str().into()));
+        let event = Outgoing { at: at(n), data: data.into(), by, to, ..called(&id, &[]) };
+        outbox(bench).publish(&bench.owner, &event).await.map(drop)
+    };
+    let settle = async |n: i64, to: &str| -> Result<bool, StoreError> {
+        let delivered = tried(DeliveryState::Delivered, None);
+        outbox(bench).settle(&bench.owner, &format!("e{n}_{to}"), 0, delivered).await
+    };
+    let left = async || -> Result<Vec<String>, StoreError> {
+        Ok(all(bench).await?.iter().rev().map(|line| line.id.to_string()).collect())
+    };
+    publish(0, "erp").await?;
+    for n in 1..=20 {
+        publish(n, "crm").await?;
+        // What came between and is gone.
+        if n <= 10 {
+            settle(n, "crm").await?;
+        }
+    }
+    let keep = KeepEvents { since: at(0), pending_since: at(0), bytes: u64::MAX, events: 5 };
+    assert_eq!(outbox(bench).forget_events(&keep, 100).await?.runs, 5);
+    for n in 11..=20 {
+        settle(n, "crm").await?;
+    }
+    publish(21, "erp").await?;
+    let forget = async |keep: KeepEvents| -> Result<u64, StoreError> {
+        Ok(outbox(bench).forget_events(&keep, 100).await?.runs)
+    };
+    assert_eq!(forget(KeepEvents { events: 15, ..keep }).await?, 0);
+    assert_eq!(forget(KeepEvents { events: 14, ..keep }).await?, 1);
+    assert_eq!(forget(KeepEvents { bytes: 50, ..keep }).await?, 9);
+    assert_eq!(left().await?, ["e0_erp", "e16_crm", "e17_crm", "e18_crm", "e19_crm", "e20_crm", "e21_erp"]);
+    assert_eq!(forget(KeepEvents { bytes: 30, ..keep }).await?, 2);
+    assert_eq!(forget(KeepEvents { events: 0, ..keep }).await?, 3);
+    assert_eq!(left().await?, ["e0_erp", "e21_erp"]);
+    // It is pending no more, and then again.
+    settle(21, "erp").await?;
+    outbox(bench).resend("e21_erp", at(50)).await?;
+    assert_eq!(forget(KeepEvents { events: 0, ..keep }).await?, 0);
+    settle(21, "erp").await?;
+    assert_eq!(forget(KeepEvents { events: 1, bytes: 1_000, ..keep }).await?, 0);
+    assert_eq!(forget(KeepEvents { events: 1, bytes: 999, ..keep }).await?, 1);
+    assert_eq!(left().await?, ["e0_erp"]);
     Ok(())
 }

@@ -128,7 +128,10 @@ pub(super) static SCENES: [Scene; 13] = [
   - run: stray
     with: {id: '${ webhook.body.id }', run: '${ run.id }'}
     detach: true
-  - http: {url: 'TARGET/end', query: {WHO, how: ok, steps: child, later: stray}}",
+  - run: echo
+    with: {id: '${ webhook.body.id }', run: '${ run.id }'}
+    detach: true
+  - http: {url: 'TARGET/end', query: {WHO, how: ok, steps: child, later: stray echo}}",
     },
     Scene {
         name: "shout",
@@ -138,8 +141,8 @@ pub(super) static SCENES: [Scene; 13] = [
         webhook: DEDUPE,
         steps: "
   - emit: crash.shouted
-    data: {id: '${ webhook.body.id }', run: '${ run.id }'}
-  - http: {url: 'TARGET/end', query: {WHO, how: ok, shouted: 'yes'}}",
+    data: {WHO, step: shout}
+  - http: {url: 'TARGET/end', query: {WHO, how: ok, later: shout}}",
     },
     Scene {
         name: "ordered",
@@ -204,6 +207,14 @@ const CHILDREN: &[(&str, &str)] = &[
         "stray",
         "steps:
   - http: {url: 'TARGET/call', query: {scene: family, event: '${ webhook.body.id }', run: '${ webhook.body.run }', step: stray}}
+",
+    ),
+    // Its end is the first that is written of it, and brings its event.
+    (
+        "echo",
+        "steps:
+  - emit: crash.shouted
+    data: {scene: family, event: '${ webhook.body.id }', run: '${ webhook.body.run }', step: echo}
 ",
     ),
 ];

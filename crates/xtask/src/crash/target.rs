@@ -93,11 +93,15 @@ impl<'p> Target<'p> {
         }
     }
 
-    /// A delivery says in its data which run has emitted it. It may come again.
+    /// A delivery says in its data what a call says in its query: a step of a run has emitted it. It may come again.
     fn take(&self, body: &[u8]) -> (u16, std::time::Duration) {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let run = body.pointer("/data/run").and_then(Value::as_str).unwrap_or_default();
-        self.evidence.pay(format!("{run} {DELIVERIES}"));
+        let mut line = body.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        self.evidence.pay(format!("{} {}", text(&line, "run"), text(&line, "step")));
+        line.insert("kind".into(), "call".into());
+        line.insert("method".into(), "GET".into());
+        line.insert("at".into(), self.evidence.at().into());
+        self.evidence.target(&line.into());
         (204, std::time::Duration::ZERO)
     }
 
@@ -107,9 +111,6 @@ impl<'p> Target<'p> {
         if kind != "end" {
             evidence.pay(format!("{run} {}", text(line, "step")));
             return evidence.owe(run);
-        }
-        if text(line, "shouted") == "yes" {
-            evidence.owe(format!("{run} {DELIVERIES}"));
         }
         for step in text(line, "later").split_whitespace() {
             evidence.owe(format!("{run} {step}"));

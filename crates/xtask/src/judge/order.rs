@@ -55,7 +55,7 @@ pub(super) fn naps(case: &Case) -> Vec<String> {
     for (name, run) in &case.runs {
         let Some(began) = run.calls.iter().map(|call| call.at).min() else { continue };
         for end in &run.ends {
-            let millis: u64 = end.says("napped").parse().unwrap_or_default();
+            let Ok(millis) = end.says("napped").parse::<u64>() else { continue };
             if end.at < began + millis * 1_000 {
                 found.push(format!("the run {name} of {} has slept too short", run.event));
             }

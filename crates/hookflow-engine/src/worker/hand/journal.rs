@@ -47,8 +47,13 @@ impl Hand<'_> {
             }
         }
         let facts: Vec<_> = progress.facts.iter().map(|fact| Fact::clone(fact)).collect();
-        let (run, effects) = Run::replay(plan, start, &facts)
+        let (run, mut effects) = Run::replay(plan, start, &facts)
             .map_err(|diverged| End::Failed(set_aside(&diverged.to_string())))?;
+        if begun_at.is_some() && progress.parked.is_some() {
+            // All that it had emitted was kept before it was parked, and may be forgotten by now. A run that was not parked has
+            // perhaps emitted nothing yet: one that an operator has begun again.
+            effects.retain(|effect| !matches!(effect, Effect::Emit(_)));
+        }
         // A mark is written before a try waits for its backoff, so one that is due in this life only has not left.
         let since = self.engine.trials.since;
         let is_due_now = |sent: &Sent| {

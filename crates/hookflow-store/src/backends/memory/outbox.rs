@@ -30,7 +30,9 @@ pub(super) struct Kept {
     positions: BTreeMap<(u64, Arc<str>), u64>,
     /// Those that are pending: by node and subscription, then moment and position.
     due: BTreeMap<(Arc<str>, Arc<str>), Moments>,
-    bytes: u64,
+    /// The events without a pending delivery, and what these carry.
+    settled: BTreeSet<u64>,
+    settled_bytes: u64,
     last: u64,
 }
 
@@ -80,7 +82,6 @@ impl Kept {
         self.last += 1;
         let n = self.last;
         self.numbers.insert(Arc::clone(&event.id), n);
-        self.bytes = self.bytes.saturating_add(weight(event));
         for subscription in &event.to {
             self.last += 1;
             let line = DeliveryLine {
@@ -100,6 +101,7 @@ impl Kept {
             self.schedule(self.last, Some(event.at));
         }
         self.events.insert(n, Event { event: event.clone(), run: run.cloned() });
+        self.reckon(n);
         self.make_room();
         n
     }
@@ -135,7 +137,9 @@ impl Kept {
         row.line.state = outcome.state;
         row.line.tries += 1;
         row.line.last = Some(outcome.told);
+        let event = row.event;
         self.schedule(position, outcome.due);
+        self.reckon(event);
         self.make_room();
         true
     }
@@ -146,8 +150,26 @@ impl Kept {
         row.line.state = DeliveryState::Pending;
         row.line.tries = 0;
         let resent = Resent { subscription: Arc::clone(&row.line.subscription), node: Arc::clone(&row.node) };
+        let event = row.event;
         self.schedule(position, Some(now));
+        self.reckon(event);
         Some(resent)
+    }
+
+    /// Something may be pending of an event that was not before, or the other way round.
+    fn reckon(&mut self, n: u64) {
+        let Some(weight) = self.events.get(&n).map(|event| weight(&event.event)) else { return };
+        if self.is_pending(n) {
+            self.unsettle(n, weight);
+        } else if self.settled.insert(n) {
+            self.settled_bytes = self.settled_bytes.saturating_add(weight);
+        }
+    }
+
+    fn unsettle(&mut self, n: u64, weight: u64) {
+        if self.settled.remove(&n) {
+            self.settled_bytes = self.settled_bytes.saturating_sub(weight);
+        }
     }
 
     fn is_pending(&self, n: u64) -> bool {
@@ -164,8 +186,8 @@ impl Kept {
 
     /// What is beyond the bounds of this store goes at once. What is pending stays.
     fn make_room(&mut self) {
-        while self.events.len() > EVENTS_KEPT || self.bytes > EVENT_BYTES {
-            let Some(oldest) = self.events.keys().copied().find(|n| !self.is_pending(*n)) else { return };
+        while self.settled.len() > EVENTS_KEPT || self.settled_bytes > EVENT_BYTES {
+            let Some(oldest) = self.settled.first().copied() else { return };
             self.forget(oldest);
         }
     }
@@ -180,7 +202,7 @@ impl Kept {
         }
         let Some(Event { event, run }) = self.events.remove(&n) else { return };
         self.numbers.remove(&event.id);
-        self.bytes = self.bytes.saturating_sub(weight(&event));
+        self.unsettle(n, weight(&event));
         match (event.by, run) {
             (Emitter::Place(place), Some(run)) => drop(self.places.remove(&(run, place))),
             (Emitter::Caller(Some(key)), _) => drop(self.keys.remove(&key)),
@@ -199,22 +221,24 @@ impl Kept {
 
     fn forget_events(&mut self, keep: &KeepEvents, limit: usize) -> Pruned {
         let count = |events: usize| u64::try_from(events).unwrap_or(u64::MAX);
-        let mut many = count(self.events.len()).saturating_sub(keep.events);
-        let mut much = self.bytes.saturating_sub(keep.bytes);
+        let mut many = count(self.settled.len()).saturating_sub(keep.events);
+        let mut much = self.settled_bytes.saturating_sub(keep.bytes);
         let mut found = Vec::new();
         for (n, event) in &self.events {
             let is_surplus = many > 0 || much > 0;
             if !is_surplus && event.event.at >= keep.since {
                 break;
             }
-            many = many.saturating_sub(1);
-            let old = if self.is_pending(*n) {
+            let pending = !self.settled.contains(n);
+            let old = if pending {
                 event.event.at < keep.pending_since
             } else {
                 is_surplus || event.event.at < keep.since
             };
+            if old && !pending {
+                (many, much) = (many.saturating_sub(1), much.saturating_sub(weight(&event.event)));
+            }
             if old {
-                much = much.saturating_sub(weight(&event.event));
                 found.push(*n);
             }
         }

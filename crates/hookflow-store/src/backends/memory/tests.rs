@@ -1,5 +1,8 @@
 use super::*;
-use crate::{Admitted, Claim, Ended, RunFilter, VERSIONS_KEPT, conformance};
+use crate::{
+    Admitted, Claim, DeliveryFilter, DeliveryState, Emitter, Ended, Outgoing, RunFilter, Tried,
+    VERSIONS_KEPT, conformance,
+};
 use hookflow_flow::{End, Fact, Outcome, Place, StepNumber};
 use hookflow_trigger::{BodySpec, Event, Params, Route, Sample};
 use serde_json::json;
@@ -100,4 +103,42 @@ async fn history_is_bounded_in_bytes_and_facts_count() {
     assert_eq!(store.load("first").await.map(drop), Err(StoreError::UnknownRun));
     assert!(store.load("second").await.is_ok());
     assert_eq!(format!("{store:?}"), "Memory: 1 runs, 0 unfinished");
+}
+
+/// However many are pending, as many as ever are kept of those that are not.
+#[tokio::test]
+async fn what_is_pending_pushes_nothing_out() {
+    const MORE_THAN_ARE_KEPT: usize = 10_001;
+    let (store, owner) = bench().await;
+    let publish = |id: String| {
+        let (name, by, at) = ("order.created".into(), Emitter::Caller(None), Timestamp::UNIX_EPOCH);
+        let event = Outgoing { id: id.into(), name, at, by, data: "1".into(), to: vec!["crm".into()] };
+        store.outbox().publish(&owner, &event)
+    };
+    let settle = |id: String| {
+        let delivered = Tried { state: DeliveryState::Delivered, due: None, told: json!(null) };
+        store.outbox().settle(&owner, &format!("{id}_crm"), 0, delivered)
+    };
+    for n in 0..MORE_THAN_ARE_KEPT {
+        publish(format!("p{n}")).await.unwrap();
+    }
+    for n in 0..MORE_THAN_ARE_KEPT {
+        publish(format!("d{n}")).await.unwrap();
+        settle(format!("d{n}")).await.unwrap();
+    }
+    let count = async |state| {
+        let (mut count, mut before) = (0, None);
+        loop {
+            let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
+            let page = store.outbox().deliveries(&filter, before, usize::MAX).await.unwrap();
+            count += page.deliveries.len();
+            before = page.next;
+            if before.is_none() {
+                return count;
+            }
+        }
+    };
+    assert_eq!(count(DeliveryState::Pending).await, MORE_THAN_ARE_KEPT);
+    assert_eq!(count(DeliveryState::Delivered).await, MORE_THAN_ARE_KEPT - 1);
+    assert!(store.outbox().delivery("d0_crm").await.unwrap().is_none(), "the oldest of them");
 }

@@ -198,6 +198,9 @@ fn emitted_by(connection: &Connection, run: &str, limit: usize) -> Result<Vec<Em
     })
 }
 
+pub(super) const UNDELIVERED_EVENTS: &str = "SELECT count(*), total(bytes) FROM emitted
+    WHERE n IN (SELECT event FROM deliveries INDEXED BY deliveries_due WHERE due IS NOT NULL)";
+
 /// The oldest first. An event is emitted about in the order of its number.
 const ALL_EVENTS: &str = "SELECT e.n, e.at, e.bytes,
     EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.n AND d.due IS NOT NULL) FROM emitted e ORDER BY e.n";
@@ -205,11 +208,7 @@ const ALL_EVENTS: &str = "SELECT e.n, e.at, e.bytes,
 /// The events that are beyond what is kept, and whether there are more.
 fn beyond(connection: &Connection, keep: &KeepEvents, limit: usize) -> Result<(Vec<i64>, bool), Failure> {
     let transaction = connection.unchecked_transaction()?;
-    let span = "SELECT coalesce(max(n) - min(n) + 1, 0) FROM emitted";
-    let events = uint(one(&transaction, span, (), |row| row.get(0))?.unwrap_or_default());
-    let taken = "SELECT total(bytes) FROM emitted INDEXED BY emitted_bytes";
-    let taken = bytes(one(&transaction, taken, (), |row| row.get(0))?.unwrap_or_default());
-    let (mut many, mut much) = (events.saturating_sub(keep.events), taken.saturating_sub(keep.bytes));
+    let (mut many, mut much) = surplus(&transaction, keep)?;
     let (since, pending_since) = (moment(keep.since), moment(keep.pending_since));
     let mut statement = transaction.prepare_cached(ALL_EVENTS)?;
     let mut all = statement.query(())?;
@@ -221,16 +220,40 @@ fn beyond(connection: &Connection, keep: &KeepEvents, limit: usize) -> Result<(V
             break;
         }
         let old = if pending { at < pending_since } else { at < since || many > 0 || much > 0 };
-        many = many.saturating_sub(1);
         if old {
             if found.len() >= limit {
                 return Ok((found, true));
             }
-            much = much.saturating_sub(uint(size));
             found.push(n);
+        }
+        if old && !pending {
+            (many, much) = (many.saturating_sub(1), much.saturating_sub(uint(size)));
         }
     }
     Ok((found, false))
+}
+
+/// How many events without a pending delivery, and how many bytes of these, are too many.
+fn surplus(connection: &Connection, keep: &KeepEvents) -> Result<(u64, u64), Failure> {
+    let all = "SELECT count(*), total(bytes) FROM emitted INDEXED BY emitted_bytes";
+    let (events, taken) = sums(connection, all)?;
+    if events <= keep.events && taken <= keep.bytes {
+        return Ok((0, 0));
+    }
+    let (pending, owed) = undelivered_events(connection)?;
+    let (events, taken) = (events.saturating_sub(pending), taken.saturating_sub(owed));
+    Ok((events.saturating_sub(keep.events), taken.saturating_sub(keep.bytes)))
+}
+
+/// How many events have a pending delivery, and how many bytes they carry. It reads a row for each, so it is asked only
+/// when it matters.
+pub(super) fn undelivered_events(connection: &Connection) -> Result<(u64, u64), Failure> {
+    sums(connection, UNDELIVERED_EVENTS)
+}
+
+fn sums(connection: &Connection, sql: &str) -> Result<(u64, u64), Failure> {
+    let sums = one(connection, sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(sums.map_or((0, 0), |(events, total): (i64, f64)| (uint(events), bytes(total))))
 }
 
 pub(super) const fn state_number(state: DeliveryState) -> i64 {

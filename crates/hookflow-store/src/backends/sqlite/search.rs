@@ -1,6 +1,7 @@
 //! Looking for runs: for a list, and for what is to be forgotten.
 
 use super::failure::Failure;
+use super::outbox::undelivered_events;
 use super::reading::{bound, bytes, one, rows};
 use super::rows::{FAILED, claims_of, ended_of, int, moment, timestamp, uint};
 use crate::{Erasure, Page, Retention, RunFilter, RunLine, RunStatus, SEARCHED_PER_PAGE};
@@ -183,7 +184,13 @@ fn surplus(connection: &Connection, keep: &Retention) -> Result<(u64, u64), Fail
     let blobs = "SELECT total(b.bytes) FROM blobs b JOIN ends d ON d.seq = b.seq";
     let blobs = bytes(one(connection, blobs, (), |row| row.get(0))?.unwrap_or_default());
     let ended = used.saturating_sub(bytes(unfinished.unwrap_or_default())).saturating_add(blobs);
-    Ok((runs.saturating_sub(keep.runs), ended.saturating_sub(keep.bytes)))
+    let mut surplus = ended.saturating_sub(keep.bytes);
+    if surplus > 0 {
+        // What is still to be delivered is no more over than a run that has not ended.
+        let (events, owed) = undelivered_events(connection)?;
+        surplus = surplus.saturating_sub(owed.saturating_add(events.saturating_mul(FRAME)));
+    }
+    Ok((runs.saturating_sub(keep.runs), surplus))
 }
 
 /// The ended runs of a flow, or those of one of its keys.

@@ -46,23 +46,24 @@ impl Ledger {
         run: &Arc<str>,
         progress: &ProgressRows,
     ) -> Result<Option<Recorded>, Failure> {
-        let Some(end) =
-            progress.ended.as_ref().filter(|_| progress.facts.is_empty() && progress.sent.is_empty())
-        else {
+        // All of it is named, so that what is added to it is not forgotten here. Who ends is not parked.
+        let ProgressRows { version, begun_at, facts, sent, emitted, reply, parking: _, ended } = progress;
+        let Some(end) = ended.as_ref().filter(|_| facts.is_empty() && sent.is_empty()) else {
             return Ok(None);
         };
         let Some(fresh) = self.fresh.remove(run) else { return Ok(None) };
         if self.living(owner)? != fresh.node {
             return Err(StoreError::Stale.into());
         }
-        let version = self.version(fresh.flow, &progress.version)?.ok_or(StoreError::UnknownVersion)?;
+        let version = self.version(fresh.flow, version)?.ok_or(StoreError::UnknownVersion)?;
         self.repin(fresh.seq, fresh.version, version)?;
+        self.insert_emitted(fresh.node, run, emitted)?;
         fault_point("store.recording");
-        if let Some(reply) = &progress.reply {
+        if let Some(reply) = reply {
             self.insert_reply(fresh.seq, reply)?;
         }
-        self.end_open((fresh.seq, fresh.seq), end, progress.begun_at)?;
-        let status = progress.reply.as_ref().map(|row| row.reply.status.as_u16());
+        self.end_open((fresh.seq, fresh.seq), end, *begun_at)?;
+        let status = reply.as_ref().map(|row| row.reply.status.as_u16());
         self.end_claims(fresh.seq, &fresh.claims, end, status)?;
         Ok(Some(Recorded::default()))
     }

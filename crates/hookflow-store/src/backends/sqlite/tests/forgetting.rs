@@ -1,7 +1,10 @@
 //! Claims whose windows are over, and what is kept for a claim alone.
 
 use super::{Bench, nothing};
-use crate::{Admitted, Claim, Duplicate, Ended, NewRun, Pending, Progress, Rejected, Retention, Store as _};
+use crate::{
+    Admitted, Claim, DeliveryState, Duplicate, Emitter, Ended, NewRun, Outbox as _, Outgoing, Pending,
+    Progress, Rejected, Retention, Store as _, Tried,
+};
 use hookflow_flow::{End, Reply};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -138,4 +141,30 @@ async fn what_is_forgotten_leaves_its_room_to_what_comes() {
     let most = |sizes: &[(i64, i64)]| (sizes.iter().map(|it| it.0).max(), sizes.iter().map(|it| it.1).max());
     assert_eq!(most(early).1, most(late).1, "rows: {sizes:?}");
     assert!(most(late).0.unwrap() <= most(early).0.unwrap() * 21 / 20, "pages: {sizes:?}");
+}
+
+#[tokio::test]
+async fn what_is_still_to_be_delivered_pushes_no_run_out() {
+    for (events, bytes) in [(100, 20_000), (5_000, 10)] {
+        let bench = Bench::new().await;
+        bench.admit_claiming(0, "a", &[]).await;
+        let publish = |n| {
+            let (id, name) = (format!("e{n}").into(), "order.created".into());
+            let (by, data, to) = (Emitter::Caller(None), "x".repeat(bytes).into(), vec!["crm".into()]);
+            bench.store.publish(&bench.owner, &Outgoing { id, name, at: at(0), by, data, to })
+        };
+        for published in (0..events).map(publish).collect::<Vec<_>>() {
+            published.await.unwrap();
+        }
+        let keep = Retention { ended_since: Timestamp::MIN, bytes: 512 << 10, runs: u64::MAX };
+        assert_eq!(bench.store.prune(&keep, 100).await.unwrap().runs, 0, "{events} events");
+        let settle = |n| {
+            let (state, told) = (DeliveryState::Delivered, serde_json::Value::Null);
+            bench.store.settle(&bench.owner, &format!("e{n}_crm"), 0, Tried { state, due: None, told })
+        };
+        for settled in (0..events).map(settle).collect::<Vec<_>>() {
+            settled.await.unwrap();
+        }
+        assert_eq!(bench.store.prune(&keep, 100).await.unwrap().runs, 1, "{events} events");
+    }
 }

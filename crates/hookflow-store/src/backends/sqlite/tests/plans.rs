@@ -120,3 +120,17 @@ fn the_log_of_attempts_is_read_by_narrow_indexes_in_its_order() {
     let plan = plan(&connection, &attempts::listing(&of_a_run));
     assert_eq!(plan, ["SEARCH facts USING PRIMARY KEY (seq=?)", "USE TEMP B-TREE FOR ORDER BY"]);
 }
+
+/// As many rows as are pending, and no others.
+#[test]
+fn what_is_still_to_be_delivered_is_counted_by_what_is_due() {
+    let (_folder, connection) = file();
+    assert_eq!(
+        plan(&connection, outbox::UNDELIVERED_EVENTS),
+        [
+            "SEARCH emitted USING INTEGER PRIMARY KEY (rowid=?)",
+            "LIST SUBQUERY 1",
+            "SCAN deliveries USING INDEX deliveries_due"
+        ]
+    );
+}
