@@ -104,7 +104,7 @@ impl Inner {
         // Whoever looks at runs that are tested finds them in the store.
         let is_relaxed = live.flow.durability == Durability::Relaxed && self.stand_in.is_none();
         let mut accepted = Accepted::new(
-            self.chance.uuid_v7_at(now).to_string().into(),
+            self.chance.id_at(now),
             self.chance.bytes(),
             now,
             Arc::new(event),

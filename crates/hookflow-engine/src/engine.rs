@@ -2,12 +2,14 @@
 
 use crate::delivering::Lanes;
 use crate::due::Changes;
+use crate::generation::LiveFlows;
 use crate::inbox::Hands;
 use crate::integrations::InForce;
 use crate::pausing::Pauses;
 use crate::queue::{FlowQueue, Full, Overall, QueuePlace};
 use crate::recovery::Trials;
 use crate::versions::{VersionFault, Versions};
+use crate::worker::crew::Crew;
 use crate::{Generation, Limits, LiveFlow, LiveIntegration, Metrics, StandIn};
 use arc_swap::ArcSwap;
 use hookflow_flow::Flow;
@@ -75,8 +77,8 @@ pub(crate) struct Inner {
     pub due_changed: Arc<Changes>,
     /// Workers may be started by the store's own thread.
     pub runtime: Handle,
-    /// How many workers there are.
-    pub workers: watch::Sender<usize>,
+    /// The workers of all flows.
+    pub crew: Crew,
     letting_go: watch::Sender<bool>,
     overall: Arc<Overall>,
     pub versions: Versions,
@@ -96,7 +98,7 @@ impl Engine {
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
         let Parts { node, store, caller, clock, chance, tasks, heartbeats, metrics, limits, stand_in } =
             parts;
-        let nothing = Generation { number: 0, base_url: "".into(), flows: HashMap::new() };
+        let nothing = Generation { number: 0, base_url: "".into(), flows: LiveFlows::default() };
         let life = store.register(&node).await?;
         let (pauses, lanes) = (Pauses::kept(&*store).await?, Lanes::kept(&*store).await?);
         let engine = Arc::new(Inner {
@@ -107,7 +109,7 @@ impl Engine {
             in_flight: Arc::new(Semaphore::new(most_in_flight(&limits))),
             soft: tasks.soft(),
             runtime: Handle::current(),
-            workers: watch::Sender::new(0),
+            crew: Crew::default(),
             letting_go: watch::Sender::new(false),
             overall: Arc::new(Overall::new(limits.queued_bytes)),
             versions: Versions::new(Arc::clone(&store), tasks.clone()),
@@ -179,9 +181,7 @@ impl Engine {
         let engine = &self.0;
         if engine.tasks.hard().is_set() {
             // Workers that were dropped have written what is owed once they are gone.
-            let mut workers = engine.workers.subscribe();
-            let gone = workers.wait_for(|workers| *workers == 0);
-            if engine.clock.timeout(CLOSING, gone).await.is_err() {
+            if engine.clock.timeout(CLOSING, engine.crew.gone()).await.is_err() {
                 tracing::error!(
                     "a worker does not end; what relaxed flows have accepted may be lost with it"
                 );
@@ -276,9 +276,9 @@ impl Inner {
         Arc::clone(queue)
     }
 
-    fn serve(self: &Arc<Self>, flows: Vec<Arc<Flow>>) -> HashMap<Arc<str>, Arc<LiveFlow>> {
+    fn serve(self: &Arc<Self>, flows: Vec<Arc<Flow>>) -> LiveFlows {
         let mut queues = self.queues();
-        let live: HashMap<_, _> = flows
+        let live: LiveFlows = flows
             .into_iter()
             .map(|flow| {
                 let queue = self.queue(&mut queues, &flow);
@@ -303,11 +303,10 @@ impl Inner {
         // The hard step drops this future at any await, and lets go all the same.
         let _at_last = LetGo(Arc::clone(&self));
         self.soft.clone().wait().await;
-        let mut workers = self.workers.subscribe();
         let ended = async {
-            // The sender lives in the engine, and nobody closes the other: neither can fail.
-            drop(workers.wait_for(|workers| *workers == 0).await.map(drop));
+            self.crew.gone().await;
             let all = u32::try_from(most_in_flight(&self.limits)).unwrap_or(u32::MAX);
+            // Nobody closes it, so this cannot fail.
             drop(self.in_flight.acquire_many(all).await);
         };
         if self.clock.timeout(self.limits.patience, ended).await.is_err() {
@@ -337,7 +336,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
             .field("generation", &self.0.generation.load().number)
-            .field("workers", &*self.0.workers.borrow())
+            .field("workers", &self.0.crew.size())
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// Flows by ID. A caller chooses which ID is looked up and none that is there, so a quick hash does.
+pub type LiveFlows = HashMap<Arc<str>, Arc<LiveFlow>, foldhash::fast::RandomState>;
+
 /// The flows in force. A request holds one generation from accept to answer.
 #[derive(Debug)]
 pub struct Generation {
@@ -15,7 +18,7 @@ pub struct Generation {
     /// Our own public URL.
     pub base_url: Arc<str>,
     /// By ID.
-    pub flows: HashMap<Arc<str>, Arc<LiveFlow>>,
+    pub flows: LiveFlows,
 }
 
 /// A flow in force, and its queue.

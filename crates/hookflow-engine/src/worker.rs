@@ -1,6 +1,7 @@
 //! A worker takes one event after the other and carries each run to its end, or until it is parked. While a run waits for
 //! a call it keeps its worker, so a flow has at most `queue.workers` runs under way.
 
+pub(crate) mod crew;
 pub(crate) mod hand;
 
 use crate::Conclusion;
@@ -8,7 +9,8 @@ use crate::engine::Inner;
 use crate::queue::{Caller, FlowQueue, InHand, Item, QueuePlace, Taken, Work};
 use crate::ticket::Accepted;
 use crate::versions::VersionFault;
-use hand::{Hand, Program};
+use hand::Hand;
+use hookflow_flow::Flow;
 use hookflow_runtime::Heartbeat;
 use hookflow_store::{Journal, Parked, StoreError};
 use std::sync::Arc;
@@ -29,11 +31,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// A worker that the queue has counted.
     pub(crate) fn new(engine: Arc<Inner>, queue: Arc<FlowQueue>) -> Self {
-        engine.workers.send_if_modified(|workers| {
-            *workers += 1;
-            // Who waits for the last one to leave need not know.
-            false
-        });
+        engine.crew.join();
         Self { engine, queue, counted: true }
     }
 
@@ -90,10 +88,7 @@ impl Drop for Worker {
         if self.counted {
             self.queue.worker_lost();
         }
-        self.engine.workers.send_if_modified(|workers| {
-            *workers -= 1;
-            *workers == 0
-        });
+        self.engine.crew.leave();
     }
 }
 
@@ -121,8 +116,8 @@ pub(crate) async fn carry(engine: &Arc<Inner>, queue: &Arc<FlowQueue>, heartbeat
         }
     };
     let in_flight = InFlight::begin(engine, permit, queue.started(place), None);
-    let program = Program::serving(&queue.begins_on(caller.as_ref()));
-    let hand = Hand::new(engine, queue, heartbeat, program, accepted, caller);
+    let flow = queue.begins_on(caller.as_ref());
+    let hand = Hand::new(engine, queue, heartbeat, flow, accepted, caller);
     drop(hand.holding(in_flight, owed).carry(None).await);
 }
 
@@ -165,9 +160,9 @@ async fn stored(
         return Ok(());
     }
     let in_flight = InFlight::begin(engine, permit, queue.started(place), Some(in_hand));
-    let program = program(engine, queue, &journal, caller.as_ref()).await?;
+    let flow = begun_on(engine, queue, &journal, caller.as_ref()).await?;
     let accepted = Arc::new(Accepted::of(&journal));
-    let hand = Hand::new(engine, queue, heartbeat, program, accepted, caller);
+    let hand = Hand::new(engine, queue, heartbeat, flow, accepted, caller);
     drop(hand.holding(in_flight, None).carry(Some(journal)).await);
     Ok(())
 }
@@ -182,17 +177,17 @@ fn has_to_go_on(engine: &Inner, journal: &Journal) -> bool {
 }
 
 /// A run that has begun stays on its version.
-pub(crate) async fn program(
+pub(crate) async fn begun_on(
     engine: &Inner,
     queue: &FlowQueue,
     journal: &Journal,
     caller: Option<&Caller>,
-) -> Result<Program, VersionFault> {
+) -> Result<Arc<Flow>, VersionFault> {
     let (flow, progress) = (queue.begins_on(caller), &journal.run.progress);
     if progress.begun_at.is_none() || flow.plan.version == progress.version {
-        return Ok(Program::serving(&flow));
+        return Ok(flow);
     }
-    Ok(Program::serving(&*engine.plan_of(&journal.run.flow, &progress.version).await?))
+    engine.plan_of(&journal.run.flow, &progress.version).await
 }
 
 /// Counts a run as in flight until it has left its worker and its end is stored, and its bytes as in memory; if it lay in the

@@ -12,7 +12,7 @@ pub(crate) use names::{AtTheDoor, CALL, Fields as ResultFields, RUN, read_id};
 
 use crate::arm::Arm;
 use crate::flow::{Data, Foreseen, hex};
-use crate::plan::{Branch, Instruction, Over, Pc};
+use crate::plan::{Branch, Instruction, Over, Pc, StepIds};
 use crate::reading::Reading;
 use crate::retry::Retry;
 use crate::{Plan, StepInfo, StepKind, StepNumber, Surroundings, step_kinds};
@@ -59,7 +59,7 @@ pub(crate) fn lower(
         files: BTreeMap::new(),
         code: Vec::new(),
         steps: Vec::new(),
-        by_id: HashMap::new(),
+        by_id: StepIds::default(),
         arms: Vec::new(),
         names: Names::new(ids, params, foreseen.unwrap_or_default()),
         starts: Vec::new(),
@@ -144,7 +144,7 @@ pub(crate) struct Lowering<'d> {
     steps: Vec<StepInfo>,
     /// One for each of the steps.
     starts: Vec<Start>,
-    by_id: HashMap<Arc<str>, StepNumber>,
+    by_id: StepIds,
     arms: Vec<Arm>,
     names: Names,
     depth: usize,

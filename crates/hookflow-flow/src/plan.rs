@@ -13,6 +13,9 @@ use std::time::Duration;
 /// An index into a plan's code.
 pub type Pc = usize;
 
+/// Steps by their IDs. Those are the author's, so no caller can make them collide, and a quick hash does.
+pub(crate) type StepIds = HashMap<Arc<str>, StepNumber, foldhash::fast::RandomState>;
+
 /// A compiled flow.
 #[derive(Debug)]
 pub struct Plan {
@@ -24,7 +27,7 @@ pub struct Plan {
     /// Where the flow's `on_error` begins.
     pub(crate) on_error: Option<Pc>,
     pub(crate) steps: Vec<StepInfo>,
-    pub(crate) by_id: HashMap<Arc<str>, StepNumber>,
+    pub(crate) by_id: StepIds,
     pub(crate) arms: Vec<Arm>,
     pub(crate) sync: bool,
     /// What stands in the files that steps name.

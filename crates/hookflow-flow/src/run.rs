@@ -18,8 +18,8 @@ use hookflow_expr::Env;
 use hookflow_text::{Code, Json, weight};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
-use scope::{Results, View};
-use std::collections::{HashMap, HashSet, VecDeque};
+use scope::{Places, Results, View};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -58,7 +58,7 @@ pub struct Run {
     fibers: Vec<Fiber>,
     ready: VecDeque<usize>,
     forks: Vec<Fork>,
-    open: HashMap<Place, Open>,
+    open: Places<Open>,
     results: Arc<Results>,
     /// The facts that a replay will fold in: these tries are not evaluated again.
     known: HashSet<(Place, u32)>,
@@ -185,7 +185,7 @@ impl Run {
             start: Arc::new(start),
             ready: VecDeque::from([0]),
             forks: Vec::new(),
-            open: HashMap::new(),
+            open: Places::default(),
             results: Arc::default(),
             known: HashSet::new(),
             effects: Vec::new(),

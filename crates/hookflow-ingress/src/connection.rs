@@ -133,7 +133,7 @@ async fn answer(
 /// The same for a request whose body comes from anywhere.
 pub(crate) async fn take(doorway: &Doorway, parts: Parts, mut body: Arriving, ip: IpAddr) -> Response<Bytes> {
     let at = doorway.clock.now();
-    let id: Arc<str> = doorway.chance.uuid_v7_at(at).to_string().into();
+    let id = doorway.chance.id_at(at);
     let request_id = RequestId::of(&parts.headers).unwrap_or_else(|| RequestId::new(&id));
     let mut knock = Knock { ip, at, id, flow: None };
     let http2 = parts.version == Version::HTTP_2;

@@ -48,7 +48,7 @@ pub(crate) async fn pass(
     knock.ip = doorway.trusted_proxies.origin(knock.ip, &parts.headers).map_err(|_| Refusal::Origin)?;
     let generation = engine.generation();
     let (target, route) = Target::find(doorway, &generation, parts.uri.path(), knock.ip).await?;
-    knock.flow = generation.flows.get(&route.flow).cloned();
+    knock.flow = target.live(&generation);
     let Rules { auth, methods, body: spec } = target.rules()?;
     if parts.method == Method::HEAD {
         return Ok(Outcome::Live);
@@ -89,7 +89,6 @@ pub(crate) async fn pass(
     {
         return Ok(Outcome::Handshake(answer));
     }
-    let flow = Arc::clone(&route.flow);
     let case = Case { received: Received { head, body: whole }, route, fetched: Fetched::default() };
     match judge(doorway, &target, case, body.share(), &knock.id).await? {
         Passage::Event(event) => match &target {
@@ -101,7 +100,7 @@ pub(crate) async fn pass(
         },
         Passage::Handshake(mut answer) => {
             if let Some(url) = answer.visit.take() {
-                let begun = doorway.visits.begin(Arc::clone(&flow), url);
+                let begun = doorway.visits.begin(Arc::clone(target.flow()), url);
                 begun.map_err(|_| Refusal::TooManyVisits)?;
             }
             Ok(Outcome::Handshake(answer))

@@ -75,12 +75,16 @@ impl Arriving {
             }
         };
         let mut gathering = Gathering::new(Some(Arc::clone(blobs)));
-        let mut began = clock.monotonic();
+        // When it first had to wait: most bodies are there at once.
+        let mut began = None;
         loop {
             let earned = Duration::from_millis(self.received.saturating_mul(1_000) / limits.body_rate.max(1));
             let allowed = limits.body_grace.saturating_add(earned).min(limits.body_timeout);
             // Asked when the next piece is not there yet.
-            let left = || allowed.saturating_sub(clock.monotonic().saturating_duration_since(began));
+            let left = || {
+                let now = clock.monotonic();
+                allowed.saturating_sub(now.saturating_duration_since(*began.get_or_insert(now)))
+            };
             let data = match clock.timeout_of(left, wire.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data(),
                 Ok(None) => break,
@@ -105,7 +109,8 @@ impl Arriving {
                 // Boxed, as below: small bodies, which most are, have no room for it.
                 gathering = Box::pin(tasks.blocking("spool", writing)).await.map_err(Refusal::Spool)?;
                 // It is not the caller who is slow meanwhile.
-                began += clock.monotonic().saturating_duration_since(before);
+                let wrote = clock.monotonic().saturating_duration_since(before);
+                began = began.map(|began| began + wrote);
             } else {
                 gathering.add(data).map_err(Refusal::Spool)?;
             }

@@ -48,6 +48,22 @@ impl Target {
         }
     }
 
+    /// The ID of the flow.
+    pub(crate) fn flow(&self) -> &Arc<str> {
+        match self {
+            Self::Webhook(live) => &live.flow.id,
+            Self::Wait(point, _) => &point.flow,
+        }
+    }
+
+    /// The flow in force, which a run that waits may have outlived.
+    pub(crate) fn live(&self, generation: &Generation) -> Option<Arc<LiveFlow>> {
+        match self {
+            Self::Webhook(live) => Some(Arc::clone(live)),
+            Self::Wait(point, _) => generation.flows.get(&point.flow).cloned(),
+        }
+    }
+
     /// What it is judged by.
     pub(crate) fn rules(&self) -> Result<Rules<'_>, Refusal> {
         match self {

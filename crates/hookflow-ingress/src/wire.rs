@@ -23,6 +23,8 @@ pub(crate) struct Wire {
     /// Until it is dropped.
     stream: Option<Socket>,
     line: Arc<Line>,
+    /// As the line knows it too.
+    violated: bool,
 }
 
 /// What the socket, the service and the connection's task tell each other.
@@ -68,7 +70,7 @@ impl Wire {
             stream: None,
         };
         let line = Arc::new(Line { clock, state: Mutex::new(state) });
-        (Self { stream: Some(stream), line: Arc::clone(&line) }, line)
+        (Self { stream: Some(stream), line: Arc::clone(&line), violated: false }, line)
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
@@ -161,10 +163,6 @@ impl Line {
         }
     }
 
-    fn is_violated(&self) -> bool {
-        self.lock().violation.is_some()
-    }
-
     /// Ends the reading at a head that is refused, but not before what came before it is answered.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.lock();
@@ -201,7 +199,7 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.line.is_violated() {
+        if self.violated {
             return self.line.poll_end(cx);
         }
         let before = buf.filled().len();
@@ -210,6 +208,7 @@ impl AsyncRead for Wire {
             let read = buf.filled().len() - before;
             let sound = self.line.follow(buf.filled().get(before..).unwrap_or_default());
             buf.set_filled(before + sound);
+            self.violated = sound < read;
             if sound == 0 && read > 0 {
                 return self.line.poll_end(cx);
             }
@@ -221,6 +220,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.line.keeps_back(buf) {
+            self.violated = true;
             return Poll::Ready(Ok(buf.len()));
         }
         let outcome = self.stream()?.poll_write(cx, buf);
@@ -234,6 +234,7 @@ impl AsyncWrite for Wire {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if bufs.first().is_some_and(|first| self.line.keeps_back(first)) {
+            self.violated = true;
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let outcome = self.stream()?.poll_write_vectored(cx, bufs);
@@ -251,7 +252,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.line.lock().violation.is_some() {
+        if self.violated {
             // There is still something to say.
             return Poll::Ready(Ok(()));
         }

@@ -42,6 +42,11 @@ impl Chance {
         Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
     }
 
+    /// The same as text, which is how most of them are needed.
+    pub fn id_at(&self, now: Timestamp) -> Arc<str> {
+        Arc::from(&*self.uuid_v7_at(now).hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+
     /// A seed or a secret.
     pub fn seed(&self) -> [u8; 32] {
         self.bytes()
@@ -83,9 +88,9 @@ fn fill(bytes: &mut [u8]) {
             getrandom::fill(fresh).expect("the system has no random bytes");
         }
         let rest = fresh.len() - bytes.len();
-        for (byte, random) in bytes.iter_mut().zip(fresh.drain(rest..)) {
-            *byte = random;
-        }
+        let Some((_, random)) = fresh.split_at_checked(rest) else { return };
+        bytes.copy_from_slice(random);
+        fresh.truncate(rest);
     });
 }
 

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 pub struct Seldom<F> {
     future: Pin<Box<F>>,
     bell: Arc<Bell>,
+    /// Whom the bell wakes.
+    wakes: Option<Waker>,
 }
 
 /// What the future is given to wake.
@@ -22,7 +24,7 @@ impl<F: Future> Seldom<F> {
     /// The future, which is polled once at first.
     pub fn new(future: F) -> Self {
         let bell = Bell { rung: AtomicBool::new(true), task: Mutex::default() };
-        Self { future: Box::pin(future), bell: Arc::new(bell) }
+        Self { future: Box::pin(future), bell: Arc::new(bell), wakes: None }
     }
 }
 
@@ -30,9 +32,13 @@ impl<F: Future> Future for Seldom<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.bell.wakes(cx.waker());
-        // Asked after it is known whom to wake, so no ring is missed.
-        if !self.bell.rung.swap(false, Ordering::AcqRel) {
+        if !self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.wakes = Some(cx.waker().clone());
+            self.bell.wakes(cx.waker());
+        }
+        // Asked after it is known whom to wake, so no ring is missed. Looked at before it is written to: it hardly ever has
+        // rung.
+        if !self.bell.rung.load(Ordering::Acquire) || !self.bell.rung.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         let bell = Waker::from(Arc::clone(&self.bell));
@@ -42,10 +48,7 @@ impl<F: Future> Future for Seldom<F> {
 
 impl Bell {
     fn wakes(&self, waker: &Waker) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
-            *task = Some(waker.clone());
-        }
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 }
 

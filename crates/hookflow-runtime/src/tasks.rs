@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -25,6 +25,8 @@ pub struct Tasks(Arc<Inner>);
 struct Inner {
     clock: Clock,
     phase: watch::Sender<Phase>,
+    /// The same for who only looks: that is asked with every request, and a look at the other takes its lock.
+    reached: Arc<AtomicU8>,
     running: watch::Sender<BTreeMap<&'static str, usize>>,
     panics: AtomicU64,
     /// One permit for each processor.
@@ -40,12 +42,19 @@ enum Phase {
     Hard,
 }
 
+impl Phase {
+    fn is_reached(self, reached: &AtomicU8) -> bool {
+        reached.load(Ordering::Acquire) >= self as u8
+    }
+}
+
 impl Tasks {
     /// Without any task yet.
     pub fn new(clock: Clock) -> Self {
         Self(Arc::new(Inner {
             clock,
             phase: watch::Sender::new(Phase::Running),
+            reached: Arc::default(),
             running: watch::Sender::new(BTreeMap::new()),
             panics: AtomicU64::new(0),
             processors: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
@@ -82,7 +91,7 @@ impl Tasks {
     /// Begins `future` here and now, and runs what it has to wait for as [`Self::spawn`] does: what waits for nothing is
     /// over when this returns, without the cost of a task. A panic in it harms whoever calls this as little as a task's.
     pub fn begin(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        if *self.0.phase.borrow() == Phase::Hard {
+        if Phase::Hard.is_reached(&self.0.reached) {
             return;
         }
         let mut future = Box::pin(future);
@@ -138,18 +147,27 @@ impl Tasks {
 
     /// Set when shutdown has begun: take nothing new, finish what is there.
     pub fn soft(&self) -> Token {
-        Token { phase: self.0.phase.subscribe(), at: Phase::Soft }
+        self.token(Phase::Soft)
     }
 
     /// Set when the grace is over: whatever still runs is dropped.
     pub fn hard(&self) -> Token {
-        Token { phase: self.0.phase.subscribe(), at: Phase::Hard }
+        self.token(Phase::Hard)
+    }
+
+    fn token(&self, at: Phase) -> Token {
+        Token { phase: self.0.phase.subscribe(), reached: Arc::clone(&self.0.reached), at }
+    }
+
+    fn reach(&self, phase: Phase) {
+        self.0.reached.fetch_max(phase as u8, Ordering::AcqRel);
+        self.0.phase.send_modify(|reached| *reached = (*reached).max(phase));
     }
 
     /// Shuts down: soft, then waits until nothing runs or `grace` has passed, then hard. Returns the names of what
     /// had not ended by itself. A second call with a shorter grace hurries the first.
     pub async fn drain(&self, grace: Duration) -> Vec<&'static str> {
-        self.0.phase.send_modify(|phase| *phase = (*phase).max(Phase::Soft));
+        self.reach(Phase::Soft);
         let mut running = self.0.running.subscribe();
         let mut hard = self.hard();
         let ended = async {
@@ -163,7 +181,7 @@ impl Tasks {
         // Either way the rest is what still runs.
         let (Ok(()) | Err(Elapsed)) = self.0.clock.timeout(grace, ended).await;
         let left = self.running().into_keys().collect();
-        self.0.phase.send_replace(Phase::Hard);
+        self.reach(Phase::Hard);
         left
     }
 
@@ -187,6 +205,7 @@ impl Tasks {
 #[derive(Debug, Clone)]
 pub struct Token {
     phase: watch::Receiver<Phase>,
+    reached: Arc<AtomicU8>,
     at: Phase,
 }
 
@@ -199,7 +218,7 @@ impl Token {
 
     /// Whether the step was taken.
     pub fn is_set(&self) -> bool {
-        *self.phase.borrow() >= self.at
+        self.at.is_reached(&self.reached)
     }
 }
 

@@ -8,9 +8,9 @@ use crate::engine::Inner;
 use crate::queue::FlowQueue;
 use crate::ticket::Accepted;
 use crate::versions::VersionFault;
-use crate::worker::hand::{Hand, Program};
+use crate::worker::hand::Hand;
 use crate::{LiveFlow, worker};
-use hookflow_flow::{Ask, Enabled, End, Fact, Fault, FaultKind, Outcome, SubRun};
+use hookflow_flow::{Ask, Enabled, End, Fact, Fault, FaultKind, Flow, Outcome, SubRun};
 use hookflow_runtime::Heartbeat;
 use hookflow_store::{Admitted, Ended, Journal, NewRun, Parked, Progress, StoreError};
 use hookflow_text::{Code, Json};
@@ -161,10 +161,9 @@ impl<'e> Parent<'e> {
         }
         accepted.hold(live.queue.take_in_hand(self.engine, &run));
         self.admit(&live, &accepted).await?;
-        let program = Program::serving(&live.flow);
         let parent = Parent { family, ..self.clone() };
         unheld.settle();
-        parent.carry(&live.queue, program, accepted, ask.deadline, None).await
+        parent.carry(&live.queue, Arc::clone(&live.flow), accepted, ask.deadline, None).await
     }
 
     /// Nobody else would ever end a child that cannot be read.
@@ -197,21 +196,21 @@ impl<'e> Parent<'e> {
             // Something came for it before its parent did, and a worker of its own flow has it.
             None => return self.end_of(run).await,
         }
-        let program = worker::program(self.engine, &queue, &journal, None).await.map_err(interrupted)?;
+        let flow = worker::begun_on(self.engine, &queue, &journal, None).await.map_err(interrupted)?;
         let parent = Parent { family, ..self.clone() };
         unheld.settle();
-        parent.carry(&queue, program, accepted, ask.deadline, Some(journal)).await
+        parent.carry(&queue, flow, accepted, ask.deadline, Some(journal)).await
     }
 
     async fn carry(
         &self,
         queue: &Arc<FlowQueue>,
-        program: Program,
+        flow: Arc<Flow>,
         accepted: Arc<Accepted>,
         deadline: Option<Timestamp>,
         journal: Option<Journal>,
     ) -> Result<Outcome, (FaultKind, String)> {
-        let hand = Hand::child(self, queue, program, accepted, deadline);
+        let hand = Hand::child(self, queue, flow, accepted, deadline);
         let end = Box::pin(hand.carry(journal)).await;
         let lost = || (FaultKind::Interrupted, "its end could not be kept".to_owned());
         end.map(|end| Outcome::Ended(End::clone(&end))).ok_or_else(lost)

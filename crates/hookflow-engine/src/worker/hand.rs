@@ -18,7 +18,7 @@ use crate::relaxed::Owed;
 use crate::ticket::Accepted;
 use crate::worker::InFlight;
 pub(crate) use ending::{UNSTORED_ENDS, unstored_ends};
-use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Flow, Plan, Reply};
+use hookflow_flow::{Effect, End, Fact, Fault, FaultKind, Flow, Reply};
 use hookflow_runtime::Heartbeat;
 use hookflow_store::{Journal, Outgoing, Parked, Sent, StoreError};
 use hookflow_text::Code;
@@ -36,28 +36,13 @@ type Caller = Option<queue::Caller>;
 /// How far off the next thing to do must be for a run to be parked: a nearer one is waited for with the worker in hand.
 const PARKED_FROM: Duration = Duration::from_secs(1);
 
-/// What a run goes by: a plan, and the document that it was compiled from.
-#[derive(Clone)]
-pub(crate) struct Program {
-    plan: Arc<Plan>,
-    document: Arc<str>,
-    /// How many of its runs may have ended without their ends being stored.
-    unstored: usize,
-}
-
-impl Program {
-    pub(crate) fn serving(flow: &Flow) -> Self {
-        let (plan, document) = (Arc::clone(&flow.plan), Arc::clone(&flow.document));
-        Self { plan, document, unstored: unstored_ends(flow) }
-    }
-}
-
 /// One run in a worker's hand.
 pub(crate) struct Hand<'e> {
     engine: &'e Arc<Inner>,
     queue: &'e Arc<FlowQueue>,
     heartbeat: &'e Heartbeat,
-    program: Program,
+    /// What it goes by.
+    flow: Arc<Flow>,
     accepted: Arc<Accepted>,
     caller: Caller,
     /// Where it stands among the runs that run each other.
@@ -127,7 +112,7 @@ impl<'e> Hand<'e> {
         engine: &'e Arc<Inner>,
         queue: &'e Arc<FlowQueue>,
         heartbeat: &'e Heartbeat,
-        program: Program,
+        flow: Arc<Flow>,
         accepted: Arc<Accepted>,
         caller: Caller,
     ) -> Self {
@@ -137,7 +122,7 @@ impl<'e> Hand<'e> {
             engine,
             queue,
             heartbeat,
-            program,
+            flow,
             accepted,
             caller,
             family: Family::default(),
@@ -169,12 +154,12 @@ impl<'e> Hand<'e> {
     pub(crate) fn child(
         parent: &Parent<'e>,
         queue: &'e Arc<FlowQueue>,
-        program: Program,
+        flow: Arc<Flow>,
         accepted: Arc<Accepted>,
         deadline: Option<Timestamp>,
     ) -> Self {
         let family = parent.family.clone();
-        let mut hand = Self::new(parent.engine, queue, parent.heartbeat, program, accepted, None);
+        let mut hand = Self::new(parent.engine, queue, parent.heartbeat, flow, accepted, None);
         (hand.family, hand.child) = (family, Some(Child { deadline, has_left: false }));
         hand
     }
@@ -349,7 +334,7 @@ impl Drop for Hand<'_> {
         self.accepted.release();
         if self.child.as_ref().is_some_and(|child| !child.has_left) && self.family.is_let_go() {
             let (engine, accepted) = (Arc::clone(self.engine), Arc::clone(&self.accepted));
-            let version = Arc::clone(&self.program.plan.version);
+            let version = Arc::clone(&self.flow.plan.version);
             self.engine.tasks.spawn("abandoned run", async move { engine.abandon(&accepted, version).await });
         }
     }

@@ -12,8 +12,10 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The results of steps, by place.
-pub(super) type Results = HashMap<Place, Arc<Json>>;
+/// By place. Places are ours, so no caller can make them collide, and a quick hash does.
+pub(super) type Places<V> = HashMap<Place, V, foldhash::fast::RandomState>;
+/// The results of steps.
+pub(super) type Results = Places<Arc<Json>>;
 
 /// The whole scope.
 #[derive(Debug)]
@@ -178,10 +180,9 @@ pub(super) fn chance(seed: &[u8; 16], step: StepNumber, turns: &[Turn]) -> [u8; 
     let turns = turns.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, turn| {
         (hash ^ (turn.index as u64 + 1)).wrapping_mul(0x0100_0000_01b3)
     });
-    let mut chance = [0; 32];
-    let parts = seed.iter().copied().chain(step.0.to_be_bytes()).chain(turns.to_be_bytes());
-    chance.iter_mut().zip(parts).for_each(|(slot, byte)| *slot = byte);
-    chance
+    // The seed, the step, the turns and zeros, in this order.
+    let place = u128::from(step.0) << 96 | u128::from(turns) << 32;
+    <[u8; 32]>::try_from([*seed, place.to_be_bytes()].as_flattened()).unwrap_or_default()
 }
 
 /// What a value is, in words for a message.
@@ -193,5 +194,23 @@ pub(super) fn kind(value: &Json) -> &'static str {
         Json::String(_) => "text",
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chance_of_a_place_is_what_it_was_in_every_version() {
+        let turn = Turn { name: "item".into(), index: 2, count: 3, item: Arc::default() };
+        let mut expected = [0; 32];
+        expected[..16].copy_from_slice(&[7; 16]);
+        expected[16..20].copy_from_slice(&[0, 0, 1, 2]);
+        expected[20..28].copy_from_slice(&0xcbf2_9ce4_8422_2325_u64.to_be_bytes());
+        assert_eq!(chance(&[7; 16], StepNumber(0x102), &[]), expected);
+        let turns = (0xcbf2_9ce4_8422_2325_u64 ^ 3).wrapping_mul(0x0100_0000_01b3);
+        expected[20..28].copy_from_slice(&turns.to_be_bytes());
+        assert_eq!(chance(&[7; 16], StepNumber(0x102), &[turn]), expected);
     }
 }

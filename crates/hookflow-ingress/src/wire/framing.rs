@@ -109,7 +109,7 @@ impl Framing {
     }
 
     fn follow_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Violation> {
-        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let end = memchr::memchr(b'\n', bytes);
         let (part, rest) =
             bytes.split_at_checked(end.map_or(bytes.len(), |at| at + 1)).unwrap_or((bytes, &[]));
         if self.place == Place::Head {

@@ -15,7 +15,9 @@ mod senders;
 mod signature;
 mod window;
 
+use self::algorithm::Digester;
 pub use self::certificate::{Certificate, Fetched};
+use self::content::Filling;
 use self::material::{Material, Signed};
 use self::public_key::PublicKey;
 use self::recipe::Recipe;
@@ -74,8 +76,9 @@ struct Hmac {
 
 #[derive(Debug)]
 enum Keys {
-    /// As the recipe's `key` makes them of what is configured.
-    Secret(Vec<Secret>),
+    /// As the recipe's `key` makes them of what is configured, and for each the digest that begins with it: an HMAC takes
+    /// two blocks of its hash for the key alone.
+    Secret(Vec<Secret>, Vec<Digester>),
     Public(Vec<PublicKey>),
 }
 
@@ -144,7 +147,9 @@ impl Hmac {
                 .into_iter()
                 .map(|(node, secret)| recipe.key.make(&secret, &node, diagnostics))
                 .collect();
-            Keys::Secret(keys.into_iter().collect::<Option<_>>()?)
+            let keys: Vec<Secret> = keys.into_iter().collect::<Option<_>>()?;
+            let begun = keys.iter().map(|key| recipe.algorithm.begin(key.expose())).collect();
+            Keys::Secret(keys, begun)
         };
         Some(Box::new(Self { preset, recipe, keys }))
     }
@@ -160,10 +165,11 @@ impl Hmac {
     ) -> Result<Option<Vec<u8>>, Reason> {
         let mut signed = None;
         match &self.keys {
-            Keys::Secret(keys) => {
+            Keys::Secret(keys, begun) => {
                 // Every secret is tried, also when one has fitted already.
-                for key in keys {
-                    let expected = self.recipe.digest(key.expose(), material, timestamp, url)?;
+                for (key, begun) in keys.iter().zip(begun) {
+                    let filling = Filling { material, timestamp, url, key: key.expose() };
+                    let expected = self.recipe.digest(begun.clone(), &filling)?;
                     let fits = received
                         .iter()
                         .fold(Choice::from(0), |fits, candidate| fits | candidate.ct_eq(&expected));
@@ -172,7 +178,8 @@ impl Hmac {
             }
             Keys::Public(keys) => {
                 // Not the signature: there may be several right ones for the same content.
-                let content = self.recipe.digest(&[], material, timestamp, url)?;
+                let filling = Filling { material, timestamp, url, key: &[] };
+                let content = self.recipe.digest(self.recipe.algorithm.begin(&[]), &filling)?;
                 let verified = keys.iter().any(|key| {
                     let mut candidates = received.iter().take(MOST_VERIFIED);
                     self.recipe.algorithm.key_kind().is_some_and(|kind| {
@@ -236,7 +243,7 @@ impl Verifier for Hmac {
 
     fn keys(&self) -> &[Secret] {
         match &self.keys {
-            Keys::Secret(keys) => keys,
+            Keys::Secret(keys, _) => keys,
             Keys::Public(_) => &[],
         }
     }

@@ -4,7 +4,7 @@
 //! be carried again and nobody could tell. So its worker hands it in and takes the next run. What counts the run as in flight
 //! goes along until it is stored, and what comes after it (the next of its key, the caller's answer) follows the commit.
 
-use super::{Caller, Hand, Program, conclusion, let_go, tell};
+use super::{Caller, Hand, conclusion, let_go, tell};
 use crate::Conclusion;
 use crate::engine::Inner;
 use crate::queue::{FlowQueue, InHand};
@@ -33,7 +33,7 @@ pub(crate) fn unstored_ends(flow: &Flow) -> usize {
 pub(super) struct Ending {
     engine: Arc<Inner>,
     queue: Arc<FlowQueue>,
-    program: Program,
+    flow: Arc<Flow>,
     accepted: Arc<Accepted>,
     progress: Progress,
     end: Arc<End>,
@@ -50,7 +50,7 @@ pub(super) struct Ending {
 impl Hand<'_> {
     /// Whether its worker need not wait until the end is stored.
     pub(super) fn ends_by_itself(&self) -> bool {
-        self.program.unstored > 0 && self.child.is_none()
+        self.child.is_none() && unstored_ends(&self.flow) > 0
     }
 
     /// Hands the end in. Waits only for room.
@@ -73,7 +73,7 @@ impl Hand<'_> {
         Ending {
             engine: Arc::clone(self.engine),
             queue: Arc::clone(self.queue),
-            program: self.program.clone(),
+            flow: Arc::clone(&self.flow),
             accepted: Arc::clone(&self.accepted),
             progress,
             end,
@@ -95,8 +95,8 @@ impl Ending {
                 let engine = Arc::clone(&self.engine);
                 let _on_our_threads = engine.runtime.enter();
                 engine.tasks.spawn("end of a run", async move {
-                    let Self { engine, program, accepted, progress, caller, .. } = &mut self;
-                    let written = engine.record(program, &accepted.run, progress, || *caller = None).await;
+                    let Self { engine, flow, accepted, progress, caller, .. } = &mut self;
+                    let written = engine.record(flow, &accepted.run, progress, || *caller = None).await;
                     self.settled(written);
                 });
             }
@@ -129,7 +129,7 @@ impl Inner {
     /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; `is_away` is told at once.
     pub(super) async fn record(
         &self,
-        program: &Program,
+        flow: &Flow,
         run: &Arc<str>,
         progress: &Progress,
         mut is_away: impl FnMut(),
@@ -139,7 +139,7 @@ impl Inner {
             let mut written = self.store.record(&self.owner, run, progress.clone()).await;
             if written == Err(StoreError::UnknownVersion) {
                 // Replaced by so many others since the run began that the store has forgotten it.
-                let Program { plan, document, .. } = program;
+                let Flow { plan, document, .. } = flow;
                 match self.store.keep_version(&plan.flow, &plan.version, document).await {
                     Ok(()) => continue,
                     Err(error) => written = Err(error),

@@ -25,7 +25,7 @@ impl Hand<'_> {
             attempt: self.accepted.attempt,
             deadline: self.child.as_ref().and_then(|child| child.deadline),
         };
-        let plan = Arc::clone(&self.program.plan);
+        let plan = Arc::clone(&self.flow.plan);
         let Some(journal) = journal else { return Ok(Run::begin_in_slices(plan, start)) };
         let was_in_hand = self.engine.trials.was_in_hand(&journal.run.run, &journal.run.progress);
         // That a run began is written with what it has done first.

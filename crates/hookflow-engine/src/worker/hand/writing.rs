@@ -38,7 +38,7 @@ impl Hand<'_> {
     }
 
     pub(super) fn progress(&mut self, reply: Option<Arc<Reply>>) -> Progress {
-        let version = Arc::clone(&self.program.plan.version);
+        let version = Arc::clone(&self.flow.plan.version);
         let emitted = std::mem::take(&mut self.emitted);
         self.to_tell.extend(emitted.iter().flat_map(|event| event.to.iter().cloned()));
         Progress {
@@ -102,8 +102,8 @@ impl Hand<'_> {
     /// Writes to a run that is kept. While the store is away this goes on, for the run was promised; who waits for it
     /// is told at once.
     async fn record(&mut self, progress: Progress) -> Result<Recorded, Lost> {
-        let (program, run, caller) = (&self.program, &self.accepted.run, &mut self.caller);
-        let written = self.engine.record(program, run, &progress, || *caller = None);
+        let (flow, run, caller) = (&self.flow, &self.accepted.run, &mut self.caller);
+        let written = self.engine.record(flow, run, &progress, || *caller = None);
         self.heartbeat.wait(written).await.map_err(Lost::Refused)
     }
 
@@ -172,7 +172,7 @@ impl Hand<'_> {
         let Some(relaxed) = &self.accepted.relaxed else { return false };
         let ends = matches!(end, End::Succeeded(_)) && !self.has_told && self.accepted.end_in_memory();
         if ends {
-            relaxed.ran(&self.accepted, &self.program.plan.version, now);
+            relaxed.ran(&self.accepted, &self.flow.plan.version, now);
             self.queue.series().not_written.inc();
         }
         ends

@@ -8,6 +8,7 @@ use hookflow_text::{Code, Diagnostics, Fields, Key, MapSchema, Node, Schema, Sec
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use std::borrow::Cow;
+use std::fmt;
 
 /// How a digest is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,8 @@ impl Algorithm {
     }
 }
 
-/// A digest that is being made.
+/// A digest that is being made. One that has begun with a key is as secret as that.
+#[derive(Clone)]
 pub(super) enum Digester {
     HmacSha1(Hmac<Sha1>),
     HmacSha256(Hmac<Sha256>),
@@ -78,6 +80,12 @@ pub(super) enum Digester {
     Whole(Vec<u8>),
     /// Equal to no signature.
     None,
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Digester").finish_non_exhaustive()
+    }
 }
 
 impl Digester {

@@ -4,7 +4,7 @@ mod keys;
 
 pub(super) use keys::{KEYS, WRITTEN_OUT};
 
-use super::algorithm::{Algorithm, Encoding, KeyRule};
+use super::algorithm::{Algorithm, Digester, Encoding, KeyRule};
 use super::content::{Content, Filling};
 use super::material::{Material, Place, Signed};
 use super::signature::Signature;
@@ -231,15 +231,9 @@ impl Recipe {
         urls
     }
 
-    pub(super) fn digest(
-        &self,
-        key: &[u8],
-        material: &Material<'_>,
-        timestamp: Option<&str>,
-        url: &str,
-    ) -> Result<Vec<u8>, Reason> {
-        let mut digester = self.algorithm.begin(key);
-        self.content.feed(&mut digester, &Filling { material, timestamp, url, key })?;
+    /// The digest of what is signed; `digester` has begun with the key.
+    pub(super) fn digest(&self, mut digester: Digester, filling: &Filling<'_>) -> Result<Vec<u8>, Reason> {
+        self.content.feed(&mut digester, filling)?;
         Ok(digester.finish())
     }
 
@@ -292,8 +286,10 @@ impl Recipe {
             (Some(TimeSource::Beside(key)), Some(text)) => Some((key.as_str(), text.as_str())),
             _ => None,
         };
+        let (material, url) = (Material::new(head, Signed::Held(body)), head.url());
+        let filling = Filling { material: &material, timestamp: written.as_deref(), url: &url, key };
         let digest = self
-            .digest(key, &Material::new(head, Signed::Held(body)), written.as_deref(), &head.url())
+            .digest(self.algorithm.begin(key), &filling)
             .map_err(|reason| CannotSign(reason.to_string()))?;
         self.signature.write(head, &digest, companion)
     }

@@ -140,31 +140,32 @@ impl Signature {
 
     /// Every signature that was received, decoded. Never empty, nor is any of them.
     pub(super) fn received(&self, material: &Material<'_>) -> Result<Vec<Vec<u8>>, Reason> {
-        let texts = self.texts(material)?;
-        let found: Vec<_> = texts
-            .iter()
-            .flat_map(|text| self.layout.split(text))
-            .filter_map(|signature| self.encoding.decode(signature))
-            .collect();
+        let mut found = Vec::new();
+        self.each_text(material, |text| {
+            let signatures = self.layout.split(text);
+            found.extend(signatures.into_iter().filter_map(|signature| self.encoding.decode(signature)));
+        })?;
         if found.is_empty() { Err(Reason::Unreadable("the signature".into())) } else { Ok(found) }
     }
 
     /// Whether something was received that may be a signature. Guard 7 asks no more: the decoding comes with the body.
     pub(super) fn is_there(&self, material: &Material<'_>) -> Result<(), Reason> {
-        self.texts(material).map(drop)
+        self.each_text(material, |_| {})
     }
 
     /// The value under another key of the same list, which must come exactly once: Stripe's `t`.
     pub(super) fn companion(&self, key: &str, material: &Material<'_>) -> Result<String, Reason> {
         let what = || format!("`{key}` beside the signature");
         let Layout::Kv { separator, .. } = &self.layout else { return Err(Reason::Missing(what())) };
-        let texts = self.texts(material)?;
-        let mut values =
-            texts.iter().flat_map(|text| entries(text, separator, "=")).filter(|(name, _)| *name == key);
-        match (values.next(), values.next()) {
-            (Some((_, value)), None) => Ok(value.to_owned()),
-            (None, _) => Err(Reason::Missing(what())),
-            _ => Err(Reason::Repeated(what())),
+        let mut values = Vec::new();
+        self.each_text(material, |text| {
+            let here = entries(text, separator, "=").filter(|(name, _)| *name == key);
+            values.extend(here.map(|(_, value)| value.to_owned()));
+        })?;
+        match values.pop() {
+            Some(value) if values.is_empty() => Ok(value),
+            Some(_) => Err(Reason::Repeated(what())),
+            None => Err(Reason::Missing(what())),
         }
     }
 
@@ -173,27 +174,32 @@ impl Signature {
         matches!(self.layout, Layout::Kv { .. })
     }
 
-    fn texts<'m>(&self, material: &'m Material<'_>) -> Result<Vec<Cow<'m, str>>, Reason> {
+    /// Shows each text in which signatures stand; there is at least one.
+    fn each_text(&self, material: &Material<'_>, mut see: impl FnMut(&str)) -> Result<(), Reason> {
         let names = match &self.site {
             Site::Headers(names) => names,
-            Site::Body(place) => return Ok(vec![place.read(material)?.into()]),
+            Site::Body(place) => {
+                see(&place.read(material)?);
+                return Ok(());
+            }
         };
         let single = matches!(self.layout, Layout::Single { .. });
-        let mut texts = Vec::new();
+        let mut found = false;
         for name in names {
             let what = || format!("the header `{name}`");
             for (count, value) in material.head.headers.get_all(name).iter().enumerate() {
                 if single && count > 0 {
                     return Err(Reason::Repeated(what()));
                 }
-                texts.push(value.to_str().map_err(|_| Reason::Unreadable(what()))?.into());
+                see(value.to_str().map_err(|_| Reason::Unreadable(what()))?);
+                found = true;
             }
         }
-        if texts.is_empty() {
-            let first = names.first().map(HeaderName::as_str).unwrap_or_default();
-            return Err(Reason::Missing(format!("the header `{first}`")));
+        if found {
+            return Ok(());
         }
-        Ok(texts)
+        let first = names.first().map(HeaderName::as_str).unwrap_or_default();
+        Err(Reason::Missing(format!("the header `{first}`")))
     }
 
     /// Writes a signature, and the timestamp when it belongs beside it, into a header.
