@@ -151,14 +151,15 @@ pub(super) static SCENES: &[Scene] = &[
     },
     Scene {
         name: "async-durable",
-        about: "202 when the event is on disk, and the run behind it, against a bare server that keeps nothing, \
-                and one that appends to a file",
+        about: "202 when the event is on disk, and the run behind it, against bare servers: one keeps nothing, \
+                one appends to a file, one keeps events and ends in SQLite",
         answer: QUEUED,
         load: PLAIN,
         target: Target::Rate(0.45),
         servers: &[
             bare("bare hyper, 202 at once", "accept"),
             bare("bare hyper, one file", "append"),
+            bare("bare hyper, SQLite", "sqlite-accept"),
             hookflow("hookflow, SQLite", one(Store::Sqlite, PATIENT, BUILD)),
         ],
     },
@@ -245,11 +246,15 @@ pub(super) static SCENES: &[Scene] = &[
     },
     Scene {
         name: "sync-durable",
-        about: "as `door`, with the store on disk",
+        about: "as `door`, with the store on disk, and against a bare server that keeps events and ends in SQLite, too",
         answer: MAPPED,
         load: PLAIN,
         target: Target::Rate(0.45),
-        servers: &[BARE, hookflow("hookflow, SQLite", one(Store::Sqlite, "", MAP))],
+        servers: &[
+            BARE,
+            bare("bare hyper, SQLite", "sqlite-reply"),
+            hookflow("hookflow, SQLite", one(Store::Sqlite, "", MAP)),
+        ],
     },
     Scene {
         name: "sync-relaxed",
