@@ -45,7 +45,7 @@ pub(super) enum Pace {
 pub(super) enum Target {
     /// A figure without a claim.
     None,
-    /// Its rate of right answers over that of the first.
+    /// Its rate of right answers over that of the fastest of the others.
     Rate(f64),
     /// In microseconds.
     Latency { p50: u64, p99: u64 },
