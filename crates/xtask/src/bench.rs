@@ -3,6 +3,7 @@
 //! Absolute figures belong to one machine and one hour. So servers stand side by side, the same load goes to them
 //! in turn, and only the ratios of their medians within one run are read.
 
+mod by_hand;
 mod contender;
 mod figures;
 mod goal;
@@ -45,6 +46,9 @@ pub fn run(root: &Path, options: &[&str]) -> Result<ExitCode> {
         bail!("the load generator `wrk` is missing; install it with: apt-get install -y wrk");
     }
     let target = target(root)?;
+    if by_hand::is_asked(&options.scenes) {
+        by_hand::install(root, &target.join("release"))?;
+    }
     build(root, &["-p", "hookflow"])?;
     build(root, &["-p", "xtask", "--example", "bare"])?;
     let mut record = Record::default();

@@ -102,7 +102,7 @@ mod tests {
         let options =
             Options::parse(&["flows", "durable", "--rounds", "3", "--svg", "x.svg", "--times", "2"]).unwrap();
         let scenes: Vec<_> = options.scenes.iter().map(|scene| scene.name).collect();
-        assert_eq!(scenes, ["flows", "async-durable", "sync-durable"]);
+        assert_eq!(scenes, ["flows", "async-durable", "by-hand-durable", "sync-durable"]);
         assert_eq!(Options::parse(&["all"]).unwrap().scenes.len(), SCENES.len());
         assert_eq!((options.rounds, options.times, options.svg), (3, 2, Some("x.svg".into())));
         for (bad, why) in [
