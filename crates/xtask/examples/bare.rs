@@ -6,6 +6,9 @@
 //! - `accept` answers 202 at once and keeps nothing,
 //! - `append` answers 202 when the body is on the disk: one thread takes what has gathered, appends it to the file
 //!   `events` with one write and one fdatasync, and then lets all of them be answered;
+//! - `sqlite-accept` answers 202 and `sqlite-reply` with the fields, both when the body is in the database `events.db`: one
+//!   thread takes what has gathered into one transaction, and with it the ends of what was answered before. Nothing else
+//!   is kept, so this is what hookflow's store could reach;
 //! - `slow` does nothing of all that, and answers after 5 ms, or never if the path ends so: a service for hookflow to call.
 //!
 //! Two threads, each with its own runtime and its own socket on one port: the fastest shape hyper has on two
@@ -14,13 +17,14 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use quick_xml::events::Event as XmlEvent;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::fs::File;
@@ -45,34 +49,45 @@ type Key = Hmac<Sha256>;
 #[derive(Clone)]
 struct Door {
     key: Key,
-    mode: Mode,
+    slow: bool,
+    /// Three fields, or 202.
+    replies: bool,
+    writer: Option<Writer>,
 }
 
 #[derive(Clone)]
-enum Mode {
-    Reply,
-    Accept,
-    Append(mpsc::Sender<Event>),
-    Slow,
+struct Writer {
+    asks: mpsc::Sender<Ask>,
+    /// Whether it also keeps that an event has run.
+    ends: bool,
 }
 
-struct Event {
-    body: Bytes,
-    kept: oneshot::Sender<()>,
+enum Ask {
+    /// Says the event's number when it is on the disk.
+    Keep {
+        head: String,
+        body: Bytes,
+        kept: oneshot::Sender<i64>,
+    },
+    End(i64),
 }
 
 fn main() -> Result<()> {
+    const USAGE: &str = "usage: bare <secret> [reply|accept|append|sqlite-accept|sqlite-reply|slow]";
     let mut args = std::env::args().skip(1);
-    let secret = args.next().context("usage: bare <secret> [reply|accept|append|slow]")?;
-    let (sender, events) = mpsc::channel(GROUP);
-    let mode = match args.next().as_deref() {
-        None | Some("reply") => Mode::Reply,
-        Some("accept") => Mode::Accept,
-        Some("append") => Mode::Append(sender),
-        Some("slow") => Mode::Slow,
-        Some(other) => bail!("unknown mode {other}"),
+    let secret = args.next().context(USAGE)?;
+    let mode = args.next().unwrap_or_else(|| "reply".into());
+    let (asks, asked) = mpsc::channel(GROUP);
+    let writer = |ends| Some(Writer { asks, ends });
+    let (replies, writer) = match mode.as_str() {
+        "reply" | "slow" => (true, None),
+        "accept" => (false, None),
+        "append" => (false, writer(false)),
+        "sqlite-accept" => (false, writer(true)),
+        "sqlite-reply" => (true, writer(true)),
+        _ => bail!(USAGE),
     };
-    let door = Door { key: Key::new_from_slice(secret.as_bytes())?, mode };
+    let door = Door { key: Key::new_from_slice(secret.as_bytes())?, slow: mode == "slow", replies, writer };
     let mut sockets = vec![socket(0)?];
     let port = sockets.first().context("no socket")?.local_addr()?.port();
     for _ in 1..THREADS {
@@ -80,9 +95,16 @@ fn main() -> Result<()> {
     }
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        if let Mode::Append(_) = door.mode {
-            let file = File::create("events")?;
-            threads.push(scope.spawn(|| append(file, events)));
+        match door.writer {
+            None => {}
+            Some(Writer { ends: false, .. }) => {
+                let file = File::create("events")?;
+                threads.push(scope.spawn(|| append(file, asked)));
+            }
+            Some(Writer { ends: true, .. }) => {
+                let database = open()?;
+                threads.push(scope.spawn(|| store(database, asked)));
+            }
         }
         println!("http://127.0.0.1:{port}/hook/door");
         for socket in sockets {
@@ -94,19 +116,65 @@ fn main() -> Result<()> {
 }
 
 /// Group commit: what comes while one group is being synced is the next group.
-fn append(mut file: File, mut events: mpsc::Receiver<Event>) -> Result<()> {
+fn append(mut file: File, mut asked: mpsc::Receiver<Ask>) -> Result<()> {
     let (mut group, mut bytes) = (Vec::new(), Vec::new());
-    while events.blocking_recv_many(&mut group, GROUP) > 0 {
+    while asked.blocking_recv_many(&mut group, GROUP) > 0 {
         bytes.clear();
-        for Event { body, .. } in &group {
-            bytes.extend_from_slice(&u32::try_from(body.len())?.to_be_bytes());
-            bytes.extend_from_slice(body);
+        for ask in &group {
+            if let Ask::Keep { body, .. } = ask {
+                bytes.extend_from_slice(&u32::try_from(body.len())?.to_be_bytes());
+                bytes.extend_from_slice(body);
+            }
         }
         file.write_all(&bytes)?;
         file.sync_data()?;
-        for Event { kept, .. } in group.drain(..) {
-            // Who asked may be gone.
-            let _gone = kept.send(());
+        for ask in group.drain(..) {
+            if let Ask::Keep { kept, .. } = ask {
+                // Who asked may be gone.
+                let _gone = kept.send(0);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tables that only grow at their end, and the settings of hookflow's store.
+fn open() -> Result<Connection> {
+    let database = Connection::open("events.db")?;
+    database.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
+    database.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000;
+         PRAGMA journal_size_limit = 67108864;
+         CREATE TABLE events (seq INTEGER PRIMARY KEY, head TEXT NOT NULL, body BLOB NOT NULL);
+         CREATE TABLE ends (seq INTEGER PRIMARY KEY);",
+    )?;
+    Ok(database)
+}
+
+/// Group commit, as above.
+fn store(mut database: Connection, mut asked: mpsc::Receiver<Ask>) -> Result<()> {
+    let (mut group, mut answers, mut last) = (Vec::new(), Vec::new(), 0);
+    while asked.blocking_recv_many(&mut group, GROUP) > 0 {
+        let transaction = database.transaction()?;
+        {
+            let mut event = transaction.prepare_cached("INSERT INTO events VALUES (?, ?, ?)")?;
+            let mut end = transaction.prepare_cached("INSERT INTO ends VALUES (?)")?;
+            for ask in group.drain(..) {
+                match ask {
+                    Ask::Keep { head, body, kept } => {
+                        last += 1;
+                        event.execute((last, head, body.as_ref()))?;
+                        answers.push((kept, last));
+                    }
+                    Ask::End(seq) => {
+                        end.execute([seq])?;
+                    }
+                }
+            }
+        }
+        transaction.commit()?;
+        for (kept, seq) in answers.drain(..) {
+            let _gone = kept.send(seq);
         }
     }
     Ok(())
@@ -141,7 +209,7 @@ async fn accept(listener: &TcpListener, door: Rc<Door>) -> Result<()> {
 }
 
 async fn answer(request: Request<Incoming>, door: Rc<Door>) -> Result<Response<Full<Bytes>>, http::Error> {
-    if let Mode::Slow = door.mode {
+    if door.slow {
         return slow(request).await;
     }
     let (head, body) = request.into_parts();
@@ -159,23 +227,31 @@ async fn answer(request: Request<Incoming>, door: Rc<Door>) -> Result<Response<F
     let format =
         head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Some(order) = order(format, &body) else { return refuse(StatusCode::BAD_REQUEST) };
-    match &door.mode {
-        Mode::Reply => {
-            let [id, amount, customer] = order;
-            let reply = json!({"id": id, "amount": amount, "customer": customer});
-            respond(StatusCode::OK, Bytes::from(reply.to_string()))
+    if let Some(writer) = &door.writer {
+        let (kept, durable) = oneshot::channel();
+        let keep = Ask::Keep { head: text(&head.headers), body, kept };
+        // Both fail only when the writer has failed.
+        if writer.asks.send(keep).await.is_err() {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE);
         }
-        Mode::Accept => respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes())),
-        Mode::Slow => refuse(StatusCode::NOT_FOUND),
-        Mode::Append(events) => {
-            let (kept, durable) = oneshot::channel();
-            // Both fail only when the writer has failed.
-            if events.send(Event { body, kept }).await.is_err() || durable.await.is_err() {
-                return refuse(StatusCode::SERVICE_UNAVAILABLE);
-            }
-            respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes()))
+        let Ok(seq) = durable.await else { return refuse(StatusCode::SERVICE_UNAVAILABLE) };
+        if writer.ends && writer.asks.send(Ask::End(seq)).await.is_err() {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE);
         }
     }
+    if !door.replies {
+        return respond(StatusCode::ACCEPTED, Bytes::from_static(QUEUED.as_bytes()));
+    }
+    let [id, amount, customer] = order;
+    let reply = json!({"id": id, "amount": amount, "customer": customer});
+    respond(StatusCode::OK, Bytes::from(reply.to_string()))
+}
+
+/// The headers, as they came.
+fn text(headers: &HeaderMap) -> String {
+    headers.iter().fold(String::new(), |text, (name, value)| {
+        text + name.as_str() + ": " + &String::from_utf8_lossy(value.as_bytes()) + "\n"
+    })
 }
 
 async fn slow(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, http::Error> {

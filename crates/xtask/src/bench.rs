@@ -3,14 +3,17 @@
 //! Absolute figures belong to one machine and one hour. So servers stand side by side, the same load goes to them
 //! in turn, and only the ratios of their medians within one run are read.
 
+mod by_hand;
 mod contender;
 mod figures;
+mod goal;
 mod instructions;
 mod load;
 mod metrics;
 mod options;
 mod picture;
 mod project;
+mod record;
 mod report;
 mod request;
 mod scenes;
@@ -22,6 +25,7 @@ pub(crate) use contender::LIFELINE;
 pub use instructions::run as instructions;
 use load::Load;
 use options::Options;
+use record::{Outcome, Record};
 use report::Row;
 use scenes::Scene;
 use serde_json::Value;
@@ -41,67 +45,62 @@ pub fn run(root: &Path, options: &[&str]) -> Result<ExitCode> {
     if Command::new("wrk").arg("--version").output().is_err() {
         bail!("the load generator `wrk` is missing; install it with: apt-get install -y wrk");
     }
+    let target = target(root)?;
+    if by_hand::is_asked(&options.scenes) {
+        by_hand::install(root, &target.join("release"))?;
+    }
     build(root, &["-p", "hookflow"])?;
     build(root, &["-p", "xtask", "--example", "bare"])?;
-    let target = target(root)?;
-    let (mut good, mut measured) = (true, Vec::new());
+    let mut record = Record::default();
+    for number in 1..=options.times {
+        if options.times > 1 {
+            println!("# run {number} of {}\n", options.times);
+        }
+        record.runs.push(once(&options, &target)?);
+        // After each: what was measured for half an hour is not lost by what fails later.
+        record.write(&options)?;
+    }
+    println!("{}", record.summary());
+    Ok(if record.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// All that was asked for, once.
+fn once(options: &Options, target: &Path) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
     for scene in &options.scenes {
         println!("## {}\n\n{}\n", scene.name, scene.about);
-        let (fine, json) = play(scene, &options, &target)?;
-        good &= fine;
-        measured.push(json);
+        outcomes.push(play(scene, options, target)?);
     }
     if options.figures {
         println!("## figures\n");
-        let folder = tempfile::tempdir_in(&target)?;
-        let (fine, json) = figures::measure(&target.join("release"), folder.path())?;
-        good &= fine;
-        measured.push(json);
+        let folder = tempfile::tempdir_in(target)?;
+        outcomes.push(figures::measure(&target.join("release"), folder.path())?);
     }
-    if let Some(file) = &options.svg {
-        std::fs::write(file, picture::draw(&measured))?;
-    }
-    if let Some(file) = &options.json {
-        std::fs::write(file, serde_json::to_string_pretty(&measured)? + "\n")?;
-    }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(outcomes)
 }
 
-/// Measures a scene and says what came of it; whether all was as it should be, and the figures.
-fn play(scene: &Scene, options: &Options, target: &Path) -> Result<(bool, Value)> {
+/// Measures a scene and says what came of it.
+fn play(scene: &Scene, options: &Options, target: &Path) -> Result<Outcome> {
     // Not in the system's temporary folder, which may be memory: a sync would cost nothing.
     let folder = tempfile::tempdir_in(target)?;
     let release = target.join("release");
     let start = |server| Ok(Row::new(Contender::new(server, scene, &release, folder.path())?, server));
     let mut rows: Vec<Row> = scene.servers.iter().map(start).collect::<Result<_>>()?;
     let load = Load::prepare(folder.path(), options, scene)?;
-    let sound = measure(&mut rows, &load, options.rounds)?;
-    let seconds = options.duration.as_secs_f64();
-    println!("{}", report::table(&rows, seconds));
-    for (name, ratio) in report::ratios(&rows)? {
-        println!("ratio of medians, to {name}: {ratio:.2}");
+    let mut is_sound = measure(&mut rows, &load, options.rounds)?;
+    if !is_sound {
+        println!("Not all answers were as they should be.");
     }
-    let verdict = report::verdict(scene, &rows)?;
-    if let Some((_, sentence)) = &verdict {
-        println!("{sentence}");
-    }
-    let enough = verdict.is_none_or(|(reached, _)| reached);
-    let mut complete = true;
     for (covered, sentence) in rows.iter().filter_map(Row::account) {
         println!("{sentence}");
-        complete &= covered;
-    }
-    for (holds, complaint) in [
-        (sound, "Not all answers were as they should be."),
-        (enough, "The target is missed."),
-        (complete, "Not every accepted event has a run that succeeded."),
-    ] {
-        if !holds {
-            println!("{complaint}");
+        if !covered {
+            println!("Not every accepted event has a run that succeeded.");
         }
+        is_sound &= covered;
     }
-    println!();
-    Ok((sound && enough && complete, report::json(scene, &rows, seconds)?))
+    let outcome = report::outcome(scene, &rows, options.duration.as_secs_f64(), is_sound)?;
+    println!("\n{outcome}");
+    Ok(outcome)
 }
 
 /// Whether all answers were right.

@@ -1,7 +1,7 @@
 //! `cargo xtask book`: the pages of `docs` as HTML, without scripts, and every link in the project's Markdown held to what it
 //! leads to.
 //!
-//! A link to a page leads to its HTML. One to any other file of the project leads to a copy of it in the book, so that
+//! A link to a page leads to its HTML, and a picture stands beside it. One to any other file of the project leads to a copy of it in the book, so that
 //! the book can be moved as a folder.
 
 mod page;
@@ -76,8 +76,10 @@ impl Book {
                 self.findings.push(format!("{at}: {path} has no heading #{anchor}"));
             }
         }
-        if page.path.starts_with(DOCS) && !path.starts_with(DOCS) {
-            self.files.insert(page::copied(&path), file.text.clone());
+        let is_bound = path.starts_with(DOCS) && pages.contains_key(path.as_str());
+        if page.path.starts_with(DOCS) && !is_bound {
+            let name = if path.starts_with(DOCS) { page::written(&path) } else { page::copied(&path) };
+            self.files.insert(name, file.text.clone());
         }
     }
 
@@ -184,12 +186,14 @@ mod tests {
 
     #[test]
     fn links_lead_to_pages_and_to_copies() {
-        let page = "# A & B\n\n## One `two`\n\n[x](#one-two) [y](../flows/a.yaml) [z](README.md)\n";
-        let book = book(&[CONTENTS, ("docs/a.md", page), ("flows/a.yaml", "flow: a\n")]);
+        let page =
+            "# A & B\n\n## One `two`\n\n[x](#one-two) [y](../flows/a.yaml) [z](README.md) ![p](p.svg)\n";
+        let book =
+            book(&[CONTENTS, ("docs/a.md", page), ("docs/p.svg", "<svg/>"), ("flows/a.yaml", "flow: a\n")]);
         assert!(book.findings.is_empty(), "{:?}", book.findings);
         assert_eq!(
             book.files.keys().map(String::as_str).collect::<Vec<_>>(),
-            ["a.html", "book.css", "index.html", "project/flows/a.yaml"]
+            ["a.html", "book.css", "index.html", "p.svg", "project/flows/a.yaml"]
         );
         let html = &book.files["a.html"];
         for part in [
@@ -198,6 +202,7 @@ mod tests {
             "href=\"#one-two\"",
             "href=\"project/flows/a.yaml\"",
             "href=\"index.html\"",
+            "<img src=\"p.svg\" alt=\"p\" />",
             "<a href=\"a.html\" aria-current=\"page\">A</a>",
         ] {
             assert!(html.contains(part), "{part} in {html}");

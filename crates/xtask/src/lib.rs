@@ -6,6 +6,7 @@ pub mod bench;
 pub mod book;
 pub mod crash;
 pub mod judge;
+mod packages;
 pub mod power;
 pub mod senders;
 pub mod simulate;
@@ -21,7 +22,7 @@ cargo xtask <command>
 
   test         everything that has to hold before a change goes in: format, lints, tests
   tidy         the rules of the house alone: walls, tables, codes and their pages, sizes, names
-  bench        the door and its store against bare servers that do the same by hand; --help lists its scenes
+  bench        the door and its store against servers that do the same by hand; --help lists its scenes
   book         makes HTML of docs/ in target/book, and says which links lead nowhere
   crash        the real program under load, killed again and again; --help lists its options
   power        cuts the power under the real program, --cuts N times (100); needs Linux with glibc

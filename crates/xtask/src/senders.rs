@@ -5,6 +5,7 @@
 //! in `crates/xtask/senders`, beside the scripts that use them. Each request has to be accepted as it is and refused
 //! with one byte altered.
 
+use crate::packages;
 use crate::tree::cargo;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -51,8 +52,8 @@ const SENDERS: &[&str] = &[
 pub fn run(root: &Path) -> Result<ExitCode> {
     let folder = tempfile::tempdir()?;
     let scripts = folder.path().join("senders");
-    copy(&root.join("crates/xtask/senders"), &scripts)?;
-    let python = install(&scripts)?;
+    packages::copy(&root.join("crates/xtask/senders"), &scripts)?;
+    let python = packages::install(&scripts, &["--ignore-scripts"])?.to_string_lossy().into_owned();
     let program = build(root)?;
     let service = Service::start(&program, &folder.path().join("project"))?;
     let told = json!({"address": service.addr, "base_url": BASE_URL, "secrets": secrets()}).to_string();
@@ -68,37 +69,8 @@ pub fn run(root: &Path) -> Result<ExitCode> {
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
-}
-
-/// Installs what both scripts use, and says which Python has it.
-fn install(scripts: &Path) -> Result<String> {
-    done("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"], scripts)?;
-    done("python3", &["-m", "venv", "venv"], scripts)?;
-    let python = scripts.join("venv/bin/python").to_string_lossy().into_owned();
-    done(&python, &["-m", "pip", "install", "--quiet", "--requirement", "requirements.txt"], scripts)?;
-    Ok(python)
-}
-
-/// Runs a command to its good end. What it says goes where the errors go: the table alone is the result.
-fn done(program: &str, args: &[&str], folder: &Path) -> Result<()> {
-    let mut command = Command::new(program);
-    let command = command.args(args).current_dir(folder).stdout(std::io::stderr());
-    let status = command.status().with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!("failed: {program} {}", args.join(" "));
-    }
-    Ok(())
-}
-
 fn build(root: &Path) -> Result<PathBuf> {
-    done("cargo", &["build", "-p", "hookflow", "--locked"], root)?;
+    packages::done("cargo", &["build", "-p", "hookflow", "--locked"], root)?;
     let metadata: Value =
         serde_json::from_str(&cargo(root, &["metadata", "--format-version=1", "--no-deps"])?)?;
     let target = metadata.get("target_directory").and_then(Value::as_str);

@@ -23,7 +23,8 @@ fn every_link_leads_somewhere() {
     let (mut links, mut dead) = (0, Vec::new());
     for (name, text) in pages {
         assert!(!text.contains("<script"), "{name}");
-        for to in values(text, "href=\"").into_iter().filter(|to| !to.starts_with("http")) {
+        let pictures = values(text, " src=\"");
+        for to in values(text, "href=\"").into_iter().chain(pictures).filter(|to| !to.starts_with("http")) {
             links += 1;
             let (file, anchor) = to.split_once('#').map_or((to, None), |(file, anchor)| (file, Some(anchor)));
             let depth = name.matches('/').count();

@@ -6,9 +6,10 @@ use super::request::{self, SECRET};
 use super::scenes::{self, Program, Scene, Server};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -57,6 +58,11 @@ impl Contender {
                     folder,
                     scene,
                 )
+            }
+            Program::ByHand(framework, mode) => {
+                let command = framework.command(release, SECRET, mode);
+                let command: Vec<&OsStr> = command.iter().map(OsString::as_os_str).collect();
+                Self::start(server.name, &command, folder, scene)
             }
             Program::Hookflow(project) => {
                 let service = if project.steps.contains(SERVICE) {
@@ -111,6 +117,8 @@ impl Contender {
             .args(["-c", LIFELINE, "sh"])
             .args(command)
             .current_dir(folder.path())
+            // Of its own, so that its workers end with it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(File::create(folder.path().join("stdout"))?)
             .stderr(File::create(folder.path().join("stderr"))?)
@@ -197,9 +205,21 @@ impl Contender {
         lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
 
+    /// With its workers: children that run the same program.
     pub(super) fn resident_kib(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        resident(&status).context("no VmRSS in /proc")
+        let own = self.child.id();
+        let status = fs::read_to_string(format!("/proc/{own}/status"))?;
+        let mut all = resident(&status).context("no VmRSS in /proc")?;
+        let program = fs::read_link(format!("/proc/{own}/exe"))?;
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        for child in children.split_ascii_whitespace() {
+            // One that has ended takes nothing.
+            if fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|other| other == program) {
+                let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+                all += resident(&status).unwrap_or(0);
+            }
+        }
+        Ok(all)
     }
 
     /// Processor time since its start, in hundredths of a second (what Linux calls a tick).
@@ -211,7 +231,9 @@ impl Contender {
 
 impl Drop for Contender {
     fn drop(&mut self) {
-        // Both fail only when it has already ended.
+        // All fail only when it has already ended.
+        let group = format!("-{}", self.child.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status());
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -1,11 +1,13 @@
 //! What hookflow takes when nothing happens, and what each thing that it holds takes more.
 
 use super::contender::Contender;
+use super::goal::{Asked, Goal};
 use super::project::{Project, Store};
+use super::record::Outcome;
 use super::request;
 use super::scenes::{self, MAP, PLAIN, Payload, Program, Scene, Server};
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -32,8 +34,8 @@ struct Figure {
     limit: Option<f64>,
 }
 
-/// Prints them; whether all are as they should be, and as JSON.
-pub(super) fn measure(release: &Path, parent: &Path) -> Result<(bool, Value)> {
+/// Prints them.
+pub(super) fn measure(release: &Path, parent: &Path) -> Result<Outcome> {
     let bench = Bench { release, parent };
     let mut figures = bench.idle()?;
     figures.push(bench.start()?);
@@ -47,9 +49,22 @@ pub(super) fn measure(release: &Path, parent: &Path) -> Result<(bool, Value)> {
         println!("| {name} | {value:.2} {unit} | {limit} |");
     }
     println!();
-    let good = figures.iter().all(|figure| figure.limit.is_none_or(|limit| figure.value < limit));
+    let goal = |figure: &Figure| {
+        Some(Goal {
+            what: figure.name,
+            measured: figure.value,
+            asked: Asked::Below(figure.limit?, figure.unit),
+        })
+    };
     let json = |figure: &Figure| json!({"name": figure.name, "value": figure.value, "unit": figure.unit});
-    Ok((good, json!({"scene": "figures", "figures": figures.iter().map(json).collect::<Vec<_>>()})))
+    Ok(Outcome {
+        scene: "figures",
+        ratios: Vec::new(),
+        goals: figures.iter().filter_map(goal).collect(),
+        is_sound: true,
+        lines: Vec::new(),
+        json: json!({"figures": figures.iter().map(json).collect::<Vec<_>>()}),
+    })
 }
 
 struct Bench<'a> {

@@ -1,9 +1,10 @@
 //! The load: wrk with the bench's request, and what it reports.
 
+use super::contender;
 use super::options::Options;
 use super::report::Row;
 use super::request;
-use super::scenes::{Pace, Scene};
+use super::scenes::{Pace, Scene, Shape};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +18,7 @@ pub(super) struct Load {
     fast: PathBuf,
     duration: Duration,
     connections: usize,
-    pace: Pace,
+    shape: Shape,
 }
 
 /// One round's result.
@@ -48,12 +49,18 @@ impl Load {
             fast,
             duration: options.duration,
             connections: options.connections,
-            pace: scene.load.pace,
+            shape: scene.load,
         })
     }
 
-    /// A short round in which every answer is looked at; warms up, too. Whether all were right.
+    /// Whether a wrong signature is refused; then a short round in which every answer is looked at, which warms up, too.
+    /// Whether all were right.
     pub(super) fn check(&self, row: &mut Row) -> Result<bool> {
+        let (address, path) = contender::parts(&row.contender.url).context("no address")?;
+        if !request::is_forgery_refused(address, path, self.shape.payload)? {
+            println!("{}: a wrong signature is not refused", row.contender.name);
+            return Ok(false);
+        }
         let round = self.send(&self.strict, CHECK, row)?;
         row.settle(round)?;
         Ok(round.wrong == 0 || row.crowd > 1)
@@ -71,7 +78,7 @@ impl Load {
 
     fn send(&self, script: &Path, duration: Duration, row: &Row) -> Result<Round> {
         let connections = self.connections * row.crowd;
-        let flows = if self.pace == Pace::Zipf { row.contender.flows } else { 1 };
+        let flows = if self.shape.pace == Pace::Zipf { row.contender.flows } else { 1 };
         let output = Command::new("wrk")
             .arg(format!("-t{}", THREADS.min(connections)))
             .arg(format!("-c{connections}"))

@@ -9,6 +9,8 @@ const OPTIONS: &str = "
   --rounds N                 how often each is measured; default 5
   --seconds N                for how long each time; default 5
   --connections N            kept open at once; default 64
+  --times N                  runs all of it so often, and fails unless each target is reached each time; default 1
+  --markdown FILE            targets and all servers, as tables
   --json FILE                what was measured, as JSON
   --svg FILE                 the ratios, as a picture";
 
@@ -20,6 +22,8 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     pub(super) duration: Duration,
     pub(super) connections: usize,
+    pub(super) times: usize,
+    pub(super) markdown: Option<PathBuf>,
     pub(super) json: Option<PathBuf>,
     pub(super) svg: Option<PathBuf>,
 }
@@ -32,6 +36,8 @@ impl Options {
             rounds: 5,
             duration: Duration::from_secs(5),
             connections: 64,
+            times: 1,
+            markdown: None,
             json: None,
             svg: None,
         };
@@ -57,6 +63,8 @@ impl Options {
                 "--rounds" => options.rounds = count(name, value)?,
                 "--seconds" => options.duration = Duration::from_secs(count(name, value)?.try_into()?),
                 "--connections" => options.connections = count(name, value)?,
+                "--times" => options.times = count(name, value)?,
+                "--markdown" => options.markdown = Some(value.into()),
                 "--json" => options.json = Some(value.into()),
                 "--svg" => options.svg = Some(value.into()),
                 _ => bail!("unknown option {name}\n\n{}", usage()),
@@ -72,11 +80,11 @@ impl Options {
 pub(super) fn usage() -> String {
     let scenes = SCENES.iter().fold(String::new(), |text, scene| {
         let Scene { name, about, .. } = scene;
-        text + &format!("  {name:<14} {about}\n")
+        text + &format!("  {name:<15} {about}\n")
     });
     format!(
         "cargo xtask bench <scene>... [options]; `durable` is every scene with this word in its name, `all` is all\n\n\
-         {scenes}  figures        memory and processor time when idle, memory of each flow, connection, queued event and waiting run\n{OPTIONS}"
+         {scenes}  figures         memory and processor time when idle, memory of each flow, connection, queued event and waiting run\n{OPTIONS}"
     )
 }
 
@@ -91,11 +99,12 @@ mod tests {
 
     #[test]
     fn options_are_read_and_mistakes_are_named() {
-        let options = Options::parse(&["flows", "durable", "--rounds", "3", "--svg", "x.svg"]).unwrap();
+        let options =
+            Options::parse(&["flows", "durable", "--rounds", "3", "--svg", "x.svg", "--times", "2"]).unwrap();
         let scenes: Vec<_> = options.scenes.iter().map(|scene| scene.name).collect();
-        assert_eq!(scenes, ["flows", "async-durable", "sync-durable"]);
+        assert_eq!(scenes, ["flows", "async-durable", "by-hand-durable", "sync-durable"]);
         assert_eq!(Options::parse(&["all"]).unwrap().scenes.len(), SCENES.len());
-        assert_eq!((options.rounds, options.svg), (3, Some("x.svg".into())));
+        assert_eq!((options.rounds, options.times, options.svg), (3, 2, Some("x.svg".into())));
         for (bad, why) in [
             (&["--rounds"][..], "takes a value"),
             (&["--rounds", "0"], "no whole number"),

@@ -1,9 +1,11 @@
-//! What the bench says of a scene: a table in Markdown, the ratios of the medians, whether the target is reached and every run
-//! ended well; and the same as JSON.
+//! What the bench says of a scene: the lines of its table, the ratios of the medians, whether the target is reached and every
+//! run ended well; and the same as JSON.
 
 use super::contender::Contender;
+use super::goal::{Asked, Goal};
 use super::load::Round;
 use super::metrics::Counts;
+use super::record::Outcome;
 use super::scenes::{Scene, Server, Target};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -70,15 +72,17 @@ impl Row {
         Some(Spread::of(self.rounds.iter().zip(&self.behind).filter_map(rate).collect()))
     }
 
-    fn line(&self, seconds: f64) -> String {
+    /// With the last server's rate as a share of this one's.
+    fn line(&self, seconds: f64, ratio: Option<&(&str, f64)>) -> String {
         let rate = self.spread(|round| round.rate);
         let wrong = self.spread(|round| round.wrong).median;
         format!(
-            "| {} | {} ({}–{}) | {} | {} | {} | {} | {} | {} | {} |\n",
+            "{} | {} ({}–{}) | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.contender.name,
             rate.median,
             rate.min,
             rate.max,
+            ratio.map_or_else(|| "–".to_owned(), |(_, ratio)| format!("{ratio:.2}")),
             millis(self.spread(|round| round.p50).median),
             millis(self.spread(|round| round.p99).median),
             millis(self.spread(|round| round.p999).median),
@@ -108,56 +112,55 @@ impl Row {
     }
 }
 
+/// What came of the scene; `is_sound` if all answers were right.
+pub(super) fn outcome(scene: &Scene, rows: &[Row], seconds: f64, is_sound: bool) -> Result<Outcome> {
+    let ratios = ratios(rows)?;
+    let goals = goals(scene.target, &ratios, rows)?;
+    let named = |(name, ratio): &(&str, f64)| ((*name).to_owned(), json!(ratio));
+    Ok(Outcome {
+        scene: scene.name,
+        lines: rows.iter().enumerate().map(|(place, row)| row.line(seconds, ratios.get(place))).collect(),
+        json: json!({
+            "about": scene.about,
+            "servers": rows.iter().map(|row| row.json(seconds)).collect::<Vec<_>>(),
+            "ratios": ratios.iter().map(named).collect::<serde_json::Map<_, _>>(),
+        }),
+        ratios,
+        goals,
+        is_sound,
+    })
+}
+
 /// The median rate of the last server over that of each of the others, by name.
-pub(super) fn ratios(rows: &[Row]) -> Result<Vec<(&'static str, f64)>> {
+fn ratios(rows: &[Row]) -> Result<Vec<(&'static str, f64)>> {
     let (measured, bases) = rows.split_last().context("no server")?;
     let median = |row: &Row| row.spread(|round| round.rate).median;
     bases
         .iter()
         .map(|base| {
             let ratio = quotient(median(measured), median(base)).context("nothing was measured")?;
-            Ok((base.contender.name, ratio))
+            Ok((base.contender.name, rounded(ratio)))
         })
         .collect()
 }
 
-/// Whether the last server did what the scene asks of it, and a sentence that says it.
-pub(super) fn verdict(scene: &Scene, rows: &[Row]) -> Result<Option<(bool, String)>> {
-    let said = |reached: bool, text: String| {
-        Some((reached, format!("target {text}: {}", if reached { "reached" } else { "missed" })))
-    };
-    Ok(match scene.target {
-        Target::None => None,
+/// What the scene asks of the last server.
+fn goals(target: Target, ratios: &[(&'static str, f64)], rows: &[Row]) -> Result<Vec<Goal>> {
+    Ok(match target {
+        Target::None => Vec::new(),
         Target::Rate(least) => {
-            let (_, ratio) = ratios(rows)?.into_iter().next().context("nothing to compare with")?;
-            said(rounded(ratio) >= least, format!("{least:.2}"))
+            let measured = ratios.iter().map(|(_, ratio)| *ratio).fold(f64::INFINITY, f64::min);
+            vec![Goal { what: "rate", measured, asked: Asked::AtLeast(least) }]
         }
         Target::Latency { p50, p99 } => {
             let measured = rows.last().context("no server")?;
-            let median = |of: fn(&Round) -> u64| measured.spread(of).median;
-            let reached = median(|round| round.p50) < p50 && median(|round| round.p99) < p99;
-            said(reached, format!("p50 < {} ms, p99 < {} ms", millis(p50), millis(p99)))
+            let goal = |what, of: fn(&Round) -> u64, most| {
+                let measured = in_millis(measured.spread(of).median);
+                Goal { what, measured, asked: Asked::Below(in_millis(most), "ms") }
+            };
+            vec![goal("p50", |round| round.p50, p50), goal("p99", |round| round.p99, p99)]
         }
     })
-}
-
-pub(super) fn json(scene: &Scene, rows: &[Row], seconds: f64) -> Result<Value> {
-    let ratios = ratios(rows)?;
-    let named = |(name, ratio): &(&str, f64)| ((*name).to_owned(), json!(rounded(*ratio)));
-    Ok(json!({
-        "scene": scene.name,
-        "about": scene.about,
-        "servers": rows.iter().map(|row| row.json(seconds)).collect::<Vec<_>>(),
-        "ratios": ratios.iter().map(named).collect::<serde_json::Map<_, _>>(),
-        "target": if let Target::Rate(least) = scene.target { json!(least) } else { Value::Null },
-        "reached": verdict(scene, rows)?.map(|(reached, _)| reached),
-    }))
-}
-
-pub(super) fn table(rows: &[Row], seconds: f64) -> String {
-    let head = "| server | requests/s, median (min–max) | p50 ms | p99 ms | p99.9 ms | run/s | refused | start ms | idle MiB |\n\
-                |---|---|---|---|---|---|---|---|---|\n";
-    rows.iter().fold(head.to_owned(), |text, row| text + &row.line(seconds))
 }
 
 /// As it is printed: a target is not missed by what nobody sees.
@@ -191,8 +194,12 @@ fn quotient(part: u64, whole: u64) -> Option<f64> {
     quotient.is_finite().then_some(quotient)
 }
 
+fn in_millis(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64() * 1000.0
+}
+
 fn millis(micros: u64) -> String {
-    format!("{:.2}", Duration::from_micros(micros).as_secs_f64() * 1000.0)
+    format!("{:.2}", in_millis(micros))
 }
 
 #[cfg(test)]

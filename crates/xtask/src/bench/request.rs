@@ -56,17 +56,26 @@ pub(super) fn signature(body: &str) -> String {
 /// Sends it once; whether the answer is right.
 pub(super) fn probe(address: SocketAddr, path: &str, payload: Payload, right: Answer) -> io::Result<bool> {
     let body = payload.body();
-    let answer = exchange(
+    let answer = post(address, path, payload, &signature(&body))?;
+    Ok(answer.starts_with(&format!("HTTP/1.1 {} ", right.status)) && answer.contains(right.text))
+}
+
+/// Sends it with the signature of another body.
+pub(super) fn is_forgery_refused(address: SocketAddr, path: &str, payload: Payload) -> io::Result<bool> {
+    Ok(post(address, path, payload, &signature("{}"))?.starts_with("HTTP/1.1 401 "))
+}
+
+fn post(address: SocketAddr, path: &str, payload: Payload, signature: &str) -> io::Result<String> {
+    let body = payload.body();
+    exchange(
         address,
         &format!(
             "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {}\r\n\
-             X-Signature: {}\r\nContent-Length: {}\r\n\r\n{body}",
+             X-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{body}",
             payload.content_type(),
-            signature(&body),
             body.len()
         ),
-    )?;
-    Ok(answer.starts_with(&format!("HTTP/1.1 {} ", right.status)) && answer.contains(right.text))
+    )
 }
 
 /// What stands at a path: head and body.

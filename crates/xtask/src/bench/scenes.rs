@@ -1,5 +1,6 @@
 //! What stands against what: the table of scenes.
 
+use super::by_hand::Framework;
 use super::project::{Project, Store};
 
 /// Servers that do the same work, under the same load.
@@ -45,7 +46,7 @@ pub(super) enum Pace {
 pub(super) enum Target {
     /// A figure without a claim.
     None,
-    /// Its rate of right answers over that of the first.
+    /// Its rate of right answers over that of the fastest of the others.
     Rate(f64),
     /// In microseconds.
     Latency { p50: u64, p99: u64 },
@@ -71,6 +72,8 @@ pub(super) struct Server {
 pub(super) enum Program {
     /// `examples/bare.rs` in one of its modes.
     Bare(&'static str),
+    /// A program of `benches/` in one of its modes.
+    ByHand(Framework, &'static str),
     Hookflow(Project),
 }
 
@@ -124,6 +127,10 @@ const fn bare(name: &'static str, mode: &'static str) -> Server {
     Server { name, program: Program::Bare(mode), crowd: 1 }
 }
 
+const fn by_hand(name: &'static str, framework: Framework, mode: &'static str) -> Server {
+    Server { name, program: Program::ByHand(framework, mode), crowd: 1 }
+}
+
 const fn hookflow(name: &'static str, project: Project) -> Server {
     Server { name, program: Program::Hookflow(project), crowd: 1 }
 }
@@ -151,15 +158,40 @@ pub(super) static SCENES: &[Scene] = &[
     },
     Scene {
         name: "async-durable",
-        about: "202 when the event is on disk, and the run behind it, against a bare server that keeps nothing, \
-                and one that appends to a file",
+        about: "202 when the event is on disk, and the run behind it, against bare servers: one keeps nothing, \
+                one appends to a file, one keeps events and ends in SQLite",
         answer: QUEUED,
         load: PLAIN,
         target: Target::Rate(0.45),
         servers: &[
             bare("bare hyper, 202 at once", "accept"),
             bare("bare hyper, one file", "append"),
+            bare("bare hyper, SQLite", "sqlite-accept"),
             hookflow("hookflow, SQLite", one(Store::Sqlite, PATIENT, BUILD)),
+        ],
+    },
+    Scene {
+        name: "by-hand-durable",
+        about: "202 when the event is on disk, against programs written by hand, which commit each to SQLite and run nothing",
+        answer: QUEUED,
+        load: PLAIN,
+        target: Target::Rate(12.0),
+        servers: &[
+            by_hand("Express, better-sqlite3", Framework::Express, "durable"),
+            by_hand("FastAPI, sqlite3", Framework::FastApi, "durable"),
+            hookflow("hookflow, SQLite", one(Store::Sqlite, PATIENT, BUILD)),
+        ],
+    },
+    Scene {
+        name: "by-hand-sync",
+        about: "an answer from the flow, `durability: relaxed`, against programs written by hand, which keep nothing",
+        answer: MAPPED,
+        load: PLAIN,
+        target: Target::Rate(4.0),
+        servers: &[
+            by_hand("Express", Framework::Express, "sync"),
+            by_hand("FastAPI, 2 workers", Framework::FastApi, "sync"),
+            hookflow("hookflow, SQLite, relaxed", one(Store::Sqlite, RELAXED, MAP)),
         ],
     },
     Scene {
@@ -245,11 +277,15 @@ pub(super) static SCENES: &[Scene] = &[
     },
     Scene {
         name: "sync-durable",
-        about: "as `door`, with the store on disk",
+        about: "as `door`, with the store on disk, and against a bare server that keeps events and ends in SQLite, too",
         answer: MAPPED,
         load: PLAIN,
         target: Target::Rate(0.45),
-        servers: &[BARE, hookflow("hookflow, SQLite", one(Store::Sqlite, "", MAP))],
+        servers: &[
+            BARE,
+            bare("bare hyper, SQLite", "sqlite-reply"),
+            hookflow("hookflow, SQLite", one(Store::Sqlite, "", MAP)),
+        ],
     },
     Scene {
         name: "sync-relaxed",
@@ -287,7 +323,8 @@ mod tests {
     #[test]
     fn a_scene_is_named_whole_or_by_a_word() {
         let names = |name| named(name).map(|scene| scene.name).collect::<Vec<_>>();
-        assert_eq!(names("durable"), ["async-durable", "sync-durable"]);
+        assert_eq!(names("durable"), ["async-durable", "by-hand-durable", "sync-durable"]);
+        assert_eq!(names("hand"), ["by-hand-durable", "by-hand-sync"]);
         assert_eq!(names("sync-relaxed"), ["sync-relaxed"]);
         assert_eq!(names("door"), ["door"]);
         assert!(names("dur").is_empty());

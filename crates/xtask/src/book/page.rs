@@ -57,14 +57,17 @@ impl Page {
                         _ => {}
                     }
                 }
-                Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                    let text = text_until(rest, |end| matches!(end, TagEnd::Link));
+                Event::Start(tag @ (Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. })) => {
+                    let text = text_until(rest, |end| matches!(end, TagEnd::Link | TagEnd::Image));
                     let line = line_of(source, place);
                     let to = dest_url.to_string();
-                    let dest_url = CowStr::from(page.led(&to));
+                    let led = CowStr::from(page.led(&to));
                     page.links.push(Link { line, to, text, section: section.clone() });
-                    let (link_type, title, id) = (*link_type, title.clone(), id.clone());
-                    written.push(Event::Start(Tag::Link { link_type, dest_url, title, id }));
+                    let mut tag = tag.clone();
+                    if let Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } = &mut tag {
+                        *dest_url = led;
+                    }
+                    written.push(Event::Start(tag));
                 }
                 // The marks around what is generated.
                 Event::Html(text) | Event::InlineHtml(text) if text.trim_start().starts_with("<!--") => {}
