@@ -26,6 +26,7 @@ mod e2e {
     mod full_queues;
     mod guards;
     mod history;
+    mod hops;
     mod hostile;
     mod integrations;
     mod kept_bodies;

@@ -45,6 +45,7 @@ fn tried(n: usize, version: Arc<str>) -> Progress {
             took_ms: Some(12),
             ok,
             request,
+            hops: Vec::new(),
             answer: None,
         };
         let status = if ok { 201 } else { 503 };

@@ -2,8 +2,11 @@
 //! libc. It needs glibc on Linux.
 
 use super::egress::{ask, flow, folder, kind};
+use super::hops::corpus;
 use super::lossy_disk::compiled;
-use super::service::{Folder, Service, beside};
+use super::service::{Folder, Service, beside, until};
+use super::wire::Request;
+use serde_json::json;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
@@ -76,15 +79,19 @@ fn everywhere(down: usize) -> (u16, Arc<Mutex<Vec<String>>>) {
                 told.push(stream.local_addr().unwrap().ip().to_string());
                 told.len()
             };
-            drop(answer(stream, if nth <= down { 503 } else { 200 }));
+            drop(answer(stream, if nth <= down { "503 x" } else { "200 x" }));
         }
     });
     (port, reached)
 }
 
-fn answer(mut stream: TcpStream, status: u16) -> std::io::Result<()> {
+/// `/on` leads to `/`.
+fn answer(mut stream: TcpStream, status: &str) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = if line.starts_with("GET /on ") { "302 x\r\nLocation: /" } else { status };
+    line.clear();
     while reader.read_line(&mut line)? > 2 {
         line.clear();
     }
@@ -136,6 +143,59 @@ fn another_try_is_judged_anew() {
     let answer = ask(&service, "tried", &format!("http://rebound.test:{port}/"));
     assert_eq!((kind(&answer), dns.asked()), ("refused", 2), "{answer}");
     assert_eq!(*reached.lock().unwrap(), ["127.0.0.2"]);
+    service.stop_sound();
+}
+
+#[test]
+fn each_hop_is_judged_anew() {
+    let dns = Dns::start(&[&[ALLOWED], &[ALLOWED], &[ALLOWED], &[CLOUD]]);
+    let (port, reached) = everywhere(0);
+    let config = "outbound: {allow: [127.0.0.2]}";
+    let library = LIBRARY.get_or_init(|| compiled("tests/names/names.c"));
+    let (folder, port_of_names) =
+        (folder(config, &[]).flow("hops", &flow("redirects: 1, ")), dns.port.to_string());
+    let variables = [("LD_PRELOAD", library.to_str().unwrap()), ("NAMES_PORT", &port_of_names)];
+    let service = Service::start_with(&folder, &variables);
+    for (expected, asked) in [("none", 2), ("refused", 4)] {
+        let answer = ask(&service, "hops", &format!("http://rebound.test:{port}/on"));
+        assert_eq!((kind(&answer), dns.asked()), (expected, asked), "{answer}");
+    }
+    assert_eq!(*reached.lock().unwrap(), ["127.0.0.2"; 3]);
+    service.stop_sound();
+}
+
+const ALARMS: &str = "
+webhook: {auth: sns, body: json}
+steps: [{set: {a: 1}}]
+";
+
+#[test]
+fn no_certificate_is_fetched_from_where_no_call_goes() {
+    let corpus: Vec<Ipv4Addr> = corpus().filter_map(|(ip, _)| ip.parse().ok()).collect();
+    assert!(corpus.len() > 25, "{corpus:?}");
+    let answers: Vec<&'static [Ipv4Addr]> = corpus.iter().map(|ip| &*vec![*ip].leak()).collect();
+    let dns = Dns::start(answers.leak());
+    let folder = Folder::new().flow("alarms", ALARMS).with("topic", "the topic");
+    let folder = folder.credentials("sns: {type: hmac, preset: aws_sns, secret: {file: topic}}");
+    let library = LIBRARY.get_or_init(|| compiled("tests/names/names.c"));
+    let port = dns.port.to_string();
+    let variables = [("LD_PRELOAD", library.to_str().unwrap()), ("NAMES_PORT", &port)];
+    let service = Service::start_with(&folder, &variables);
+    for (nth, ip) in corpus.iter().enumerate() {
+        let message = json!({
+            "Type": "Notification", "Message": "{}", "MessageId": "m-1", "Timestamp": "2026-11-22T00:00:00Z",
+            "TopicArn": "the topic", "SignatureVersion": "2", "Signature": "c2lnbmVk",
+            "SigningCertURL": format!("https://sns.eu-west-1.amazonaws.com/{nth}.pem"),
+        });
+        let request = Request::new("POST", "/hook/alarms").header("Content-Type", "text/plain");
+        let answer = service.send(&request.body(message.to_string()));
+        assert_eq!((answer.status, dns.asked()), (503, nth + 1), "{ip}: {answer:?}");
+        let why = until(&format!("{ip}"), || {
+            let listed = service.ops("/api/rejected?limit=1").text();
+            listed.contains(&format!("/{nth}.pem")).then_some(listed)
+        });
+        assert!(why.contains(&format!("it is {ip}, ")), "{why}");
+    }
     service.stop_sound();
 }
 

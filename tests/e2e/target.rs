@@ -31,6 +31,8 @@ pub(super) enum Play {
     Answer(u16, &'static str),
     /// Answers at once with this status and this `Retry-After`.
     Later(u16, &'static str),
+    /// Answers at once with this status and this `Location`.
+    Redirect(u16, String),
     /// Answers 200 once it is released.
     Hang,
     /// Answers that there is a tunnel, and is one to this address.
@@ -60,7 +62,12 @@ struct Told {
 
 impl Target {
     pub(super) fn start(script: impl Fn(&Heard) -> Play + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// At this address.
+    pub(super) fn start_at(ip: Ipv4Addr, script: impl Fn(&Heard) -> Play + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let state =
             Arc::new(State { script: Box::new(script), told: Mutex::default(), changed: Condvar::new() });
@@ -133,6 +140,7 @@ impl State {
             let (status, more, body) = match play {
                 Play::Answer(status, body) => (status, String::new(), body),
                 Play::Later(status, when) => (status, format!("Retry-After: {when}\r\n"), "{}"),
+                Play::Redirect(status, to) => (status, format!("Location: {to}\r\n"), "{}"),
                 Play::Hang => {
                     drop(self.changed.wait_while(self.told(), |told| !told.released).unwrap());
                     (200, String::new(), r#"{"late":true}"#)

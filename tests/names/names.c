@@ -1,6 +1,7 @@
-/* Names from a DNS server of the test's. Loaded before libc (LD_PRELOAD) it looks up names that end in `.test` by asking
- * 127.0.0.1 at the UDP port NAMES_PORT, anew each time, for what a name has of IPv4. libc's own way is the same but for the
- * server, which is the one in /etc/resolv.conf at port 53 and cannot be chosen by a process. All other names are libc's. */
+/* Names from a DNS server of the test's. Loaded before libc (LD_PRELOAD) it looks up names that end in `.test` or
+ * `.amazonaws.com` by asking 127.0.0.1 at the UDP port NAMES_PORT, anew each time, for what a name has of IPv4. libc's own
+ * way is the same but for the server, which is the one in /etc/resolv.conf at port 53 and cannot be chosen by a process. All
+ * other names are libc's. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -46,11 +47,16 @@ static ssize_t ask(const char *name, const char *port, unsigned char *packet, si
     return came;
 }
 
+static int ends_in(const char *name, const char *end) {
+    size_t length = strlen(name), its = strlen(end);
+    return length > its && length <= 100 && strcmp(name + length - its, end) == 0;
+}
+
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
     lookup *real = (lookup *)dlsym(RTLD_NEXT, "getaddrinfo");
     const char *port = getenv("NAMES_PORT");
-    size_t length = node ? strlen(node) : 0, asked = 0;
-    if (!port || length < 5 || length > 100 || strcmp(node + length - 5, ".test") != 0)
+    size_t asked = 0;
+    if (!port || !node || !(ends_in(node, ".test") || ends_in(node, ".amazonaws.com")))
         return real(node, service, hints, result);
     unsigned char packet[PACKET];
     ssize_t came = ask(node, port, packet, &asked);

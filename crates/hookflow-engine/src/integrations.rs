@@ -187,6 +187,12 @@ pub fn assembled(call: &HttpCall, integration: Option<&Integration>) -> Result<R
     Ok(request)
 }
 
+/// How many redirects a try of the call follows: as many as it says itself, else as its integration does, else none.
+pub fn redirects(call: &HttpCall, integration: Option<&Integration>) -> u8 {
+    let outlet = integration.and_then(|integration| integration.outlet.as_ref());
+    call.redirects.or_else(|| Some(outlet?.redirects)).unwrap_or_default()
+}
+
 /// The request with the files of the event in their places.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ pub use admission::{Admission, AdmitRefusal};
 pub use engine::{Engine, Parts};
 pub use generation::{Generation, LiveFlow};
 pub use hookflow_store::Duplicate;
-pub use integrations::{LiveIntegration, assembled, filled};
+pub use integrations::{LiveIntegration, assembled, filled, redirects};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use pausing::{PauseRefusal, PausedBy, Standing};

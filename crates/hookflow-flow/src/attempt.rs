@@ -41,6 +41,9 @@ pub struct Attempt {
     pub ok: bool,
     /// What was sent, masked.
     pub request: SentRequest,
+    /// The redirects that were followed, in order; the last one's URL is who answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<SentHop>,
     /// What was answered, when the outcome does not hold it or it is large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<UnreadAnswer>,
@@ -58,6 +61,17 @@ pub struct SentRequest {
     /// `None` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<KeptBody>,
+}
+
+/// A redirect that was followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentHop {
+    /// The answer that asked for it.
+    pub status: u16,
+    /// The method that it went on with.
+    pub method: String,
+    /// Where it led; what was in its query is not shown, for it is often what opens a file to whoever has it.
+    pub url: String,
 }
 
 /// An answer that could not be read as its call wanted it.
@@ -99,6 +113,15 @@ impl SentRequest {
             headers: header_texts(headers, &MASKED_IN_REQUESTS),
             body: kept.map(|kept| KeptBody { bytes: body.len(), ..kept }),
         }
+    }
+}
+
+impl SentHop {
+    /// A hop as it may be written down.
+    pub fn masked(status: u16, method: &http::Method, url: &http::Uri) -> Self {
+        let url = url.to_string();
+        let url = url.split_once('?').map_or_else(|| url.clone(), |(place, _)| format!("{place}?{MASK}"));
+        Self { status, method: method.as_str().to_owned(), url: shown(&url) }
     }
 }
 
@@ -146,7 +169,11 @@ impl Attempt {
         let bodies = sent.body.as_ref().into_iter().chain(answer.and_then(|answer| answer.body.as_ref()));
         let headers = std::iter::once(&sent.headers).chain(answer.map(|answer| &answer.headers));
         let headers = headers.flatten().map(|(name, value)| name.len() + hookflow_text::weight(value));
-        sent.url.len() + headers.sum::<usize>() + bodies.map(KeptBody::weight).sum::<usize>()
+        let hops = self.hops.iter().map(|hop| hop.url.len());
+        sent.url.len()
+            + hops.sum::<usize>()
+            + headers.sum::<usize>()
+            + bodies.map(KeptBody::weight).sum::<usize>()
     }
 }
 

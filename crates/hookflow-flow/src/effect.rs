@@ -92,6 +92,8 @@ pub struct HttpCall {
     pub timeout: Duration,
     /// How the answer's body is read.
     pub response: ResponseFormat,
+    /// How many redirects are followed, when the call says so itself.
+    pub redirects: Option<u8>,
     /// Which answers are good.
     pub ok: StatusSet,
     /// What is kept of the answer under a name of its own.

@@ -19,7 +19,7 @@ use crate::sent_file::FILE;
 use crate::step_kinds::http::multipart::FIELDS;
 use crate::step_kinds::http::url::UrlTemplate;
 use crate::step_kinds::http::{Around, FORMATS, Http};
-use crate::written::{NAME, RANGES, STATUSES};
+use crate::written::{NAME, RANGES, REDIRECTS, STATUSES};
 use crate::{CallUrl, Via};
 use hookflow_text::{
     Code, Diagnostics, Fields, Key, MapSchema, Node, NodeValue, Rule, Schema, SecretSource, Span, nearest,
@@ -51,6 +51,11 @@ pub static INTEGRATION: MapSchema = MapSchema {
         Key::may("tls", Schema::Map(&outlet::TLS), "whom it trusts, and what it shows"),
         Key::may("proxy", PROXY, "the proxy that its calls go by; null: none (outbound.proxy)"),
         Key::may("max_response", Schema::SIZE, "the largest answer (outbound.response)"),
+        Key::may(
+            "redirects",
+            REDIRECTS,
+            "how many redirects its calls follow; after that a 3xx is the answer (0)",
+        ),
         Key::may("headers", Schema::MapOf(&outlet::HEADER), "headers of all of its calls"),
         Key::may(
             "webhooks",
@@ -85,6 +90,7 @@ static WEBHOOK: MapSchema = MapSchema {
         Key::may("multipart", FIELDS, "the body as `multipart/form-data`: text, files and JSON by name"),
         Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
         Key::may("response", Schema::Word(FORMATS), "how the answer's body is read (auto)"),
+        Key::may("redirects", REDIRECTS, "how many redirects are followed (the integration's)"),
         Key::may("sign", Schema::Text, "a credential: each try is signed as its sender would sign"),
         Key::may("capture", Schema::TEXTS, "a map of names to paths into the answer's body"),
         Key::may(

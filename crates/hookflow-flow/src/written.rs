@@ -2,7 +2,7 @@
 
 use crate::lowering::MODIFIERS;
 use crate::{Asking, step_kinds};
-use hookflow_text::{Key, MapSchema, OneOf, Rule, Schema};
+use hookflow_text::{Diagnostics, Key, MapSchema, Node, OneOf, Rule, Schema};
 use hookflow_trigger::METHODS as TAKEN;
 use std::borrow::Cow;
 
@@ -22,8 +22,17 @@ pub(crate) const HEADERS: Schema = Schema::MapOf(&Schema::AnyOf(&[Schema::Text, 
 /// Statuses and classes of them.
 pub(crate) const STATUSES: Schema =
     Schema::List(&Schema::AnyOf(&[Schema::Integer(100, 599), Schema::Like("^[1-5](xx|[0-9][0-9])$")]));
+/// How many redirects are followed.
+pub(crate) const REDIRECTS: Schema = Schema::Integer(0, MOST_REDIRECTS);
+/// The most redirects that one try may follow.
+const MOST_REDIRECTS: u64 = 10;
 /// A list of steps.
 pub(crate) const STEPS: Schema = Schema::List(&Schema::OneOf(&STEP));
+
+/// Reads how many redirects are followed.
+pub(crate) fn redirects(node: &Node, diagnostics: &mut Diagnostics) -> Option<u8> {
+    u8::try_from(node.as_integer(0, MOST_REDIRECTS, diagnostics)?).ok()
+}
 
 /// An answer in which nothing is evaluated.
 pub(crate) static FIXED_REPLY: MapSchema = MapSchema {

@@ -82,6 +82,8 @@ fn reached(ip: IpAddr) -> IpAddr {
     match v6.segments() {
         [.., high, low] if NAT64.contains(&v6) => from(high, low),
         [_, high, low, ..] if SIX_TO_FOUR.contains(&v6) => from(high, low),
+        // ISATAP, in whichever network: the last 32 bits are the IPv4 address that is tunnelled to.
+        [.., 0 | 0x0200, 0x5efe, high, low] => from(high, low),
         _ => IpAddr::V6(v6),
     }
 }

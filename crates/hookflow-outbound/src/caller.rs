@@ -56,7 +56,8 @@ impl Caller {
         }
     }
 
-    /// Sends a request with an absolute URL once and reads the whole answer, whatever its status; redirects are answers.
+    /// Sends a request with an absolute URL once and reads the whole answer, whatever its status; redirects are answers
+    /// ([`Caller::follow`] follows them).
     /// The deadline covers everything. The caller's future may be dropped at any time.
     pub async fn send(
         &self,

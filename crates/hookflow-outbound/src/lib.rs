@@ -8,6 +8,7 @@ mod dialer;
 mod outgoing;
 mod policy;
 mod proxy;
+mod redirect;
 #[cfg(feature = "scripted")]
 mod scripted;
 mod tls;
@@ -17,6 +18,7 @@ pub use caller::Caller;
 pub use outgoing::Outgoing;
 pub use policy::Policy;
 pub use proxy::Proxy;
+pub use redirect::Hop;
 #[cfg(feature = "scripted")]
 pub use scripted::Script;
 pub use tls::{Tls, TlsError};

@@ -25,7 +25,7 @@ pub enum ExportFormat {
 }
 
 /// The columns of CSV, and where in an attempt each is.
-const COLUMNS: [(&str, &str); 22] = [
+const COLUMNS: [(&str, &str); 23] = [
     ("at", "/at"),
     ("run", "/run"),
     ("flow", "/flow"),
@@ -48,6 +48,7 @@ const COLUMNS: [(&str, &str); 22] = [
     ("answer_body", "/answer/body"),
     ("took_ms", "/took_ms"),
     ("ended_at", "/ended_at"),
+    ("hops", "/hops"),
 ];
 
 impl ExportFormat {
@@ -157,6 +158,7 @@ fn shown(line: &AttemptLine) -> Option<Json> {
             "headers": attempt.request.headers,
             "body": body(attempt.request.body.as_ref()),
         },
+        "hops": attempt.hops,
         "answer": answer,
     });
     mask(&mut shown);
@@ -213,6 +215,7 @@ mod tests {
             took_ms: Some(12),
             ok: false,
             request,
+            hops: Vec::new(),
             answer,
         };
         let place = Place { step: StepNumber(0), turns: Vec::new() };

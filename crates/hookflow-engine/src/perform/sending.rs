@@ -2,7 +2,7 @@
 
 use super::{Away, Calls, Rest, failed, signing, trace};
 use crate::engine::Inner;
-use crate::integrations::{Outside, Try, Turn, one_try};
+use crate::integrations::{Outside, Try, Turn, one_try, redirects};
 use crate::ticket::Accepted;
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
@@ -134,7 +134,8 @@ async fn attempt(
     match signing::leaving(engine, call, event, outside).await {
         Ok(request) => {
             fault_point("engine.before-send");
-            let sent = caller.send(request, timeout).await;
+            let most = redirects(call, outside.map(|outside| &*outside.integration));
+            let sent = caller.follow(request, timeout, most, &mut |hop| away.hops(&hop)).await;
             fault_point("engine.sent");
             match sent {
                 Ok(answer) => away.answered(call, &answer),

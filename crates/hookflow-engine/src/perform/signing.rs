@@ -3,7 +3,6 @@
 use crate::engine::Inner;
 use crate::integrations::{Outside, filled};
 use hookflow_flow::HttpCall;
-use hookflow_outbound::Outgoing;
 use hookflow_trigger::{Body, Credential, Event, Head};
 use http::{Request, Uri};
 use jiff::Timestamp;
@@ -22,7 +21,7 @@ pub(super) async fn leaving(
     call: &HttpCall,
     event: &Event,
     outside: Option<&Outside>,
-) -> Result<Request<Outgoing>, String> {
+) -> Result<Request<Vec<Body>>, String> {
     let mut request = filled(Outside::request(call, outside)?, event)?;
     if let Some(name) = &call.sign {
         let credential = engine.versions.credentials().get(name).map(Arc::clone);
@@ -31,7 +30,7 @@ pub(super) async fn leaving(
         // Reading and hashing take their time, so they are done beside the threads that serve connections.
         request = engine.tasks.blocking("sign", move || signed(request, &credential, now)).await?;
     }
-    Ok(request.map(Outgoing::new))
+    Ok(request)
 }
 
 /// The request with what the credential's sender would add. Its body is read for that.
@@ -64,6 +63,12 @@ pub fn signed(
         base_url: base_url.into(),
     };
     credential.sign(&mut head, &body, now).map_err(|why| cannot(why.to_string()))?;
+    // What a signature is made of is as private as what it proves.
+    for (name, value) in &mut head.headers {
+        if request.headers().get(name) != Some(&*value) {
+            value.set_sensitive(true);
+        }
+    }
     *request.headers_mut() = head.headers;
     if head.query.as_deref() != uri.query() {
         let target = format!("{}?{}", head.path, head.query.unwrap_or_default());

@@ -6,8 +6,9 @@ use crate::integrations::Outside;
 use crate::ticket::Accepted;
 use bytes::Bytes;
 use hookflow_flow::{
-    ATTEMPT_BODY, Ask, Attempt, Fact, HttpCall, Outcome, SentRequest, UnreadAnswer, transactional_id,
+    ATTEMPT_BODY, Ask, Attempt, Fact, HttpCall, Outcome, SentHop, SentRequest, UnreadAnswer, transactional_id,
 };
+use hookflow_outbound::Hop;
 use http::Response;
 use jiff::Timestamp;
 
@@ -41,11 +42,18 @@ pub(super) fn started(
         took_ms: None,
         ok: false,
         request,
+        hops: Vec::new(),
         answer: None,
     }
 }
 
 impl Away {
+    /// The try is redirected.
+    pub(super) fn hops(&self, hop: &Hop) {
+        let hop = SentHop::masked(hop.status.as_u16(), &hop.method, &hop.url);
+        self.learns(|attempt| attempt.hops.push(hop));
+    }
+
     /// The outcome of an answer. One that cannot be read is remembered, for no outcome holds it; of a
     /// large one its beginning and its hash.
     pub(super) fn answered(&self, call: &HttpCall, answer: &Response<Bytes>) -> Outcome {

@@ -4,6 +4,7 @@
 use super::ProxyRule;
 use crate::step_kinds::http::call_header;
 use crate::step_kinds::http::url::has_scheme;
+use crate::written::redirects;
 use hookflow_text::{
     Code, Diagnostics, Fields, Key, MapSchema, Node, NodeValue, Rate, Schema, SecretRef, SecretSource, Span,
 };
@@ -69,6 +70,8 @@ pub struct Outlet {
     pub proxy: Option<Option<ProxyRule>>,
     /// The largest answer; `None`: that of all calls.
     pub max_response: Option<u64>,
+    /// How many redirects its calls follow that do not say otherwise.
+    pub redirects: u8,
 }
 
 /// A header whose value no flow knows.
@@ -116,6 +119,10 @@ impl Outlet {
                 named.and_then(|node| ProxyRule::load(node, secrets, diagnostics))
             }),
             max_response: fields.take("max_response").and_then(|node| node.as_size(diagnostics)),
+            redirects: fields
+                .take("redirects")
+                .and_then(|node| redirects(node, diagnostics))
+                .unwrap_or_default(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::plan::Instruction;
 use crate::reading::Reading;
 use crate::retry::Retry;
 use crate::step_kind::{Asking, Asks, Example, StepKind, Stop};
+use crate::written::redirects;
 use crate::{Ask, Effect, Fault, FaultKind, HttpCall, Outcome, ResponseFormat, StatusSet, Via};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use body::{Body, Written};
@@ -75,6 +76,7 @@ pub(crate) struct Http {
     headers: Vec<(HeaderName, Text)>,
     body: Body,
     response: ResponseFormat,
+    redirects: Option<u8>,
     ok: StatusSet,
     capture: Arc<[(String, Path)]>,
     /// Whether its URL, a header or its body holds the transactional ID.
@@ -152,6 +154,7 @@ impl Http {
             Some(Some(_)) => Some(ResponseFormat::Text),
             Some(None) => None,
         };
+        let redirects = fields.take("redirects").map(|node| redirects(node, cx.diagnostics));
         let ok = fields
             .take("ok")
             .map_or_else(|| Some(StatusSet::default()), |node| StatusSet::load(node, cx.diagnostics));
@@ -185,6 +188,7 @@ impl Http {
             headers,
             body,
             response: response?,
+            redirects: redirects.map_or(Some(None), |most| most.map(Some))?,
             ok: ok?,
             capture: capture?,
             transactional: false,
@@ -296,6 +300,7 @@ impl Asks for Http {
             body,
             timeout: DEFAULT_TIMEOUT,
             response: self.response,
+            redirects: self.redirects,
             ok: self.ok.clone(),
             capture: Arc::clone(&self.capture),
             transactional: self.transactional,

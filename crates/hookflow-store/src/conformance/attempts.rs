@@ -26,6 +26,7 @@ fn tried(n: u32, integration: Option<&str>, ok: bool) -> Arc<Fact> {
         took_ms: Some(7),
         ok,
         request,
+        hops: Vec::new(),
         answer: None,
     };
     Arc::new(Fact::clone(&fact(n)).tried(attempt))

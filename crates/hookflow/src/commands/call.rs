@@ -7,11 +7,12 @@ use crate::project::{Project, SecretMode};
 use crate::terminal::Terminal;
 use crate::{assembly, outlets, report};
 use clap::ArgMatches;
-use hookflow_engine::{filled, signed};
-use hookflow_flow::{MASK, Outcome};
-use hookflow_outbound::{Caller, Outgoing};
+use hookflow_engine::{filled, redirects, signed};
+use hookflow_flow::{MASK, Outcome, SentHop};
+use hookflow_outbound::{Caller, Hop};
 use hookflow_runtime::Clock;
 use hookflow_text::Json;
+use hookflow_trigger::Body;
 use http::{HeaderName, HeaderValue, Request, header::SET_COOKIE};
 use serde_json::json;
 
@@ -43,16 +44,21 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
     };
     let clock = Clock::system();
     let began = clock.monotonic();
-    let outcome = send(&one, &project, &clock)?;
+    let mut hops = Vec::new();
+    let outcome = send(&one, &project, &clock, &mut hops)?;
     let took = clock.monotonic().saturating_duration_since(began).as_millis();
     let told = told(outcome);
     match format(matches) {
         Format::Text => {
             writeln!(terminal.out, "{}", sent.as_str().unwrap_or_default())?;
+            for SentHop { status, method, url } in &hops {
+                writeln!(terminal.out, "{status}, on to {method} {url}")?;
+            }
             write!(terminal.out, "{}", text(&told, took))?;
         }
         Format::Json => {
-            let mut whole = json!({"test": true, "request": sent, "took_ms": u64::try_from(took).ok()});
+            let mut whole =
+                json!({"test": true, "request": sent, "hops": hops, "took_ms": u64::try_from(took).ok()});
             if let (Json::Object(whole), Json::Object(told)) = (&mut whole, told.clone()) {
                 whole.extend(told);
             }
@@ -66,7 +72,7 @@ fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict>
 /// What came of it: whether it is good, and the answer; or in words why there is none.
 type Came = Result<(bool, Outcome), String>;
 
-fn send(one: &OneCall, project: &Project, clock: &Clock) -> anyhow::Result<Came> {
+fn send(one: &OneCall, project: &Project, clock: &Clock, hops: &mut Vec<SentHop>) -> anyhow::Result<Came> {
     let config = &project.config;
     let policy = assembly::policy(config, config.public.listen, config.ops.listen);
     let own =
@@ -78,8 +84,10 @@ fn send(one: &OneCall, project: &Project, clock: &Clock) -> anyhow::Result<Came>
         Ok(request) => request,
         Err(why) => return Ok(Err(why)),
     };
+    let most = redirects(&one.call, Some(&one.integration));
+    let hopping = &mut |hop: Hop| hops.push(SentHop::masked(hop.status.as_u16(), &hop.method, &hop.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(match runtime.block_on(caller.send(request, timeout)) {
+    Ok(match runtime.block_on(caller.follow(request, timeout, most, hopping)) {
         Ok(answer) => {
             let outcome = one.call.answered(answer.status(), answer.headers(), answer.body());
             Ok((one.call.ok.contains(answer.status().as_u16()), outcome))
@@ -89,14 +97,14 @@ fn send(one: &OneCall, project: &Project, clock: &Clock) -> anyhow::Result<Came>
 }
 
 /// What leaves: with its files, and signed when it is to be.
-fn leaving(one: &OneCall, project: &Project, clock: &Clock) -> Result<Request<Outgoing>, String> {
+fn leaving(one: &OneCall, project: &Project, clock: &Clock) -> Result<Request<Vec<Body>>, String> {
     let mut request = filled(one.request.clone(), &one.event)?;
     if let Some(name) = &one.call.sign {
         let credential = project.credentials.get(name);
         let credential = credential.ok_or_else(|| format!("there is no credential `{name}`"))?;
         request = signed(request, credential, clock.now())?;
     }
-    Ok(request.map(Outgoing::new))
+    Ok(request)
 }
 
 fn told(came: Came) -> Json {

@@ -5,6 +5,7 @@ use crate::one_call::{self, OneCall};
 use crate::project::{Project, SecretMode};
 use crate::terminal::Terminal;
 use clap::ArgMatches;
+use hookflow_engine::redirects;
 use hookflow_flow::{CallBody, KeptBody, SentRequest};
 use hookflow_text::Json;
 use http::Request;
@@ -21,12 +22,25 @@ pub(super) static COMMAND: Command = Command {
 
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
     let project = Project::load(dir(matches), &terminal.environment, SecretMode::Invent)?;
-    let Some(OneCall { request, .. }) = OneCall::of(matches, &project, terminal)? else {
+    let Some(OneCall { request, call, integration, .. }) = OneCall::of(matches, &project, terminal)? else {
         return Ok(Verdict::DoesNot);
     };
+    let most = redirects(&call, Some(&integration));
     match format(matches) {
-        Format::Text => write!(terminal.out, "{}", text(&request))?,
-        Format::Json => writeln!(terminal.out, "{:#}", shown(&request))?,
+        Format::Text => {
+            write!(terminal.out, "{}", text(&request))?;
+            if most > 0 {
+                let s = if most == 1 { "" } else { "s" };
+                writeln!(terminal.out, "\nIt would follow up to {most} redirect{s}.")?;
+            }
+        }
+        Format::Json => {
+            let mut shown = shown(&request);
+            if let Json::Object(shown) = &mut shown {
+                shown.insert("redirects".to_owned(), most.into());
+            }
+            writeln!(terminal.out, "{shown:#}")?;
+        }
     }
     Ok(Verdict::Holds)
 }

@@ -2,7 +2,7 @@
 
 use super::{FORMATS, METHODS, multipart};
 use crate::sent_file::FILE;
-use crate::written::{HEADERS, NAME, STATUSES};
+use crate::written::{HEADERS, NAME, REDIRECTS, STATUSES};
 use hookflow_text::{Key, MapSchema, Rule, Schema};
 use std::borrow::Cow;
 
@@ -42,6 +42,11 @@ pub(super) static CALL: MapSchema = MapSchema {
             "multipart",
             multipart::FIELDS,
             "the body as `multipart/form-data`: a map of names to text, lists, `{file: …}` and `{json: …}`",
+        ),
+        Key::may(
+            "redirects",
+            REDIRECTS,
+            "how many redirects are followed; after that a 3xx is the answer (the integration's, or 0)",
         ),
         Key::may("ok", STATUSES, "which answers are good: statuses and classes ([2xx])"),
         Key::may(

@@ -48,6 +48,7 @@ fn called(n: u32) -> Progress {
         took_ms: Some(7),
         ok: false,
         request,
+        hops: Vec::new(),
         answer: None,
     };
     Progress { facts: vec![Arc::new(fact.tried(attempt))], ..begun() }
