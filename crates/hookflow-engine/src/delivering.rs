@@ -11,7 +11,8 @@ mod verdict;
 pub(crate) use lane::{Lane, Lanes};
 
 use crate::engine::Inner;
-use hookflow_flow::Message;
+use crate::perform::fault_kind;
+use hookflow_flow::{FaultKind, Message};
 use hookflow_runtime::fault_point;
 use hookflow_store::{Delivery, DeliveryState, StoreError};
 use lane::{Allowed, InHand};
@@ -172,8 +173,11 @@ impl Inner {
         };
         let began = self.clock.monotonic();
         let outcome = match subscription.request(&message, self.clock.now()) {
-            Ok(request) => caller.send(request, TIMEOUT).await.map_err(|fault| fault.message),
-            Err(why) => Err(why),
+            Ok(request) => {
+                let answer = caller.send(request, TIMEOUT).await;
+                answer.map_err(|fault| (fault_kind(fault.kind), fault.message))
+            }
+            Err(why) => Err((FaultKind::Refused, why)),
         };
         let took = self.clock.monotonic().saturating_duration_since(began);
         let last = kept.tries.saturating_add(1) >= subscription.max_attempts;

@@ -133,6 +133,10 @@ async fn attempts_end_and_an_operator_begins_them_anew() {
         })
         .await;
     assert_eq!(endpoints.heard("bad.example"), 8);
+    let tries = async |id: &str| -> Vec<_> {
+        let tries = bench.store.outbox().tries(id).await.unwrap();
+        tries.iter().map(|told| told["status"].as_u64().unwrap()).collect()
+    };
     let id = endpoints.heard.lock().unwrap()[0].1.clone();
     assert!(endpoints.heard.lock().unwrap().iter().all(|(_, other)| *other == id), "under one ID");
     endpoints.status.store(200, Ordering::SeqCst);
@@ -143,6 +147,7 @@ async fn attempts_end_and_an_operator_begins_them_anew() {
             count(&bench, "bad", DeliveryState::Delivered).await == 1
         })
         .await;
+    assert_eq!(tries(&id).await, [404, 404, 404, 404, 404, 404, 404, 404, 200]);
 }
 
 #[tokio::test]
