@@ -2,7 +2,7 @@
 
 use super::bench::Bench;
 use bytes::Bytes;
-use hookflow_flow::{Subscription, Subscriptions};
+use hookflow_flow::{End, Subscription, Subscriptions};
 use hookflow_outbound::{Caller, Script};
 use hookflow_store::{DeliveryFilter, DeliveryState, Store as _};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
@@ -117,6 +117,29 @@ async fn one_that_fails_is_tried_less_and_less_and_holds_up_nobody() {
     assert_eq!(bench.metric("hookflow_subscription_set_aside{subscription=\"bad\"}"), 0);
     assert_eq!(endpoints.heard("good.example"), 20);
     assert!(bench.store.states("subscription-breaker/").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_run_has_emitted_outlives_a_journal_that_is_full() {
+    let flow =
+        "flow: shop\nwebhook: {auth: none}\nsteps: [{sleep: 500ms}, {emit: order.created}, {sleep: 500ms}]";
+    let bench = Bench::new(&[flow]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    bench.engine.subscribe(&subscriptions(&["good"]), endpoints.caller(&bench));
+    let run = bench.queued("shop", json!({})).await;
+    bench.store.full.store(true, Ordering::SeqCst);
+    bench
+        .until(async || {
+            bench.clock.advance(Duration::from_millis(500));
+            bench.unfinished().await == 0
+        })
+        .await;
+    let End::Failed(fault) = &*bench.recent("shop", 1).await[0].ended.as_ref().unwrap().end.clone() else {
+        panic!("it has not failed");
+    };
+    assert_eq!(fault.code, "run.journal-full");
+    bench.until(async || count(&bench, "good", DeliveryState::Delivered).await == 1).await;
+    assert_eq!(bench.store.outbox().emitted_by(&run, 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
