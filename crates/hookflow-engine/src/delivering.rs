@@ -99,7 +99,12 @@ impl Inner {
         while room > 0
             && let Some(id) = at_hand.pop_front()
         {
-            let Some(in_hand) = lane.take(&id) else { continue };
+            let Some(seat) = self.lanes.seat(lane) else {
+                // One of its own is under way, and the lane is told when that is over.
+                at_hand.push_front(id);
+                return Some(LOOK_AGAIN);
+            };
+            let Some(in_hand) = lane.take(&id, seat) else { continue };
             (room, began) = (room - 1, true);
             let engine = Arc::clone(self);
             self.tasks.spawn("delivery", async move { engine.deliver(in_hand, &id).await });
@@ -114,8 +119,6 @@ impl Inner {
     /// One try of a delivery.
     async fn deliver(&self, in_hand: InHand, id: &Arc<str>) {
         let lane = in_hand.lane();
-        // The semaphore is never closed.
-        let Ok(_seat) = self.lanes.seats.acquire().await else { return };
         if self.soft.is_set() {
             return;
         }

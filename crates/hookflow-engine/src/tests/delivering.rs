@@ -8,7 +8,7 @@ use hookflow_store::{DeliveryFilter, DeliveryState, Store as _};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
 use http::{Request, Response};
 use serde_json::json;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +43,9 @@ struct Endpoints {
     heard: Mutex<Vec<(String, String)>>,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
+    /// All but `good.example` take what comes and say nothing.
+    hang: AtomicBool,
+    hanging: AtomicUsize,
 }
 
 impl Endpoints {
@@ -61,6 +64,10 @@ impl Endpoints {
                 let host = request.uri().host().unwrap().to_owned();
                 let status = if host == "bad.example" { this.status.load(Ordering::SeqCst) } else { 200 };
                 let id = request.headers()["webhook-id"].to_str().unwrap().to_owned();
+                if host != "good.example" && this.hang.load(Ordering::SeqCst) {
+                    this.hanging.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                }
                 this.heard.lock().unwrap().push((host, id));
                 this.at_once.fetch_sub(1, Ordering::SeqCst);
                 Ok(Response::builder().status(status).body(Bytes::new()).unwrap())
@@ -117,6 +124,32 @@ async fn one_that_fails_is_tried_less_and_less_and_holds_up_nobody() {
     assert_eq!(bench.metric("hookflow_subscription_set_aside{subscription=\"bad\"}"), 0);
     assert_eq!(endpoints.heard("good.example"), 20);
     assert!(bench.store.states("subscription-breaker/").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn however_many_hang_everybody_has_a_seat() {
+    const HANGING: usize = 60;
+    let bench = Bench::new(&[FLOW]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    endpoints.status.store(200, Ordering::SeqCst);
+    let names: Vec<_> = (0..HANGING).map(|n| format!("hanging-{n}")).chain(["good".to_owned()]).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    bench.engine.subscribe(&subscriptions(&names), endpoints.caller(&bench));
+    // All are well, and may have as many tries at once as anybody.
+    bench.engine.publish("order.created", &json!(0), None).await.unwrap();
+    bench.until(async || endpoints.heard.lock().unwrap().len() == HANGING + 1).await;
+    endpoints.hang.store(true, Ordering::SeqCst);
+    for n in 0..8 {
+        bench.engine.publish("order.created", &json!(n), None).await.unwrap();
+    }
+    // Each has a seat of its own, and together they have about all that are shared.
+    bench.until(async || endpoints.hanging.load(Ordering::SeqCst) >= HANGING + 240).await;
+    // No time passes, so none of these is over.
+    for n in 0..50 {
+        bench.engine.publish("order.created", &json!(n), None).await.unwrap();
+    }
+    bench.until(async || endpoints.heard("good.example") == 59).await;
+    assert!(endpoints.hanging.load(Ordering::SeqCst) <= HANGING + 256);
 }
 
 #[tokio::test]
