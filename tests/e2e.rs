@@ -15,6 +15,7 @@ mod e2e {
     mod calls;
     mod canaries;
     mod damaged;
+    mod deliveries;
     mod disk;
     mod durable;
     mod egress;

@@ -257,12 +257,26 @@ fn an_endpoint_that_asks_to_wait_is_asked_again_then_and_no_sooner() {
         (found["attempts"] == 2).then_some(found)
     });
     let moment = |key: &Value| key.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    // Both tries are kept, and what came of each.
+    let id = waiting["delivery"].as_str().unwrap().to_owned();
+    let shown = service.ops(&format!("/api/deliveries/{id}")).value();
+    let told = |key: &str| {
+        shown["tries"].as_array().unwrap().iter().map(|told| told[key].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((told("status"), told("kind")), (vec![json!(429), json!(503)], vec![json!("status"); 2]));
+    assert!(told("took_ms").iter().all(Value::is_u64) && told("at").iter().all(Value::is_string));
+    let page = service.command(&folder, &["deliveries", "show", &id]).out;
+    assert!(page.contains("tries\n") && page.contains("  status 429  "), "{page}");
     let pause = moment(&waiting["next_at"]).duration_since(moment(&waiting["last"]["at"]));
     assert!((15..=30).contains(&pause.as_secs()), "{pause:?}");
     // An operator does not wait.
-    let path = format!("/api/deliveries/{}/resend", waiting["delivery"].as_str().unwrap());
-    assert_eq!(service.ops_post(&path, "").status, 202);
+    assert_eq!(service.ops_post(&format!("/api/deliveries/{id}/resend"), "").status, 202);
     until_state(&service, "crm", "delivered", 1);
+    // Who sends it again does not wipe out what was.
+    let shown = service.ops(&format!("/api/deliveries/{id}")).value();
+    let statuses: Vec<_> = shown["tries"].as_array().unwrap().iter().map(|told| &told["status"]).collect();
+    assert_eq!(statuses, [429, 503, 200]);
+    assert_eq!(shown["tries"][2]["answer"], "{}");
     service.stop_sound();
 }
 

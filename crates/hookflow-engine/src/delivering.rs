@@ -12,7 +12,8 @@ pub(crate) use lane::{Lane, Lanes};
 pub(crate) use verdict::LONGEST_WAIT;
 
 use crate::engine::Inner;
-use hookflow_flow::Message;
+use crate::perform::fault_kind;
+use hookflow_flow::{FaultKind, Message};
 use hookflow_runtime::fault_point;
 use hookflow_store::{Delivery, DeliveryState, StoreError};
 use lane::{Allowed, InHand};
@@ -99,7 +100,12 @@ impl Inner {
         while room > 0
             && let Some(id) = at_hand.pop_front()
         {
-            let Some(in_hand) = lane.take(&id) else { continue };
+            let Some(seat) = self.lanes.seat(lane) else {
+                // One of its own is under way, and the lane is told when that is over.
+                at_hand.push_front(id);
+                return Some(LOOK_AGAIN);
+            };
+            let Some(in_hand) = lane.take(&id, seat) else { continue };
             (room, began) = (room - 1, true);
             let engine = Arc::clone(self);
             self.tasks.spawn("delivery", async move { engine.deliver(in_hand, &id).await });
@@ -114,8 +120,6 @@ impl Inner {
     /// One try of a delivery.
     async fn deliver(&self, in_hand: InHand, id: &Arc<str>) {
         let lane = in_hand.lane();
-        // The semaphore is never closed.
-        let Ok(seat) = self.lanes.seats.acquire().await else { return };
         if self.soft.is_set() {
             return;
         }
@@ -143,8 +147,7 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::error!(delivery = &**id, %error, "the outcome of a delivery is lost");
-                    // It is still due. Others take its seat meanwhile, but nobody takes it in hand.
-                    drop(seat);
+                    // It is still due, so it stays in hand for a while: else it would be sent again at once.
                     let mut soft = self.soft.clone();
                     return tokio::select! {
                         biased;
@@ -181,8 +184,11 @@ impl Inner {
         };
         let began = self.clock.monotonic();
         let outcome = match subscription.request(&message, self.clock.now()) {
-            Ok(request) => caller.send(request, TIMEOUT).await.map_err(|fault| fault.message),
-            Err(why) => Err(why),
+            Ok(request) => {
+                let answer = caller.send(request, TIMEOUT).await;
+                answer.map_err(|fault| (fault_kind(fault.kind), fault.message))
+            }
+            Err(why) => Err((FaultKind::Refused, why)),
         };
         let took = self.clock.monotonic().saturating_duration_since(began);
         let last = kept.tries.saturating_add(1) >= subscription.max_attempts;

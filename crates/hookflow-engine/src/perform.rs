@@ -5,6 +5,7 @@ mod sending;
 mod signing;
 mod trace;
 
+pub(crate) use sending::fault_kind;
 pub use signing::signed;
 
 use crate::engine::Inner;

@@ -38,8 +38,14 @@ pub const FAULT_POINTS: &[&str] = &[
 ];
 
 /// Mistakes that the program makes on demand, to show that the proof finds them. In order.
-pub const PLANTS: &[&str] =
-    &["answer-too-early", "forget-claims", "forget-order", "forget-seeds", "forget-what-left"];
+pub const PLANTS: &[&str] = &[
+    "answer-too-early",
+    "forget-claims",
+    "forget-deliveries",
+    "forget-order",
+    "forget-seeds",
+    "forget-what-left",
+];
 
 /// Ends the process here when it was asked to.
 #[cfg(not(feature = "fault-points"))]

@@ -24,7 +24,7 @@ pub use journal::{
 };
 pub use outbox::{
     DELIVERIES_PER_PAGE, Delivery, DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryState, DueDeliveries,
-    EmittedLine, Emitter, KeepEvents, Outbox, Outgoing, Published, Resent, Tried, Undelivered,
+    EmittedLine, Emitter, KeepEvents, Outbox, Outgoing, Published, Resent, TRIES_KEPT, Tried, Undelivered,
 };
 pub use pending::Pending;
 pub use rejected::{REJECTED_KEPT, REJECTED_PER_FLOW, Rejected, RejectedPage};

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// How many deliveries one page of a list looks at.
 pub const DELIVERIES_PER_PAGE: usize = 10_000;
+/// How many tries of a delivery are kept, the latest: more than one sending takes, however often it is sent again.
+pub const TRIES_KEPT: usize = 50;
 
 /// The part of a store that keeps events that go out. An event and its deliveries are written in one transaction, so who was
 /// told that an event is kept knows that all its deliveries are.
@@ -26,6 +28,9 @@ pub trait Outbox: Send + Sync {
 
     /// A delivery with what it carries; `None`: it is not kept.
     fn delivery(&self, id: &str) -> Pending<Option<Delivery>>;
+
+    /// What came of the tries of a delivery, the oldest first: the latest [`TRIES_KEPT`], over all its sendings.
+    fn tries(&self, id: &str) -> Pending<Vec<Json>>;
 
     /// Records what came of a try of a pending delivery. Returns whether it was: not when it had other `tries` by now, for
     /// then somebody has had it sent again.

@@ -34,6 +34,7 @@ use std::time::{Duration, SystemTime};
 const OF_THE_PROGRAM: &[(&str, &str)] = &[
     ("answer-too-early", "lost"),
     ("forget-claims", "one-end"),
+    ("forget-deliveries", "delivered"),
     ("forget-order", "order"),
     ("forget-seeds", "same-id"),
     ("forget-what-left", "once"),

@@ -13,10 +13,14 @@
 //! A run that fails is an end too, if it says that a call was interrupted and the service had died meanwhile: a call
 //! without an ID, of which nobody knows whether it has arrived, is not sent again. Such a run gives its dedupe key
 //! back, so a sender's next try begins another run. The same holds for one that is set aside, however far it has come.
+//!
+//! What a run has emitted before a call of it was heard (the call says so: `shouted`) is kept, so it is delivered to every
+//! subscription, whatever becomes of the run.
 
 mod answers;
 mod calls;
 mod case;
+mod deliveries;
 mod ends;
 mod order;
 pub mod plants;
@@ -51,6 +55,16 @@ pub const RULES: &[Rule] = &[
         check: answers::callbacks,
     },
     Rule {
+        name: "delivered",
+        about: "what a run has emitted is taken at every subscription",
+        check: deliveries::delivered,
+    },
+    Rule {
+        name: "emitted",
+        about: "what is delivered was emitted by a run, and each step of a run emits once",
+        check: deliveries::emitted,
+    },
+    Rule {
         name: "failures",
         about: "a run fails only because deaths of the service interrupted a call or used its tries up",
         check: ends::failures,
@@ -79,6 +93,11 @@ pub const RULES: &[Rule] = &[
     },
     Rule { name: "refused", about: "of what was refused nothing is heard again", check: ends::refused },
     Rule { name: "replies", about: "all good answers to an event are the same", check: answers::replies },
+    Rule {
+        name: "same-delivery",
+        about: "a delivery comes with the same body each time, and after it was taken only because of a death",
+        check: deliveries::same_delivery,
+    },
     Rule {
         name: "same-id",
         about: "all tries of a step carry the same ID, no other step carries it, and there are at most four, and one more for each death",

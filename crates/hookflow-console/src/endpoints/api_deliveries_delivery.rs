@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub(crate) const API_DELIVERY: Endpoint = Endpoint {
     path: "/api/deliveries/{delivery}",
-    summary: "A delivery: its event, what it carries, and what came of its last try.",
+    summary: "A delivery: its event, what it carries, and what came of each of its tries, the latest 50.",
     routes: || get(delivery),
 };
 

@@ -52,17 +52,20 @@ impl History {
         Ok(json!({"items": items, "next": page.next.map(|next| next.to_string())}))
     }
 
-    /// Everything that is known of a delivery; `None`: it is not kept.
+    /// Everything that is known of a delivery, with each of its tries; `None`: it is not kept.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn delivery(&self, id: &str) -> Result<Option<Json>, HistoryFault> {
-        let Some(Delivery { line, run, data }) = self.store.outbox().delivery(id).await? else {
+        let outbox = self.store.outbox();
+        let Some(Delivery { line, run, data }) = outbox.delivery(id).await? else {
             return Ok(None);
         };
+        let tries = outbox.tries(id).await?;
         let mut shown = delivery_line(&line);
         let data = serde_json::from_str(&data).unwrap_or(Json::Null);
         if let Json::Object(shown) = &mut shown {
+            shown.insert("tries".into(), tries.into());
             shown.insert("run".into(), run.as_deref().into());
             shown.insert("data".into(), Room::default().show(&data));
         }

@@ -13,6 +13,8 @@ const LONGEST: Duration = Duration::from_mins(15);
 /// How an endpoint is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Breaker {
+    /// Whether the last try was taken.
+    is_well: bool,
     /// In a row.
     failures: u32,
     /// Nothing is sent before.
@@ -22,7 +24,7 @@ pub(super) struct Breaker {
 impl Breaker {
     /// One that was open when the store was last told.
     pub(super) fn open(until: Timestamp, failures: u32) -> Self {
-        Self { failures: failures.max(FAILURES), until: Some(until) }
+        Self { failures: failures.max(FAILURES), until: Some(until), is_well: false }
     }
 
     /// Until when it is open; it may be over.
@@ -36,17 +38,18 @@ impl Breaker {
 
     /// How many tries may be under way at the same time.
     pub(super) fn tries(&self, most: usize) -> usize {
-        // Who has just failed is asked one at a time.
-        if self.failures > 0 { 1 } else { most }
+        // Who has just failed is asked one at a time, and so is who has not shown yet that it answers.
+        if self.is_well { most } else { 1 }
     }
 
     /// Hears of a try. Returns whether it has opened, opened anew or closed.
     pub(super) fn hear(&mut self, good: bool, now: Timestamp) -> bool {
         if good {
             let was_open = self.until.is_some();
-            *self = Self::default();
+            *self = Self { is_well: true, ..Self::default() };
             return was_open;
         }
+        self.is_well = false;
         if self.until.is_some_and(|until| now < until) {
             // It had left before, with those that have opened it, and tells nothing new.
             return false;
@@ -73,6 +76,7 @@ mod tests {
     #[test]
     fn five_failures_in_a_row_open_it_and_a_success_closes_it() {
         let mut breaker = Breaker::default();
+        assert_eq!(breaker.tries(8), 1, "it has not answered yet");
         for _ in 0..2 {
             for _ in 0..4 {
                 assert!(!breaker.hear(false, at(0)));
@@ -98,7 +102,7 @@ mod tests {
         assert_eq!(pauses, [30, 60, 120, 240, 480, 900, 900, 900]);
         assert_eq!(Breaker::open(at(now), breaker.failures()), breaker);
         assert!(breaker.hear(true, at(0)));
-        assert_eq!(breaker, Breaker::default());
+        assert_eq!((breaker.until(), breaker.failures(), breaker.tries(8)), (None, 0, 8));
         let mut far = Breaker::open(at(0), u32::MAX - 1);
         assert!(far.hear(false, at(0)) && far.hear(false, at(900)));
     }

@@ -13,19 +13,20 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many tries of one subscription are under way at the same time.
 const TRIES: usize = 8;
-/// How many of all.
-const TRIES_OF_ALL: usize = 256;
+/// How many of all, beside the one that each subscription has a seat of its own for: however many endpoints hang, nobody waits
+/// for another's seat before it can try anything at all.
+const SEATS: usize = 256;
 /// Under which keys the store keeps what operators and endpoints have turned off, and which endpoints are set aside.
 const OFF: &str = "subscription-off/";
 const BREAKER: &str = "subscription-breaker/";
 
 /// All lanes.
 pub(crate) struct Lanes {
-    pub seats: Semaphore,
+    seats: Arc<Semaphore>,
     by_id: Mutex<BTreeMap<Arc<str>, Arc<Lane>>>,
     caller: OnceLock<Caller>,
     /// As it was when the service started.
@@ -60,10 +61,16 @@ pub(super) enum Allowed {
     Not(Option<Timestamp>),
 }
 
+/// Where a try is made: the lane's own seat, or one of those that all share.
+pub(super) struct Seat {
+    _shared: Option<OwnedSemaphorePermit>,
+}
+
 /// A delivery that is being tried.
 pub(super) struct InHand {
     lane: Arc<Lane>,
     id: Arc<str>,
+    _seat: Seat,
 }
 
 impl Lanes {
@@ -72,7 +79,7 @@ impl Lanes {
         let mut kept = store.states(OFF).await?;
         kept.extend(store.states(BREAKER).await?);
         Ok(Self {
-            seats: Semaphore::new(TRIES_OF_ALL),
+            seats: Arc::new(Semaphore::new(SEATS)),
             by_id: Mutex::default(),
             caller: OnceLock::new(),
             kept,
@@ -131,6 +138,14 @@ impl Lanes {
         self.lock().values().cloned().collect()
     }
 
+    /// A seat for one more try of a lane; `None`: others have them, and the lane sits on its own.
+    pub(super) fn seat(&self, lane: &Lane) -> Option<Seat> {
+        if lane.lock().in_hand.is_empty() {
+            return Some(Seat { _shared: None });
+        }
+        Arc::clone(&self.seats).try_acquire_owned().ok().map(|shared| Seat { _shared: Some(shared) })
+    }
+
     pub(super) fn caller(&self) -> Option<&Caller> {
         self.caller.get()
     }
@@ -180,9 +195,9 @@ impl Lane {
     }
 
     /// Takes a delivery in hand, unless it is.
-    pub(super) fn take(self: &Arc<Self>, id: &Arc<str>) -> Option<InHand> {
+    pub(super) fn take(self: &Arc<Self>, id: &Arc<str>, seat: Seat) -> Option<InHand> {
         let new = self.lock().in_hand.insert(Arc::clone(id));
-        new.then(|| InHand { lane: Arc::clone(self), id: Arc::clone(id) })
+        new.then(|| InHand { lane: Arc::clone(self), id: Arc::clone(id), _seat: seat })
     }
 
     /// Hears what came of a try. Returns whether [`Lane::breaker`] has changed.

@@ -1,7 +1,7 @@
 //! What an answer to a delivery means: for the delivery, and for all others to the same endpoint.
 
 use bytes::Bytes;
-use hookflow_flow::read_retry_after;
+use hookflow_flow::{FaultKind, read_retry_after};
 use hookflow_store::{DeliveryState, Tried};
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
@@ -18,6 +18,9 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// The longest that one answer can hold up all deliveries to its endpoint.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
 
+/// How many characters of an answer are kept with its try.
+const ANSWER_KEPT: usize = 256;
+
 /// What became of a try.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
@@ -30,7 +33,7 @@ pub(super) struct Verdict {
 
 /// Judges a try: which of its delivery it was, counted from 0, and whether it was the last one.
 pub(super) fn judge(
-    outcome: Result<&Response<Bytes>, &String>,
+    outcome: Result<&Response<Bytes>, &(FaultKind, String)>,
     (tries, is_last): (u32, bool),
     (now, took): (Timestamp, Duration),
     chance: [u8; 2],
@@ -51,15 +54,29 @@ pub(super) fn judge(
         let pause = wait.unwrap_or_else(|| pause(tries, chance));
         now.checked_add(pause).unwrap_or(Timestamp::MAX)
     });
+    let kind = match outcome {
+        Err((kind, _)) => Some(*kind),
+        Ok(_) => (state != DeliveryState::Delivered).then_some(FaultKind::Status),
+    };
     let told = json!({
         "at": now.to_string(),
         "status": status.map(|status| status.as_u16()),
-        "message": outcome.err(),
+        "kind": kind,
+        "message": outcome.err().map(|(_, message)| message),
+        "answer": outcome.ok().and_then(beginning),
         "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     });
     let is_busy = matches!(status, Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE));
     let hold = wait.filter(|_| is_busy).map(|wait| wait.min(LONGEST_HOLD));
     Verdict { tried: Tried { state, due, told }, gone, hold }
+}
+
+/// How an answer begins.
+fn beginning(answer: &Response<Bytes>) -> Option<String> {
+    // No character is longer than four bytes.
+    let bytes = answer.body().iter().copied().take(ANSWER_KEPT * 4).collect::<Vec<_>>();
+    let text: String = String::from_utf8_lossy(&bytes).chars().take(ANSWER_KEPT).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 /// Somewhere between a half and the whole of what the pause may be, so that those who failed together do not come back
@@ -82,6 +99,10 @@ mod tests {
         judge(Ok(&answer), (0, false), (now(), Duration::ZERO), [0xff, 0xff])
     }
 
+    fn away() -> (FaultKind, String) {
+        (FaultKind::Connect, "away".into())
+    }
+
     fn now() -> Timestamp {
         "2026-11-22T08:00:00Z".parse().unwrap()
     }
@@ -102,15 +123,32 @@ mod tests {
         }
         let gone = answer(410, None);
         assert_eq!((gone.tried.state, gone.gone), (DeliveryState::Failed, true));
-        let last = judge(Err(&"away".into()), (4, true), (now(), Duration::ZERO), [0, 0]);
+        let last = judge(Err(&away()), (4, true), (now(), Duration::ZERO), [0, 0]);
         assert_eq!((last.tried.state, last.tried.due), (DeliveryState::Failed, None));
-        assert_eq!(last.tried.told["message"], "away");
+        assert_eq!(
+            (&last.tried.told["message"], &last.tried.told["kind"]),
+            (&json!("away"), &json!("connect"))
+        );
+        assert_eq!(answer(503, None).tried.told["kind"], "status");
+        assert_eq!(answer(204, None).tried.told["kind"], json!(null));
+    }
+
+    #[test]
+    fn of_an_answer_its_beginning_is_told() {
+        let told = |body: Vec<u8>| {
+            let answer = Response::builder().status(500).body(Bytes::from(body)).unwrap();
+            judge(Ok(&answer), (0, false), (now(), Duration::ZERO), [0, 0]).tried.told["answer"].clone()
+        };
+        assert_eq!(told(Vec::new()), json!(null));
+        assert_eq!(told(b"down for repairs".to_vec()), "down for repairs");
+        assert_eq!(told("\u{1f600}".repeat(1_000).into_bytes()), "\u{1f600}".repeat(ANSWER_KEPT));
+        assert_eq!(told(vec![0xff; 10_000]), "\u{fffd}".repeat(ANSWER_KEPT));
     }
 
     #[test]
     fn pauses_grow_and_are_never_alike() {
         let of = |tries, chance| {
-            let verdict = judge(Err(&"away".into()), (tries, false), (now(), Duration::ZERO), chance);
+            let verdict = judge(Err(&away()), (tries, false), (now(), Duration::ZERO), chance);
             wait(&verdict).unwrap()
         };
         let longest: Vec<_> = (0..8).map(|tries| of(tries, [0xff, 0xff])).collect();

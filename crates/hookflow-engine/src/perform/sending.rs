@@ -139,14 +139,15 @@ async fn attempt(
             fault_point("engine.sent");
             match sent {
                 Ok(answer) => away.answered(call, &answer),
-                Err(fault) => failed(kind(fault.kind), fault.message),
+                Err(fault) => failed(fault_kind(fault.kind), fault.message),
             }
         }
         Err(why) => failed(FaultKind::Refused, why),
     }
 }
 
-fn kind(kind: CallFaultKind) -> FaultKind {
+/// What flows and operators know it as.
+pub(crate) const fn fault_kind(kind: CallFaultKind) -> FaultKind {
     match kind {
         CallFaultKind::Timeout => FaultKind::Timeout,
         CallFaultKind::Connect | CallFaultKind::Protocol => FaultKind::Connect,

@@ -215,6 +215,8 @@ pub(super) struct Tampered {
     pub away: AtomicBool,
     /// Recording is a bug.
     pub broken: AtomicBool,
+    /// The next outcome is one too many for its run.
+    pub full: AtomicBool,
     /// Admissions wait for [`Tampered::commit`].
     pub slow: AtomicBool,
     waiting: Mutex<Vec<Waiting>>,
@@ -255,6 +257,7 @@ impl Default for Tampered {
             inner: backends::in_memory(),
             away: AtomicBool::default(),
             broken: AtomicBool::default(),
+            full: AtomicBool::default(),
             slow: AtomicBool::default(),
             waiting: Mutex::default(),
             slow_ends: AtomicBool::default(),
@@ -355,6 +358,9 @@ impl Store for Tampered {
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         assert!(!self.broken.swap(false, Ordering::Relaxed), "the store is broken");
+        if !progress.facts.is_empty() && self.full.swap(false, Ordering::Relaxed) {
+            return Pending::now(Err(StoreError::JournalFull));
+        }
         if self.is_away() { Pending::now(Err(away())) } else { self.inner.record(owner, run, progress) }
     }
 

@@ -2,14 +2,14 @@
 
 use super::bench::Bench;
 use bytes::Bytes;
-use hookflow_flow::{Subscription, Subscriptions};
+use hookflow_flow::{End, Subscription, Subscriptions};
 use hookflow_outbound::{Caller, Script};
 use hookflow_store::{DeliveryFilter, DeliveryState, KeepEvents, Store as _};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
 use http::{Request, Response};
 use jiff::Timestamp;
 use serde_json::json;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ struct Endpoints {
     heard: Mutex<Vec<(String, String)>>,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
+    /// All but `good.example` take what comes and say nothing.
+    hang: AtomicBool,
+    hanging: AtomicUsize,
 }
 
 impl Endpoints {
@@ -62,6 +65,10 @@ impl Endpoints {
                 let host = request.uri().host().unwrap().to_owned();
                 let status = if host == "bad.example" { this.status.load(Ordering::SeqCst) } else { 200 };
                 let id = request.headers()["webhook-id"].to_str().unwrap().to_owned();
+                if host != "good.example" && this.hang.load(Ordering::SeqCst) {
+                    this.hanging.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                }
                 this.heard.lock().unwrap().push((host, id));
                 this.at_once.fetch_sub(1, Ordering::SeqCst);
                 Ok(Response::builder().status(status).body(Bytes::new()).unwrap())
@@ -121,6 +128,55 @@ async fn one_that_fails_is_tried_less_and_less_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn however_many_hang_everybody_has_a_seat() {
+    const HANGING: usize = 60;
+    let bench = Bench::new(&[FLOW]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    endpoints.status.store(200, Ordering::SeqCst);
+    let names: Vec<_> = (0..HANGING).map(|n| format!("hanging-{n}")).chain(["good".to_owned()]).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    bench.engine.subscribe(&subscriptions(&names), endpoints.caller(&bench));
+    // All are well, and may have as many tries at once as anybody.
+    bench.engine.publish("order.created", &json!(0), None).await.unwrap();
+    bench.until(async || endpoints.heard.lock().unwrap().len() == HANGING + 1).await;
+    endpoints.hang.store(true, Ordering::SeqCst);
+    for n in 0..8 {
+        bench.engine.publish("order.created", &json!(n), None).await.unwrap();
+    }
+    // Each has a seat of its own, and together they have about all that are shared.
+    bench.until(async || endpoints.hanging.load(Ordering::SeqCst) >= HANGING + 240).await;
+    // No time passes, so none of these is over.
+    for n in 0..50 {
+        bench.engine.publish("order.created", &json!(n), None).await.unwrap();
+    }
+    bench.until(async || endpoints.heard("good.example") == 59).await;
+    assert!(endpoints.hanging.load(Ordering::SeqCst) <= HANGING + 256);
+}
+
+#[tokio::test]
+async fn what_a_run_has_emitted_outlives_a_journal_that_is_full() {
+    let flow =
+        "flow: shop\nwebhook: {auth: none}\nsteps: [{sleep: 500ms}, {emit: order.created}, {sleep: 500ms}]";
+    let bench = Bench::new(&[flow]).await;
+    let endpoints = Arc::new(Endpoints::default());
+    bench.engine.subscribe(&subscriptions(&["good"]), endpoints.caller(&bench));
+    let run = bench.queued("shop", json!({})).await;
+    bench.store.full.store(true, Ordering::SeqCst);
+    bench
+        .until(async || {
+            bench.clock.advance(Duration::from_millis(500));
+            bench.unfinished().await == 0
+        })
+        .await;
+    let End::Failed(fault) = &*bench.recent("shop", 1).await[0].ended.as_ref().unwrap().end.clone() else {
+        panic!("it has not failed");
+    };
+    assert_eq!(fault.code, "run.journal-full");
+    bench.until(async || count(&bench, "good", DeliveryState::Delivered).await == 1).await;
+    assert_eq!(bench.store.outbox().emitted_by(&run, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn attempts_end_and_an_operator_begins_them_anew() {
     let bench = Bench::new(&[FLOW]).await;
     let endpoints = Arc::new(Endpoints::default());
@@ -134,6 +190,10 @@ async fn attempts_end_and_an_operator_begins_them_anew() {
         })
         .await;
     assert_eq!(endpoints.heard("bad.example"), 8);
+    let tries = async |id: &str| -> Vec<_> {
+        let tries = bench.store.outbox().tries(id).await.unwrap();
+        tries.iter().map(|told| told["status"].as_u64().unwrap()).collect()
+    };
     let id = endpoints.heard.lock().unwrap()[0].1.clone();
     assert!(endpoints.heard.lock().unwrap().iter().all(|(_, other)| *other == id), "under one ID");
     endpoints.status.store(200, Ordering::SeqCst);
@@ -144,6 +204,7 @@ async fn attempts_end_and_an_operator_begins_them_anew() {
             count(&bench, "bad", DeliveryState::Delivered).await == 1
         })
         .await;
+    assert_eq!(tries(&id).await, [404, 404, 404, 404, 404, 404, 404, 404, 200]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{Bench, at, nothing, replied, succeeded};
 use crate::{
     DeliveryFilter, DeliveryLine, DeliveryState, DueDeliveries, Emitter, Erasure, KeepEvents, NewRun, Outbox,
-    Outgoing, Owner, Progress, Resent, Store, StoreError, Tried, Undelivered,
+    Outgoing, Owner, Progress, Resent, Store, StoreError, TRIES_KEPT, Tried, Undelivered,
 };
 use hookflow_trigger::Event;
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event
     a_key_is_known_again(&Bench::on(open(), event).await?).await?;
     deliveries_are_due_by_subscription(&Bench::on(open(), event).await?).await?;
     a_try_is_recorded_once_and_by_its_owner(&Bench::on(open(), event).await?).await?;
+    every_try_is_kept_up_to_a_bound(&Bench::on(open(), event).await?).await?;
     deliveries_are_listed_and_made_again(&Bench::on(open(), event).await?).await?;
     events_are_forgotten_and_what_is_pending_later(&Bench::on(open(), event).await?).await?;
     what_is_pending_takes_nobodys_place(&Bench::on(open(), event).await?).await
@@ -157,6 +158,41 @@ async fn a_try_is_recorded_once_and_by_its_owner(bench: &Bench) -> Result<(), St
     assert_eq!(settle(&bench.owner, 2, again()).await, Ok(false), "it is not pending");
     assert_eq!(outbox(bench).settle(&bench.owner, "e9_crm", 0, again()).await, Ok(false));
     assert!(due(bench, "crm", 99).await?.ids.is_empty());
+    Ok(())
+}
+
+async fn every_try_is_kept_up_to_a_bound(bench: &Bench) -> Result<(), StoreError> {
+    outbox(bench).publish(&bench.owner, &called("e1", &["crm", "erp"])).await?;
+    let told = async |id: &str| -> Result<Vec<u64>, StoreError> {
+        let tries = outbox(bench).tries(id).await?;
+        Ok(tries.iter().filter_map(|told| told.get("try")?.as_u64()).collect())
+    };
+    assert!(told("e1_crm").await?.is_empty() && told("e9_crm").await?.is_empty());
+    let settle = async |tries, state, due, n: u64| {
+        let outcome = Tried { state, due, told: json!({"try": n}) };
+        outbox(bench).settle(&bench.owner, "e1_crm", tries, outcome).await
+    };
+    for n in 0..3 {
+        settle(n, DeliveryState::Pending, Some(at(5)), n.into()).await?;
+    }
+    assert_eq!(told("e1_crm").await?, [0, 1, 2]);
+    // What is refused is no try, and who sends it again forgets nothing.
+    assert_eq!(settle(1, DeliveryState::Delivered, None, 99).await, Ok(false));
+    outbox(bench).resend("e1_crm", at(50)).await?;
+    assert_eq!(told("e1_crm").await?, [0, 1, 2]);
+    settle(0, DeliveryState::Delivered, None, 3).await?;
+    assert_eq!(told("e1_crm").await?, [0, 1, 2, 3]);
+    for n in 4..100 {
+        outbox(bench).resend("e1_crm", at(50)).await?;
+        settle(0, DeliveryState::Failed, None, n).await?;
+    }
+    let most = u64::try_from(TRIES_KEPT).unwrap_or(u64::MAX);
+    assert_eq!(told("e1_crm").await?, (100 - most..100).collect::<Vec<_>>(), "the latest");
+    assert!(told("e1_erp").await?.is_empty(), "another's are its own");
+    // They go with their delivery.
+    let none = KeepEvents { since: at(99), pending_since: at(99), bytes: 0, events: 0 };
+    outbox(bench).forget_events(&none, 10).await?;
+    assert!(told("e1_crm").await?.is_empty());
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub(super) static COMMAND: Command = Command {
                hookflow deliveries resend --subscription crm --state failed --since 1d --rate 10/s --dry-run",
     args: |command| {
         let show = clap::Command::new("show")
-            .about("Shows a delivery: its event, what it carries, and what came of its last try")
+            .about("Shows a delivery: its event, what it carries, and what came of each of its tries")
             .arg(id_arg().required(true))
             .arg(server_arg());
         let resend = clap::Command::new("resend")
@@ -97,6 +97,7 @@ fn show(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict
             if let Some(run) = shown.get("run").and_then(Json::as_str) {
                 writeln!(terminal.out, "emitted by the run {run}")?;
             }
+            write!(terminal.out, "{}", tries(&shown))?;
             let data = shown.get("data").unwrap_or(&Json::Null);
             writeln!(terminal.out, "{data:#}")?;
         }
@@ -201,6 +202,29 @@ fn line(item: &Json) -> String {
     format!("{at}  {state}  {event} to {to}  attempts {tries}{last}{next}  {}", word("delivery"))
 }
 
+/// One line for each try, the oldest first.
+fn tries(shown: &Json) -> String {
+    let tries = shown.get("tries").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let line = |told: &Json| {
+        let word = |key: &str| told.get(key).and_then(Json::as_str);
+        let came = match told.get("status").and_then(Json::as_u64) {
+            Some(status) => format!("status {status}"),
+            None => format!("{}: {}", word("kind").unwrap_or("failed"), word("message").unwrap_or("-")),
+        };
+        let took = told.get("took_ms").and_then(Json::as_u64).map(|took| format!("  {took} ms"));
+        // A stranger wrote it: one line, and nothing that a terminal obeys.
+        let answer = word("answer").map(|answer| format!("  {answer:?}"));
+        let (at, took, answer) =
+            (word("at").unwrap_or("-"), took.unwrap_or_default(), answer.unwrap_or_default());
+        format!("  {at}  {came}{took}{answer}\n")
+    };
+    if tries.is_empty() {
+        String::new()
+    } else {
+        format!("tries\n{}", tries.iter().map(line).collect::<String>())
+    }
+}
+
 /// Says why something does not hold.
 fn refused(why: &str, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
     writeln!(terminal.err, "hookflow deliveries: {why}")?;
@@ -226,5 +250,20 @@ mod tests {
              There may be more: `--before 7`\n"
         );
         assert!(table(&json!({"items": []})).starts_with("No delivery"));
+    }
+
+    #[test]
+    fn each_try_has_a_line() {
+        let shown = json!({"tries": [
+            {"at": "2026-11-22T08:00:00Z", "status": null, "kind": "connect", "message": "crm.example: nobody listens", "answer": null,
+             "took_ms": 2},
+            {"at": "2026-11-22T08:00:05Z", "status": 503, "kind": "status", "message": null, "answer": "busy\n\u{1b}[2J", "took_ms": 12},
+        ]});
+        assert_eq!(
+            tries(&shown),
+            "tries\n  2026-11-22T08:00:00Z  connect: crm.example: nobody listens  2 ms\n  \
+             2026-11-22T08:00:05Z  status 503  12 ms  \"busy\\n\\u{1b}[2J\"\n"
+        );
+        assert_eq!(tries(&json!({"tries": []})), "");
     }
 }

@@ -3,7 +3,7 @@
 //! Each flow tells the target of its end, with the event and the run, by a call that may be repeated; `pure` ends with
 //! its reply. `WHO` stands for event and run, `TARGET` for the target's address.
 
-use super::target::DELIVERIES;
+use super::target::{DELIVERIES, SUBSCRIPTIONS};
 use serde_json::json;
 use std::fs;
 use std::io;
@@ -28,7 +28,7 @@ pub(super) static SCENES: [Scene; 13] = [
     // The caller waits, and nothing leaves the house: one commit with the reply.
     Scene {
         name: "pure",
-        share: 12,
+        share: 10,
         ends_with_reply: true,
         dedupes: true,
         webhook: DEDUPE,
@@ -131,18 +131,22 @@ pub(super) static SCENES: [Scene; 13] = [
   - run: echo
     with: {id: '${ webhook.body.id }', run: '${ run.id }'}
     detach: true
-  - http: {url: 'TARGET/end', query: {WHO, how: ok, steps: child, later: stray echo}}",
+  - http: {url: 'TARGET/end', query: {WHO, how: ok, steps: child, later: stray, shouted: echo}}",
     },
+    // What it says it has emitted was kept before it said so.
     Scene {
         name: "shout",
-        share: 4,
+        share: 6,
         ends_with_reply: false,
         dedupes: true,
         webhook: DEDUPE,
         steps: "
   - emit: crash.shouted
-    data: {WHO, step: shout}
-  - http: {url: 'TARGET/end', query: {WHO, how: ok, later: shout}}",
+    data: {id: '${ webhook.body.id }', run: '${ run.id }', step: first}
+  - http: {method: POST, url: 'TARGET/call', query: {WHO, step: a, shouted: first}}
+  - emit: crash.shouted
+    data: {id: '${ webhook.body.id }', run: '${ run.id }', step: second}
+  - http: {url: 'TARGET/end', query: {WHO, how: ok, steps: a, shouted: first second}}",
     },
     Scene {
         name: "ordered",
@@ -214,7 +218,7 @@ const CHILDREN: &[(&str, &str)] = &[
         "echo",
         "steps:
   - emit: crash.shouted
-    data: {scene: family, event: '${ webhook.body.id }', run: '${ webhook.body.run }', step: echo}
+    data: {id: '${ webhook.body.id }', run: '${ webhook.body.run }', step: echo}
 ",
     ),
 ];
@@ -271,9 +275,12 @@ pub(super) fn write(folder: &Path, target: SocketAddr) -> io::Result<()> {
         fs::create_dir_all(folder.join(name))?;
     }
     fs::write(folder.join("config/hookflow.yaml"), CONFIG)?;
-    let subscription =
-        format!("subscription: shouted\ncallback_url: TARGET{DELIVERIES}\nevents: ['crash.*']\n");
-    fs::write(folder.join("config/subscriptions/shouted.yaml"), with_target(&subscription, target))?;
+    for name in SUBSCRIPTIONS {
+        let subscription =
+            format!("subscription: {name}\ncallback_url: TARGET{DELIVERIES}{name}\nevents: ['crash.*']\n");
+        let file = folder.join(format!("config/subscriptions/{name}.yaml"));
+        fs::write(file, with_target(&subscription, target))?;
+    }
     for scene in &SCENES {
         fs::write(folder.join(format!("flows/{}.yaml", scene.name)), scene.flow(target, false))?;
     }

@@ -15,8 +15,10 @@ use std::thread::Scope;
 /// How often a call is answered 503 at most: fewer than it has tries.
 const SORRIES: u32 = 2;
 
-/// Where deliveries of what flows emit come in.
-pub(super) const DELIVERIES: &str = "/delivered";
+/// Where deliveries of what flows emit come in, each subscription's under its name.
+pub(super) const DELIVERIES: &str = "/delivered/";
+/// Who gets them.
+pub(super) const SUBSCRIPTIONS: [&str; 2] = ["loud", "quiet"];
 
 pub(super) struct Target<'p> {
     evidence: &'p Evidence,
@@ -93,21 +95,42 @@ impl<'p> Target<'p> {
         }
     }
 
-    /// A delivery says in its data what a call says in its query: a step of a run has emitted it. It may come again.
-    fn take(&self, body: &[u8]) -> (u16, std::time::Duration) {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let mut line = body.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-        self.evidence.pay(format!("{} {}", text(&line, "run"), text(&line, "step")));
-        line.insert("kind".into(), "call".into());
-        line.insert("method".into(), "GET".into());
-        line.insert("at".into(), self.evidence.at().into());
-        self.evidence.target(&line.into());
-        (204, std::time::Duration::ZERO)
+    /// A delivery says in its data which step of which run has emitted it. It may come again. Some are not taken at first.
+    fn take(&self, to: &str, received: &Received) -> (u16, std::time::Duration) {
+        let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+        let at = |place: &str| body.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (run, step) = (at("/data/run"), at("/data/step"));
+        let id = received.header("webhook-id").unwrap_or_default();
+        let mut chance = held(&self.chance);
+        let unwilling = chance.one_in(10) && held(&self.sorries).insert(id.to_owned(), SORRIES).is_none();
+        let (status, pause) = (if unwilling { 503 } else { 204 }, chance.millis(0, 15));
+        drop(chance);
+        if !unwilling {
+            self.evidence.pay(delivery(&run, &step, to));
+        }
+        self.evidence.target(&json!({
+            "kind": "delivery",
+            "to": to,
+            "id": id,
+            "emitted": at("/id"),
+            "event": at("/data/id"),
+            "run": run,
+            "step": step,
+            "sha": digest(&received.body),
+            "answered": status,
+            "at": self.evidence.at(),
+        }));
+        (status, pause)
     }
 
     /// What is to be heard of after this, and what need not be any more.
     fn reckon(&self, kind: &str, line: &Map<String, Value>) {
         let (evidence, run) = (self.evidence, text(line, "run"));
+        for step in text(line, "shouted").split_whitespace() {
+            for to in SUBSCRIPTIONS {
+                evidence.owe(delivery(&run, step, to));
+            }
+        }
         if kind != "end" {
             evidence.pay(format!("{run} {}", text(line, "step")));
             return evidence.owe(run);
@@ -121,8 +144,8 @@ impl<'p> Target<'p> {
 
     /// Writes down what came; what is answered, and when.
     fn hear(&self, received: &Received) -> (u16, std::time::Duration) {
-        if received.target == DELIVERIES {
-            return self.take(&received.body);
+        if let Some(to) = received.target.strip_prefix(DELIVERIES) {
+            return self.take(to, received);
         }
         let kind = received.target.split('?').next().unwrap_or_default().trim_start_matches('/').to_owned();
         let mut line: Map<String, Value> =
@@ -166,6 +189,11 @@ impl<'p> Target<'p> {
         self.evidence.target(&line.into());
         (status, pause)
     }
+}
+
+/// What is to be heard of: what a step has emitted, at a subscription.
+fn delivery(run: &str, step: &str, to: &str) -> String {
+    format!("{run} {step} {to}")
 }
 
 fn text(line: &Map<String, Value>, name: &str) -> String {

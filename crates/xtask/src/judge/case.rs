@@ -15,6 +15,9 @@ pub struct Case {
     pub(super) events: BTreeMap<String, Event>,
     pub(super) runs: BTreeMap<String, Run>,
     pub(super) callbacks: Vec<Callback>,
+    pub(super) deliveries: Vec<Delivery>,
+    /// The runs and their steps that were emitted for certain.
+    pub(super) shouted: BTreeSet<(String, String)>,
     /// When the service died.
     deaths: Vec<u64>,
     /// When a flow was paused, and then resumed.
@@ -74,6 +77,22 @@ pub(super) struct End {
     pub(super) says: BTreeMap<String, String>,
 }
 
+/// A delivery, as a subscription has heard it.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) at: u64,
+    pub(super) to: String,
+    /// Its own, and the emitted event's.
+    pub(super) id: String,
+    pub(super) emitted: String,
+    /// What has emitted it.
+    pub(super) event: String,
+    pub(super) run: String,
+    pub(super) step: String,
+    pub(super) sha: String,
+    pub(super) taken: bool,
+}
+
 /// A call of a run that waits.
 #[derive(Debug)]
 pub(super) struct Callback {
@@ -128,7 +147,14 @@ impl Case {
 
     fn target(&mut self, line: &Value) -> Option<()> {
         let at = line.get("at")?.as_u64()?;
-        let run = self.runs.entry(text(line, "run")?).or_default();
+        if line.get("kind")?.as_str()? == "delivery" {
+            self.deliveries.push(delivery(line)?);
+            return Some(());
+        }
+        let name = text(line, "run")?;
+        let shouted = text(line, "shouted").unwrap_or_default();
+        self.shouted.extend(shouted.split_whitespace().map(|step| (name.clone(), step.to_owned())));
+        let run = self.runs.entry(name).or_default();
         run.event = text(line, "event")?;
         let is_safe = text(line, "method")? == "GET";
         match line.get("kind")?.as_str()? {
@@ -209,13 +235,14 @@ impl Case {
         let calls: usize = self.runs.values().map(|run| run.calls.len() + run.ends.len()).sum();
         format!(
             "{} events ({} accepted, {} refused), {} runs heard of in {calls} calls ({interrupted} interrupted, {} set \
-             aside), {} callbacks, {} deaths",
+             aside), {} callbacks, {} deliveries, {} deaths",
             self.events.len(),
             count(Event::is_accepted),
             count(Event::is_refused),
             self.runs.len(),
             self.set_aside.len(),
             self.callbacks.len(),
+            self.deliveries.len(),
             self.deaths.len()
         )
     }
@@ -261,6 +288,20 @@ impl End {
     pub(super) fn says(&self, name: &str) -> &str {
         self.says.get(name).map_or("", String::as_str)
     }
+}
+
+fn delivery(line: &Value) -> Option<Delivery> {
+    Some(Delivery {
+        at: line.get("at")?.as_u64()?,
+        to: text(line, "to")?,
+        id: text(line, "id")?,
+        emitted: text(line, "emitted")?,
+        event: text(line, "event")?,
+        run: text(line, "run")?,
+        step: text(line, "step")?,
+        sha: text(line, "sha")?,
+        taken: line.get("answered")?.as_u64()? < 300,
+    })
 }
 
 fn text(line: &Value, name: &str) -> Option<String> {

@@ -19,16 +19,21 @@ pub struct Plant {
 /// All of them, in the order of their names.
 pub const ALL: &[Plant] = &[
     Plant { name: "broken-pause", rule: "paused", alter: broken_pause },
+    Plant { name: "changed-delivery", rule: "same-delivery", alter: changed_delivery },
     Plant { name: "changed-id", rule: "same-id", alter: changed_id },
     Plant { name: "early-riser", rule: "naps", alter: early_riser },
     Plant { name: "end-of-a-refused", rule: "refused", alter: end_of_a_refused },
     Plant { name: "lost-call", rule: "all-steps", alter: lost_call },
+    Plant { name: "lost-delivery", rule: "delivered", alter: lost_delivery },
     Plant { name: "lost-event", rule: "lost", alter: lost_event },
     Plant { name: "needless-failure", rule: "failures", alter: needless_failure },
     Plant { name: "other-body", rule: "bodies", alter: other_body },
     Plant { name: "overtaken", rule: "order", alter: overtaken },
     Plant { name: "repeated-call", rule: "once", alter: repeated_call },
+    Plant { name: "second-emission", rule: "emitted", alter: second_emission },
     Plant { name: "second-end", rule: "one-end", alter: second_end },
+    Plant { name: "strange-delivery", rule: "emitted", alter: strange_delivery },
+    Plant { name: "taken-again", rule: "same-delivery", alter: taken_again },
     Plant { name: "taken-twice", rule: "callbacks", alter: taken_twice },
     Plant { name: "two-replies", rule: "replies", alter: two_replies },
 ];
@@ -157,6 +162,42 @@ fn lost_call(lines: &mut Lines) -> Option<()> {
 fn other_body(lines: &mut Lines) -> Option<()> {
     let call = lines.target.iter_mut().find(|line| line.get("sha").is_some())?;
     *call = with(call, &json!({"sha": "another-sum"}));
+    Some(())
+}
+
+fn changed_delivery(lines: &mut Lines) -> Option<()> {
+    let delivery = lines.heard(|line| is(line, "kind", "delivery"))?;
+    lines.target.push(with(&delivery, &json!({"sha": "another-sum", "answered": 503})));
+    Some(())
+}
+
+fn lost_delivery(lines: &mut Lines) -> Option<()> {
+    let call = lines.heard(|line| line.get("shouted").is_some())?;
+    let (run, step) = (text(&call, "run")?, text(&call, "shouted")?.split(' ').next()?.to_owned());
+    let is_it =
+        |line: &Value| is(line, "kind", "delivery") && is(line, "run", &run) && is(line, "step", &step);
+    let to = text(&lines.heard(is_it)?, "to")?;
+    lines.target.retain(|line| !(is_it(line) && is(line, "to", &to)));
+    Some(())
+}
+
+fn second_emission(lines: &mut Lines) -> Option<()> {
+    let delivery = lines.heard(|line| is(line, "kind", "delivery"))?;
+    lines.target.push(with(&delivery, &json!({"id": "another-delivery", "emitted": "another-event"})));
+    Some(())
+}
+
+fn strange_delivery(lines: &mut Lines) -> Option<()> {
+    let delivery = lines.heard(|line| is(line, "kind", "delivery"))?;
+    let other = json!({"id": "another-delivery", "emitted": "another-event", "run": "another-run"});
+    lines.target.push(with(&delivery, &other));
+    Some(())
+}
+
+fn taken_again(lines: &mut Lines) -> Option<()> {
+    let delivery =
+        lines.heard(|line| is(line, "kind", "delivery") && line.get("answered") == Some(&204.into()))?;
+    lines.target.push(delivery);
     Some(())
 }
 

@@ -21,7 +21,8 @@ const CALLERS: &str = r#"
 {"kind":"event","scene":"held","event":"h1","replies":false,"ends_with_reply":false,"sent":1000,"status":202,"run":"r8"}
 {"kind":"event","scene":"ask","event":"a1","replies":true,"ends_with_reply":false,"sent":3000100,"status":null,"run":null}
 {"kind":"event","scene":"ask","event":"a1","replies":true,"ends_with_reply":false,"sent":5000000,"status":201,"run":"r10","body":"{\"event\":\"a1\"}"}
-{"kind":"event","scene":"two","event":"x1","replies":false,"ends_with_reply":false,"sent":6000000,"status":202,"run":"r11"}"#;
+{"kind":"event","scene":"two","event":"x1","replies":false,"ends_with_reply":false,"sent":6000000,"status":202,"run":"r11"}
+{"kind":"event","scene":"shout","event":"e1","replies":false,"ends_with_reply":false,"sent":1100,"status":202,"run":"r14"}"#;
 const TARGET: &str = r#"
 {"kind":"call","event":"o1","run":"r1","step":"a","method":"POST","at":1100}
 {"kind":"end","event":"o1","run":"r1","how":"ok","steps":"a","method":"GET","at":1200}
@@ -43,7 +44,15 @@ const TARGET: &str = r#"
 {"kind":"call","event":"a1","run":"r10","step":"a","method":"POST","at":5000100}
 {"kind":"end","event":"a1","run":"r10","how":"ok","steps":"a","method":"GET","at":5000200}
 {"kind":"call","event":"x1","run":"r12","step":"a","method":"POST","at":6000300}
-{"kind":"end","event":"x1","run":"r12","how":"ok","steps":"a","method":"GET","at":6000400}"#;
+{"kind":"end","event":"x1","run":"r12","how":"ok","steps":"a","method":"GET","at":6000400}
+{"kind":"call","event":"e1","run":"r14","step":"a","shouted":"first","method":"POST","at":1150}
+{"kind":"delivery","to":"loud","id":"m1_loud","emitted":"m1","event":"e1","run":"r14","step":"first","sha":"abc","answered":503,"at":1160}
+{"kind":"delivery","to":"quiet","id":"m1_quiet","emitted":"m1","event":"e1","run":"r14","step":"first","sha":"abc","answered":204,"at":1170}
+{"kind":"end","event":"e1","run":"r14","how":"ok","steps":"a","shouted":"first second","method":"GET","at":1180}
+{"kind":"delivery","to":"quiet","id":"m2_quiet","emitted":"m2","event":"e1","run":"r14","step":"second","sha":"def","answered":204,"at":1190}
+{"kind":"delivery","to":"loud","id":"m1_loud","emitted":"m1","event":"e1","run":"r14","step":"first","sha":"abc","answered":204,"at":3400000}
+{"kind":"delivery","to":"loud","id":"m1_loud","emitted":"m1","event":"e1","run":"r14","step":"first","sha":"abc","answered":204,"at":3600000}
+{"kind":"delivery","to":"loud","id":"m2_loud","emitted":"m2","event":"e1","run":"r14","step":"second","sha":"def","answered":204,"at":3700000}"#;
 const OPERATOR: &str = r#"
 {"kind":"pausing","at":10}
 {"kind":"paused","at":20}
@@ -68,7 +77,7 @@ fn a_service_that_keeps_its_promises_is_sound() {
     let case = Case::of(callers, target, operator).unwrap();
     assert_eq!(judge(&case), []);
     let summary = case.summary();
-    assert!(summary.starts_with("11 events (10 accepted, 1 refused), 10 runs heard of"), "{summary}");
+    assert!(summary.starts_with("12 events (11 accepted, 1 refused), 11 runs heard of"), "{summary}");
 }
 
 #[test]
@@ -98,7 +107,7 @@ fn edited(from: &str, to: &str) -> BTreeSet<&'static str> {
 #[test]
 fn what_a_death_explains_needs_the_death() {
     let death = "{\"kind\":\"died\",\"at\":3500000}\n";
-    assert_eq!(edited(death, ""), ["failures"].into());
+    assert_eq!(edited(death, ""), ["failures", "same-delivery"].into());
     let repeated = "{\"kind\":\"end\",\"event\":\"n1\",\"run\":\"r6\",\"how\":\"ok\",\"steps\":\"before\",\"napped\":\"200\",\"method\":\"GET\",\"at\":203000}";
     // It may be heard twice when the service has died in between, and not otherwise.
     let later = repeated.replace("203000", "3600000");
@@ -111,7 +120,7 @@ fn a_run_that_was_set_aside_needs_the_operator() {
     assert_eq!(edited("{\"kind\":\"set-aside\",\"at\":6000200,\"run\":\"r11\"}\n", ""), ["lost"].into());
     // Its event has to end all the same.
     let end = "{\"kind\":\"end\",\"event\":\"x1\",\"run\":\"r12\",\"how\":\"ok\",\"steps\":\"a\",\"method\":\"GET\",\"at\":6000400}";
-    assert_eq!(edited(end, ""), ["lost"].into());
+    assert_eq!(edited(&format!("{end}\n"), ""), ["lost"].into());
 }
 
 #[test]
@@ -140,6 +149,23 @@ fn an_event_that_got_no_answer_may_not_be_there_and_its_run_may_not_be_left() {
     assert_eq!(edited(answered, unanswered), [].into());
     let end = "{\"kind\":\"end\",\"event\":\"h1\",\"run\":\"r8\",\"how\":\"ok\",\"steps\":\"a\",\"method\":\"GET\",\"at\":6000}\n";
     assert_eq!(edited(end, ""), ["lost"].into());
+}
+
+#[test]
+fn what_was_emitted_is_delivered_whatever_becomes_of_its_run() {
+    let end = "{\"kind\":\"end\",\"event\":\"e1\",\"run\":\"r14\",\"how\":\"ok\",\"steps\":\"a\",\"shouted\":\"first second\"";
+    let failed = end.replace("\"ok\"", "\"failed\",\"why\":\"interrupted\"").replace("first second", "");
+    // Not so early that no death explains it.
+    assert_eq!(edited(end, &failed), ["failures"].into(), "and nothing of its deliveries");
+    // One that is set aside has emitted too.
+    let aside = "{\"kind\":\"set-aside\",\"at\":6000200,\"run\":\"r11\"}";
+    assert_eq!(edited(aside, &format!("{aside}\n{}", aside.replace("r11", "r14"))), [].into());
+    // Tried again is not taken.
+    let tried = "\"step\":\"second\",\"sha\":\"def\",\"answered\":204,\"at\":3700000";
+    assert_eq!(edited(tried, &tried.replace("204", "503")), ["delivered"].into());
+    // It may come again when the service has died in between.
+    let death = "{\"kind\":\"died\",\"at\":3500000}\n";
+    assert_eq!(edited(death, ""), ["failures", "same-delivery"].into());
 }
 
 #[test]

@@ -22,11 +22,17 @@ impl Hand<'_> {
             return Ok(());
         }
         let progress = self.progress(reply);
-        if self.accepted.is_kept() {
-            self.record(progress).await?;
+        let emitted = progress.emitted.clone();
+        let written = if self.accepted.is_kept() {
+            self.record(progress).await.map(drop)
         } else {
-            self.admit(progress).await?;
+            self.admit(progress).await
+        };
+        if matches!(written, Err(Lost::Refused(StoreError::JournalFull))) {
+            // The run ends with this, and what it has emitted before is kept with its end.
+            self.emitted = emitted;
         }
+        written?;
         self.reply_is_written = self.reply.is_some();
         self.tell_lanes();
         Ok(())

@@ -4,11 +4,12 @@ use super::Memory;
 use crate::outbox::{delivery_id, parts_of};
 use crate::{
     DELIVERIES_PER_PAGE, Delivery, DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryState, DueDeliveries,
-    EmittedLine, Emitter, KeepEvents, Outbox, Outgoing, Owner, Pending, Pruned, Published, Resent, Tried,
-    Undelivered,
+    EmittedLine, Emitter, KeepEvents, Outbox, Outgoing, Owner, Pending, Pruned, Published, Resent,
+    TRIES_KEPT, Tried, Undelivered,
 };
+use hookflow_text::Json;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many events without a pending delivery are kept: memory has better uses.
@@ -48,6 +49,8 @@ struct Row {
     event: u64,
     node: Arc<str>,
     line: DeliveryLine,
+    /// What came of the tries before the last one.
+    former: VecDeque<Json>,
 }
 
 impl Kept {
@@ -97,7 +100,8 @@ impl Kept {
                 last: None,
             };
             self.positions.insert((n, Arc::clone(subscription)), self.last);
-            self.deliveries.insert(self.last, Row { event: n, node: Arc::clone(node), line });
+            self.deliveries
+                .insert(self.last, Row { event: n, node: Arc::clone(node), line, former: VecDeque::new() });
             self.schedule(self.last, Some(event.at));
         }
         self.events.insert(n, Event { event: event.clone(), run: run.cloned() });
@@ -136,8 +140,11 @@ impl Kept {
         }
         row.line.state = outcome.state;
         row.line.tries += 1;
-        row.line.last = Some(outcome.told);
         let event = row.event;
+        row.former.extend(row.line.last.replace(outcome.told));
+        if row.former.len() >= TRIES_KEPT {
+            row.former.pop_front();
+        }
         self.schedule(position, outcome.due);
         self.reckon(event);
         self.make_room();
@@ -304,6 +311,13 @@ impl Outbox for Memory {
             Some(Delivery { line: row.line.clone(), run: run.clone(), data: Arc::clone(&event.data) })
         });
         Pending::now(Ok(found))
+    }
+
+    fn tries(&self, id: &str) -> Pending<Vec<Json>> {
+        let kept = &self.lock().outbox;
+        let row = kept.position(id).and_then(|position| kept.deliveries.get(&position));
+        let tries = row.map(|row| row.former.iter().chain(&row.line.last).cloned().collect());
+        Pending::now(Ok(tries.unwrap_or_default()))
     }
 
     fn settle(&self, owner: &Owner, id: &str, tries: u32, outcome: Tried) -> Pending<bool> {

@@ -9,6 +9,7 @@ use crate::{
     DELIVERIES_PER_PAGE, Delivery, DeliveryFilter, DeliveryLine, DeliveryPage, DeliveryState, DueDeliveries,
     EmittedLine, KeepEvents, Outbox, Outgoing, Owner, Pending, Pruned, Published, Resent, Tried, Undelivered,
 };
+use hookflow_text::Json;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 use std::sync::Arc;
@@ -41,6 +42,11 @@ impl Outbox for Sqlite {
     fn delivery(&self, id: &str) -> Pending<Option<Delivery>> {
         let id = id.to_owned();
         self.read(move |connection| delivery(connection, &id))
+    }
+
+    fn tries(&self, id: &str) -> Pending<Vec<Json>> {
+        let id = id.to_owned();
+        self.read(move |connection| tries(connection, &id))
     }
 
     fn settle(&self, owner: &Owner, id: &str, tries: u32, outcome: Tried) -> Pending<bool> {
@@ -148,6 +154,19 @@ fn delivery(connection: &Connection, id: &str) -> Result<Option<Delivery>, Failu
         Ok(Delivery { line: line(row)?, run: row.get(9)?, data: row.get(10)? })
     })?;
     Ok(found.into_iter().next())
+}
+
+/// The last one stands in the delivery's own row.
+const ALL_TRIES: &str = "SELECT t.told FROM deliveries d CROSS JOIN tries t ON t.delivery = d.n
+    WHERE d.event = (SELECT n FROM emitted WHERE id = ?1) AND d.subscription = ?2 ORDER BY t.n";
+
+fn tries(connection: &Connection, id: &str) -> Result<Vec<Json>, Failure> {
+    let Some((event, subscription)) = parts_of(id) else { return Ok(Vec::new()) };
+    let transaction = connection.unchecked_transaction()?;
+    let told = |row: &Row<'_>| value(&row.get::<_, String>(0)?);
+    let mut tries = rows(&transaction, ALL_TRIES, (event, subscription), told)?;
+    tries.extend(delivery(&transaction, id)?.and_then(|delivery| delivery.line.last));
+    Ok(tries)
 }
 
 /// The statement of a list: by the subscription's index, or by position.

@@ -79,6 +79,8 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_of_an_event ON deliveries (event, subscription);
 CREATE INDEX deliveries_of_a_subscription ON deliveries (subscription, n);
 CREATE INDEX deliveries_due ON deliveries (node, subscription, due) WHERE due IS NOT NULL;
+", "
+CREATE TABLE tries (delivery INTEGER, n INTEGER, told TEXT NOT NULL, PRIMARY KEY (delivery, n)) WITHOUT ROWID;
 "];
 
 /// Brings the file to this version.

@@ -177,6 +177,11 @@ async fn an_event_that_goes_out_is_a_row_and_one_for_each_delivery() {
     let tried = |state| Tried { state, due: None, told: serde_json::Value::Null };
     bench.store.settle(&bench.owner, "e1_crm", 0, tried(DeliveryState::Delivered)).await.unwrap();
     assert_eq!(bench.rows(&mut before).await, 1, "the delivery");
+    let again = Tried { due: Some(Timestamp::UNIX_EPOCH), ..tried(DeliveryState::Pending) };
+    bench.store.settle(&bench.owner, "e1_erp", 0, again).await.unwrap();
+    bench.rows(&mut before).await;
+    bench.store.settle(&bench.owner, "e1_erp", 1, tried(DeliveryState::Delivered)).await.unwrap();
+    assert_eq!(bench.rows(&mut before).await, 2, "the delivery, and the former try");
 }
 
 #[tokio::test]
