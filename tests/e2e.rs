@@ -29,6 +29,7 @@ mod e2e {
     mod hostile;
     mod integrations;
     mod kept_bodies;
+    mod large_answers;
     mod large_bodies;
     mod life;
     mod limits;

@@ -79,6 +79,8 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_of_an_event ON deliveries (event, subscription);
 CREATE INDEX deliveries_of_a_subscription ON deliveries (subscription, n);
 CREATE INDEX deliveries_due ON deliveries (node, subscription, due) WHERE due IS NOT NULL;
+", "
+ALTER TABLE facts ADD COLUMN blob TEXT;
 "];
 
 /// Brings the file to this version.
@@ -147,7 +149,7 @@ mod tests {
             file.execute("INSERT INTO facts (seq, n, fact) VALUES (7, 1, 'kept')", ()).unwrap();
             migrate(&mut file).unwrap();
             assert_eq!(is_current(&file), Ok(()));
-            let facts = "SELECT fact FROM facts WHERE seq = 7 AND tried IS NULL AND attempt IS NULL";
+            let facts = "SELECT fact FROM facts WHERE seq = 7 AND tried IS NULL AND blob IS NULL";
             assert_eq!(
                 file.query_row(facts, (), |row| row.get::<_, String>(0)),
                 Ok("kept".into()),
