@@ -31,6 +31,7 @@ mod e2e {
     mod hostile;
     mod integrations;
     mod kept_bodies;
+    mod large_answers;
     mod large_bodies;
     mod life;
     mod limits;

@@ -95,7 +95,7 @@ fn a_large_body_outlives_a_kill_and_goes_with_its_last_run() {
     succeeded(&service, 4);
     expected.push(of(&other));
     assert_eq!(told(&target, 9), expected);
-    assert_eq!(blobs(&folder), 3);
+    assert_eq!(blobs(&folder), 4, "the bodies that came, and the large one that was sent");
     let erased = service.command(&folder, &["runs", "erase", "--flow", "tell"]);
     assert_eq!(erased.code, Some(0), "{erased:?}");
     until_blobs(&folder, 0);

@@ -1,6 +1,7 @@
 //! The endpoints of the ops listener.
 
 mod api_attempts;
+mod api_attempts_attempt;
 mod api_deliveries;
 mod api_deliveries_bulk_resend;
 mod api_deliveries_delivery;
@@ -31,6 +32,7 @@ use crate::Endpoint;
 /// All endpoints, by their path.
 pub const ENDPOINTS: &[Endpoint] = &[
     api_attempts::API_ATTEMPTS,
+    api_attempts_attempt::API_ATTEMPT,
     api_deliveries::API_DELIVERIES,
     api_deliveries_bulk_resend::API_DELIVERIES_RESEND,
     api_deliveries_delivery::API_DELIVERY,

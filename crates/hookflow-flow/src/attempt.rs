@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// The most of a body that is kept with an attempt; of a larger one, its beginning.
+/// The largest body that a list of attempts shows whole. The whole of a larger one is shown with its attempt alone.
 pub const ATTEMPT_BODY: usize = 64 << 10;
+/// The most of a body that is kept with an attempt; of a larger one, its beginning.
+pub const ATTEMPT_BODY_KEPT: usize = 1 << 20;
+/// How much of a larger body stands in a list.
+const LISTED: usize = 4 << 10;
 /// Headers of a request that are never shown, whoever has written them.
 pub const MASKED_IN_REQUESTS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
 /// What stands in place of what is not shown.
@@ -97,9 +101,12 @@ pub struct KeptBody {
     /// Else its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
-    /// The SHA-256 of all of it, in hex, when only its beginning is here; of a body with files, of all that tells of it.
+    /// The SHA-256 of all of it, in hex, when it is large; of a body with files, of all that tells of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Of a large one, that all of it is here, and not its beginning alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 impl SentRequest {
@@ -138,8 +145,8 @@ impl KeptBody {
         if bytes.is_empty() {
             return None;
         }
-        let whole = bytes.len() <= ATTEMPT_BODY;
-        let start = bytes.get(..ATTEMPT_BODY).unwrap_or(bytes);
+        let (is_large, whole) = (bytes.len() > ATTEMPT_BODY, bytes.len() <= ATTEMPT_BODY_KEPT);
+        let start = bytes.get(..ATTEMPT_BODY_KEPT).unwrap_or(bytes);
         let text = match std::str::from_utf8(start) {
             Ok(text) => Some(text),
             // It was cut within a character.
@@ -152,8 +159,28 @@ impl KeptBody {
             bytes: bytes.len() as u64,
             text: text.map(shown),
             base64: text.is_none().then(|| to_base64(start)),
-            sha256: (!whole).then(|| crate::flow::hex(&Sha256::digest(bytes))),
+            sha256: is_large.then(|| crate::flow::hex(&Sha256::digest(bytes))),
+            whole: is_large && whole,
         })
+    }
+
+    /// Of a large one the beginning.
+    fn outline(&self) -> Self {
+        if self.sha256.is_none() {
+            return self.clone();
+        }
+        let cut = |text: &String| {
+            // Base64 stands in groups of four, and text is not cut within a character.
+            let end = (0..=LISTED.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+            end.and_then(|end| text.get(..end)).unwrap_or_default().to_owned()
+        };
+        Self {
+            bytes: self.bytes,
+            text: self.text.as_ref().map(cut),
+            base64: self.base64.as_ref().map(cut),
+            sha256: self.sha256.clone(),
+            whole: false,
+        }
     }
 
     /// How many bytes it takes here.
@@ -166,14 +193,31 @@ impl Attempt {
     /// How many bytes it takes, more or less.
     pub fn weight(&self) -> usize {
         let (sent, answer) = (&self.request, self.answer.as_ref());
-        let bodies = sent.body.as_ref().into_iter().chain(answer.and_then(|answer| answer.body.as_ref()));
         let headers = std::iter::once(&sent.headers).chain(answer.map(|answer| &answer.headers));
         let headers = headers.flatten().map(|(name, value)| name.len() + hookflow_text::weight(value));
         let hops = self.hops.iter().map(|hop| hop.url.len());
-        sent.url.len()
-            + hops.sum::<usize>()
-            + headers.sum::<usize>()
-            + bodies.map(KeptBody::weight).sum::<usize>()
+        let bodies = self.bodies().map(KeptBody::weight);
+        sent.url.len() + hops.sum::<usize>() + headers.sum::<usize>() + bodies.sum::<usize>()
+    }
+
+    /// Whether a body is too large for a list.
+    pub fn is_large(&self) -> bool {
+        self.bodies().any(|body| body.sha256.is_some())
+    }
+
+    /// The same with the beginnings of large bodies, for lists.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        let cut = |body: &Option<KeptBody>| body.as_ref().map(KeptBody::outline);
+        let request = SentRequest { body: cut(&self.request.body), ..self.request.clone() };
+        let answer = self.answer.as_ref();
+        let answer = answer.map(|answer| UnreadAnswer { body: cut(&answer.body), ..answer.clone() });
+        Self { request, answer, ..self.clone() }
+    }
+
+    fn bodies(&self) -> impl Iterator<Item = &KeptBody> {
+        let answer = self.answer.as_ref().and_then(|answer| answer.body.as_ref());
+        self.request.body.iter().chain(answer)
     }
 }
 
@@ -218,6 +262,9 @@ mod tests {
         let url = format!("https://a.example/?back=https%3A%2F%2Fme%2Fresume%2F{token}");
         let sent = SentRequest::masked(&Method::POST, &url, &headers, &token.as_bytes().to_vec().into());
         let code = token.rsplit('~').next().unwrap();
+        let far = format!("{}{token}", "x".repeat(2 * ATTEMPT_BODY)).into_bytes();
+        let far = SentRequest::masked(&Method::POST, "/", &headers, &far.into()).body.unwrap();
+        assert!(far.whole && !far.text.unwrap().contains(code), "wherever it stands");
         let text = serde_json::to_string(&sent).unwrap();
         assert!(!text.contains("quiet") && !text.contains("Bearer") && !text.contains(code), "{text}");
         assert_eq!(sent.headers.get("x-many"), Some(&json!("one, two")));
@@ -233,10 +280,18 @@ mod tests {
         assert_eq!((bytes.text, bytes.base64.as_deref()), (None, Some("/wAB")));
         let large = format!("x{}", "ü".repeat(ATTEMPT_BODY));
         let kept = KeptBody::of(large.as_bytes()).unwrap();
-        assert_eq!(kept.bytes, large.len() as u64);
-        assert_eq!(kept.text.as_ref().map(String::len), Some(ATTEMPT_BODY - 1), "not within a character");
+        assert_eq!((kept.bytes, kept.text.as_ref(), kept.whole), (large.len() as u64, Some(&large), true));
+        let listed = kept.outline();
+        assert_eq!(listed.text.as_ref().map(String::len), Some(LISTED - 1), "not within a character");
+        assert_eq!((listed.bytes, &listed.sha256, listed.whole), (kept.bytes, &kept.sha256, false));
         assert_eq!(kept.sha256.map(|hash| hash.len()), Some(64));
+        let larger = format!("x{}", "ü".repeat(ATTEMPT_BODY_KEPT));
+        let kept = KeptBody::of(larger.as_bytes()).unwrap();
+        assert_eq!((kept.bytes, kept.whole), (larger.len() as u64, false));
+        assert_eq!(kept.text.map(|text| text.len()), Some(ATTEMPT_BODY_KEPT - 1), "not within a character");
         let noise = vec![0xff; ATTEMPT_BODY + 1];
+        let listed = KeptBody::of(&noise).unwrap().outline().base64.unwrap();
+        assert_eq!((listed.len(), listed.len() % 4), (LISTED, 0));
         assert!(KeptBody::of(&noise).unwrap().text.is_none());
     }
 }

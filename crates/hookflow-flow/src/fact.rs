@@ -4,6 +4,7 @@ use crate::{Attempt, FaultKind, Place};
 use hookflow_text::{Json, weight};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// The outcome of one ask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,11 @@ impl Fact {
     #[must_use]
     pub fn tried(self, attempt: Attempt) -> Self {
         Self { tried: Some(Box::new(attempt)), ..self }
+    }
+
+    /// How many bytes of memory its data takes, more or less.
+    pub fn weight(&self) -> usize {
+        self.outcome.weight() + self.tried.as_ref().map_or(0, |attempt| attempt.weight())
     }
 }
 
@@ -73,6 +79,29 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The same without what may be large: for lists, when all of it lies elsewhere.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        let none = serde_json::Map::new;
+        match self {
+            Self::Answered { status, headers, body, .. } => Self::Answered {
+                status: *status,
+                headers: headers.clone(),
+                body: json!({"bytes": weight(body), "not_shown": true}),
+                captures: none(),
+            },
+            Self::Resumed { method, .. } => Self::Resumed {
+                method: method.clone(),
+                headers: none(),
+                query: Json::Null,
+                body: Json::Null,
+                files: Json::Null,
+            },
+            Self::Ended(End::Succeeded(_)) => Self::Ended(End::Succeeded(Json::Null)),
+            Self::Slept | Self::Ended(End::Failed(_)) | Self::Failed { .. } => self.clone(),
+        }
+    }
+
     /// How many bytes of memory its data takes, more or less.
     pub fn weight(&self) -> usize {
         let map = |map: &serde_json::Map<String, Json>| {

@@ -41,8 +41,8 @@ mod written;
 
 pub use arm::{Arm, Choice, Seen, Times};
 pub use attempt::{
-    ATTEMPT_BODY, Attempt, KeptBody, MASK, MASKED_IN_REQUESTS, SentHop, SentRequest, UnreadAnswer,
-    header_texts,
+    ATTEMPT_BODY, ATTEMPT_BODY_KEPT, Attempt, KeptBody, MASK, MASKED_IN_REQUESTS, SentHop, SentRequest,
+    UnreadAnswer, header_texts,
 };
 pub use call_body::{CallBody, FileRef, Multipart, Part, Piece};
 pub use call_url::CallUrl;

@@ -4,9 +4,9 @@
 //! operations on runs carry their owner and are refused for one whose life has ended.
 
 use crate::{
-    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, INBOX_ENTRIES, Inbound, Journal, Life, NewRun,
-    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, Due, Erasure, INBOX_ENTRIES, Inbound, Journal,
+    Life, NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
+    Retention, RunFilter, UnfinishedRun,
 };
 use hookflow_flow::{Fact, Place, Reply};
 use jiff::Timestamp;
@@ -104,13 +104,17 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// next one: a search looks at a bounded number of runs.
     fn find(&self, filter: &RunFilter, before: Option<u64>, limit: usize) -> Pending<Page>;
 
-    /// Tries of calls, the latest first, from before `before`. A page may be short and still have a next one.
+    /// Tries of calls, the latest first, from before `before`. A page may be short and still have a next one. Of what is
+    /// large it has the outline.
     fn attempts(
         &self,
         filter: &AttemptFilter,
         before: Option<AttemptCursor>,
         limit: usize,
     ) -> Pending<AttemptPage>;
+
+    /// All that is kept of one: which of a run's facts it is, from 1.
+    fn attempt(&self, run: &str, number: u64) -> Pending<Option<AttemptLine>>;
 
     /// Forgets ended runs that are beyond what is retained, at most `limit` of them, the oldest first.
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned>;

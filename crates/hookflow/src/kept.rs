@@ -124,6 +124,19 @@ impl Kept {
         }
     }
 
+    /// A try of a call.
+    pub(crate) fn attempt(&self, id: &str) -> anyhow::Result<Told> {
+        match self {
+            Self::File { history, runtime, .. } => {
+                match told(runtime.block_on(history.attempt(id)).map(Json::from))? {
+                    Ok(Json::Null) => Ok(Err("no such attempt is kept (attempt.unknown)".into())),
+                    answer => Ok(answer),
+                }
+            }
+            Self::Server(ops) => ask(ops, &ops_client::path("attempts", id, "")),
+        }
+    }
+
     /// A page of deliveries.
     pub(crate) fn deliveries(&self, query: &[(&str, &str)]) -> anyhow::Result<Told> {
         match self {

@@ -25,7 +25,7 @@ pub enum ExportFormat {
 }
 
 /// The columns of CSV, and where in an attempt each is.
-const COLUMNS: [(&str, &str); 23] = [
+const COLUMNS: [(&str, &str); 24] = [
     ("at", "/at"),
     ("run", "/run"),
     ("flow", "/flow"),
@@ -48,6 +48,7 @@ const COLUMNS: [(&str, &str); 23] = [
     ("answer_body", "/answer/body"),
     ("took_ms", "/took_ms"),
     ("ended_at", "/ended_at"),
+    ("id", "/id"),
     ("hops", "/hops"),
 ];
 
@@ -121,21 +122,35 @@ impl History {
         limit: usize,
     ) -> Result<(Vec<Json>, Option<AttemptCursor>), HistoryFault> {
         let AttemptPage { attempts, next } = self.store.attempts(filter, before, limit).await?;
-        let shown = move || attempts.iter().filter_map(shown).collect();
+        let shown = move || attempts.iter().filter_map(|line| shown(line, LARGEST)).collect();
         Ok((self.tasks.blocking("history", shown).await, next))
+    }
+
+    /// All that is kept of an attempt; `None`: it is not kept.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn attempt(&self, id: &str) -> Result<Option<Json>, HistoryFault> {
+        let parts = id.rsplit_once('_').and_then(|(run, number)| Some((run, number.parse().ok()?)));
+        let Some((run, number)) = parts else { return Ok(None) };
+        let Some(line) = self.store.attempt(run, number).await? else { return Ok(None) };
+        // Of what is not small in itself, no more is kept than is shown.
+        let shown = move || shown(&line, usize::MAX);
+        Ok(self.tasks.blocking("history", shown).await)
     }
 }
 
 /// An attempt as it is shown. What was sent was masked when it was written; what was answered is masked here.
-fn shown(line: &AttemptLine) -> Option<Json> {
+fn shown(line: &AttemptLine, largest: usize) -> Option<Json> {
     let fact = &line.fact;
     let attempt = fact.tried.as_deref()?;
     let failed = match &fact.outcome {
         Outcome::Failed { kind, message } => Some((kind, message)),
         _ => None,
     };
-    let (status, answer) = answer(attempt, &fact.outcome);
+    let (status, answer) = answer(attempt, &fact.outcome, largest);
     let mut shown = json!({
+        "id": format!("{}_{}", line.run, line.at.number),
         "at": attempt.began_at.to_string(),
         "run": &*line.run,
         "flow": &*line.flow,
@@ -165,13 +180,13 @@ fn shown(line: &AttemptLine) -> Option<Json> {
     Some(shown)
 }
 
-fn answer(attempt: &Attempt, outcome: &Outcome) -> (Option<u16>, Json) {
+fn answer(attempt: &Attempt, outcome: &Outcome, largest: usize) -> (Option<u16>, Json) {
     let (status, headers, body) = match (&attempt.answer, outcome) {
         (Some(answer), _) => (answer.status, &answer.headers, body(answer.body.as_ref())),
         (None, Outcome::Answered { status, headers, body, .. }) => {
             let bytes = weight(body);
             let too_large = || json!({"bytes": bytes, "not_shown": true});
-            (*status, headers, if bytes > LARGEST { too_large() } else { body.clone() })
+            (*status, headers, if bytes > largest { too_large() } else { body.clone() })
         }
         (None, _) => return (None, Json::Null),
     };
@@ -236,7 +251,7 @@ mod tests {
         headers.insert("x-id", HeaderValue::from_static("7"));
         let answer = UnreadAnswer::of(200, &headers, b"<html>");
         let parse = Outcome::Failed { kind: hookflow_flow::FaultKind::Parse, message: "not JSON".into() };
-        let unread = shown(&line(Some(answer.clone()), parse)).unwrap();
+        let unread = shown(&line(Some(answer.clone()), parse), LARGEST).unwrap();
         assert_eq!(
             unread["answer"],
             json!({"headers": {"set-cookie": "***", "x-id": "7"}, "body": "<html>"})
@@ -248,7 +263,7 @@ mod tests {
             body: json!({"why": "x"}),
             captures: Map::new(),
         };
-        let read = shown(&line(None, read)).unwrap();
+        let read = shown(&line(None, read), LARGEST).unwrap();
         assert_eq!(read["answer"]["headers"]["set-cookie"], "***");
         assert_eq!((&read["answer"]["body"], &read["status"]), (&json!({"why": "x"}), &json!(503)));
         let large = Outcome::Answered {
@@ -257,7 +272,9 @@ mod tests {
             body: json!("x".repeat(LARGEST + 1)),
             captures: Map::new(),
         };
-        assert_eq!(shown(&line(None, large)).unwrap()["answer"]["body"]["not_shown"], true);
+        assert_eq!(shown(&line(None, large.clone()), LARGEST).unwrap()["answer"]["body"]["not_shown"], true);
+        let whole = shown(&line(None, large), usize::MAX).unwrap();
+        assert_eq!(whole["answer"]["body"].as_str().map(str::len), Some(LARGEST + 1));
     }
 
     #[test]
@@ -266,7 +283,7 @@ mod tests {
             kind: hookflow_flow::FaultKind::Timeout,
             message: "=HYPERLINK(\"http://evil\")".into(),
         };
-        let shown = shown(&line(None, outcome)).unwrap();
+        let shown = shown(&line(None, outcome), LARGEST).unwrap();
         let csv = ExportFormat::Csv.line(&shown);
         assert_eq!(csv.matches("\r\n").count(), 1);
         assert!(csv.contains(",\"'=HYPERLINK(\"\"http://evil\"\")\","), "{csv}");

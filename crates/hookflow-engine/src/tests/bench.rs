@@ -5,9 +5,9 @@ use hookflow_flow::{Fact, Flow, Place, Surroundings};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{
-    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
-    Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention, RunFilter,
-    RunLine, Settled, Store, StoreError, Told, UnfinishedRun, backends,
+    AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
+    NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
+    RunFilter, RunLine, Settled, Store, StoreError, Told, UnfinishedRun, backends,
 };
 use hookflow_text::{Diagnostics, Json, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::{
@@ -422,6 +422,10 @@ impl Store for Tampered {
 
     fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
         self.inner.alone(owner, run)
+    }
+
+    fn attempt(&self, run: &str, number: u64) -> Pending<Option<AttemptLine>> {
+        self.inner.attempt(run, number)
     }
 
     fn attempts(

@@ -12,9 +12,9 @@ mod search;
 use super::{Backend, Opened};
 use crate::blobs::BlobFolder;
 use crate::{
-    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
-    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
+    NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
+    Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use contents::{Contents, Row};
 pub use history::{FINISHED_BYTES, FINISHED_KEPT};
@@ -194,6 +194,10 @@ impl Store for Memory {
         limit: usize,
     ) -> Pending<AttemptPage> {
         Pending::now(Ok(attempts::list(&self.lock(), filter, before, limit)))
+    }
+
+    fn attempt(&self, run: &str, number: u64) -> Pending<Option<AttemptLine>> {
+        Pending::now(Ok(attempts::one(&self.lock(), run, number)))
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {

@@ -2,8 +2,10 @@
 
 mod attempts;
 mod care;
+mod fact_row;
 mod failure;
 mod file;
+mod handing_over;
 mod ledger;
 mod outbox;
 mod readers;
@@ -18,7 +20,7 @@ mod writer;
 use super::{Access, Backend, Care, OpenFault, Opened, Opening};
 use crate::blobs::BlobFolder;
 use crate::{
-    Admitted, AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
+    AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
     NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
     Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
@@ -26,11 +28,10 @@ use failure::Failure;
 use file::File;
 use hookflow_flow::{Fact, Place};
 use hookflow_runtime::fault_point;
-use hookflow_trigger::{Blob, Blobs};
+use hookflow_trigger::Blobs;
 use jiff::Timestamp;
 use ledger::{Forgotten, Ledger};
 use readers::{READERS, Readers};
-use rows::{ProgressRows, RunRow};
 use rusqlite::Connection;
 use search::Found;
 use std::collections::BTreeMap;
@@ -194,31 +195,23 @@ impl Store for Sqlite {
 
     fn admit(&self, owner: &Owner, now: Timestamp, batch: Vec<(NewRun, Settled)>) {
         for (run, settled) in batch {
-            let (owner, row) = (owner.clone(), RunRow::of(run));
-            let blobs = row.blobs.clone();
-            let told = move |outcome| {
-                if let Ok(Admitted::Kept { .. }) = outcome {
-                    blobs.iter().for_each(Blob::keep);
-                }
-                settled(outcome);
-            };
-            self.writer.hand(move |ledger| ledger.admit(&owner, now, &row), told);
+            self.hand_run(owner.clone(), now, run, settled);
         }
     }
 
     fn record(&self, owner: &Owner, run: &Arc<str>, progress: Progress) -> Pending<Recorded> {
-        let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
-        self.write(move |ledger| ledger.record(&owner, &run, &rows))
+        let (sender, answer) = oneshot::channel();
+        self.hand_in(owner, run, progress, Box::new(move |outcome| drop(sender.send(outcome))));
+        Pending::later(answer)
     }
 
     fn hand_in(&self, owner: &Owner, run: &Arc<str>, progress: Progress, told: Told) {
-        let (owner, run, rows) = (owner.clone(), Arc::clone(run), ProgressRows::of(&progress));
-        self.writer.hand(move |ledger| ledger.record(&owner, &run, &rows), told);
+        self.hand_progress(owner.clone(), Arc::clone(run), progress, told);
     }
 
     fn load(&self, run: &str) -> Pending<Journal> {
         let (run, blobs) = (run.to_owned(), Arc::clone(&self.blobs) as Arc<dyn Blobs>);
-        self.read(move |connection| reading::load(connection, &run, blobs))
+        self.read(move |connection| reading::load(connection, &run, &blobs))
     }
 
     fn seed(&self, run: &str) -> Pending<[u8; 16]> {
@@ -283,6 +276,11 @@ impl Store for Sqlite {
     ) -> Pending<AttemptPage> {
         let filter = filter.clone();
         self.read(move |connection| attempts::list(connection, &filter, before, limit))
+    }
+
+    fn attempt(&self, run: &str, number: u64) -> Pending<Option<AttemptLine>> {
+        let (run, blobs) = (run.to_owned(), Arc::clone(&self.blobs) as Arc<dyn Blobs>);
+        self.read(move |connection| attempts::show(connection, &run, number, &blobs))
     }
 
     fn prune(&self, keep: &Retention, limit: usize) -> Pending<Pruned> {

@@ -2,14 +2,16 @@
 
 use super::{Bench, at, fact, nothing, succeeded};
 use crate::{AttemptCursor, AttemptFilter, AttemptLine, NewRun, Progress, Retention, Store, StoreError};
-use hookflow_flow::{Attempt, Fact, SentRequest};
+use hookflow_flow::{ATTEMPT_BODY, Attempt, Fact, KeptBody, Outcome, SentRequest, UnreadAnswer};
 use hookflow_trigger::Event;
 use http::{HeaderMap, Method};
+use serde_json::{Map, json};
 use std::sync::Arc;
 
 pub(super) async fn passes(open: &impl Fn() -> Arc<dyn Store>, event: &Arc<Event>) -> Result<(), StoreError> {
     attempts_are_found_by_what_is_asked(&Bench::on(open(), event).await?).await?;
     pages_of_attempts_follow_each_other(&Bench::on(open(), event).await?).await?;
+    large_ones_are_listed_in_outline_and_kept_whole(&Bench::on(open(), event).await?).await?;
     attempts_go_with_their_run(&Bench::on(open(), event).await?).await
 }
 
@@ -30,6 +32,20 @@ fn tried(n: u32, integration: Option<&str>, ok: bool) -> Arc<Fact> {
         answer: None,
     };
     Arc::new(Fact::clone(&fact(n)).tried(attempt))
+}
+
+/// The same with a large body, and a large answer.
+pub(super) fn large(n: u32) -> Arc<Fact> {
+    let mut fact = Fact::clone(&tried(n, Some("crm"), true));
+    let body = "x".repeat(2 * ATTEMPT_BODY);
+    let captures = [("all".to_owned(), body.clone().into())].into_iter().collect();
+    fact.outcome =
+        Outcome::Answered { status: 200, headers: Map::new(), body: json!({"page": body}), captures };
+    if let Some(attempt) = &mut fact.tried {
+        attempt.request.body = KeptBody::of(body.as_bytes());
+        attempt.answer = Some(UnreadAnswer::of(200, &HeaderMap::new(), body.as_bytes()));
+    }
+    Arc::new(fact)
 }
 
 fn progress(facts: Vec<Arc<Fact>>) -> Progress {
@@ -95,6 +111,29 @@ async fn pages_of_attempts_follow_each_other(bench: &Bench) -> Result<(), StoreE
         }
         assert_eq!(seen.len(), many);
         assert!(seen.is_sorted_by(|one, next| one > next), "each once, and the latest first");
+    }
+    Ok(())
+}
+
+async fn large_ones_are_listed_in_outline_and_kept_whole(bench: &Bench) -> Result<(), StoreError> {
+    bench.admit(NewRun { progress: progress(vec![large(1)]), ..bench.run("a") }).await?;
+    bench.record("a", progress(vec![tried(2, None, true), large(3), fact(4)])).await?;
+    let outcomes = |facts: &[Arc<Fact>]| facts.iter().map(|fact| fact.outcome.clone()).collect::<Vec<_>>();
+    let facts = [large(1), tried(2, None, true), large(3), fact(4)];
+    assert_eq!(outcomes(&bench.store.load("a").await?.run.progress.facts), outcomes(&facts));
+    let listed = bench.store.attempts(&AttemptFilter::default(), None, 10).await?.attempts;
+    assert_eq!(listed.iter().map(|line| line.at.number).collect::<Vec<_>>(), [3, 2, 1]);
+    let outlines = listed.iter().map(|line| line.fact.tried.clone());
+    let expected = [large(3), tried(2, None, true), large(1)];
+    let expected = expected.iter().map(|fact| fact.tried.as_ref().map(|attempt| Box::new(attempt.outline())));
+    assert_eq!(outlines.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    for (number, expected) in [(1, Some(large(1))), (2, Some(tried(2, None, true))), (3, Some(large(3)))] {
+        let line = bench.store.attempt("a", number).await?;
+        assert!(line.as_ref().is_some_and(|line| &*line.run == "a" && line.at.number == number));
+        assert_eq!(line.map(|line| line.fact), expected, "as it was written");
+    }
+    for (run, number) in [("a", 0), ("a", 4), ("a", 5), ("a", u64::MAX), ("b", 1)] {
+        assert!(bench.store.attempt(run, number).await?.is_none(), "{run} {number}");
     }
     Ok(())
 }

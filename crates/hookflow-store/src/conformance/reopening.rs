@@ -1,5 +1,6 @@
 //! What a store that outlives the process must have again after it was opened again.
 
+use super::attempts::large;
 use super::outgoing::outgoing;
 use super::scheduling::place;
 use super::{Bench, at, claims, duplicate, fact, facts, nothing, replied, reply, succeeded};
@@ -42,6 +43,8 @@ pub async fn what_is_kept_is_there_again(
     assert_eq!((&progress.facts, &progress.reply), (&facts(1..=2).facts, &Some(reply(202))));
     assert_eq!(progress.sent, [sent()]);
     assert_eq!(journal.inbox, [Inbound::Fact(fact(9)), Inbound::Cancel { at: at(8) }]);
+    let kept = bench.store.attempt("b", 1).await?.map(|line| line.fact);
+    assert_eq!(kept, Some(large(1)), "what is large is there too");
     let parked = bench.store.load("d").await?.run.progress.parked;
     assert_eq!(parked, Some(Parked { until: Some(at(90)), heard: 0 }));
     let taken = bench.admit(claims(bench.run("again"), "k")).await?;
@@ -76,7 +79,7 @@ async fn fill(bench: Bench) -> Result<Owner, StoreError> {
     bench.admit(ordered("c")).await?;
     bench.store.keep_rejected(vec![rejected()]).await?;
     let emitted = vec![outgoing("e1", Emitter::Place("1".into()), &["crm"])];
-    bench.record("b", Progress { emitted, ..nothing() }).await?;
+    bench.record("b", Progress { emitted, facts: vec![large(1)], ..nothing() }).await?;
     bench.admit(bench.run("d")).await?;
     let ended = replied(201, succeeded());
     bench.admit(NewRun { progress: ended, ..claims(bench.run("e"), "l") }).await?;

@@ -1,7 +1,8 @@
-//! `hookflow attempts`: every try of a call, read from the store beside a running server or without one.
+//! `hookflow attempts`: every try of a call, read from the store beside a running server or without one; one of them
+//! whole.
 
 use super::runs::columns;
-use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, switch, word};
+use crate::command::{Command, Format, Verdict, dir_arg, format, format_arg, switch, text, word};
 use crate::kept::{Kept, list_args, server_arg};
 use crate::terminal::Terminal;
 use clap::{Arg, ArgMatches};
@@ -18,9 +19,10 @@ const MESSAGE: usize = 100;
 
 pub(super) static COMMAND: Command = Command {
     name: "attempts",
-    about: "Lists every try of a call, latest first, or takes them elsewhere",
+    about: "Lists every try of a call, latest first, shows one whole, or takes them elsewhere",
     examples: "  hookflow attempts --integration warehouse --failed --since 2h\n  \
                hookflow attempts --run ID --format json\n  \
+               hookflow attempts show ID\n  \
                hookflow attempts export --format csv --since 1d > attempts.csv",
     args: |command| {
         let export = clap::Command::new("export")
@@ -33,13 +35,24 @@ pub(super) static COMMAND: Command = Command {
             )
             .arg(server_arg())
             .arg(dir_arg());
+        let show = clap::Command::new("show")
+            .about("Shows a try of a call, with all that is kept of large bodies")
+            .arg(
+                Arg::new("id")
+                    .value_name("ID")
+                    .help("The attempt's ID, as lists in JSON tell it")
+                    .required(true),
+            )
+            .arg(server_arg())
+            .arg(dir_arg())
+            .arg(format_arg());
         command
             .args(filters())
             .args(list_args("50", 65_535))
             .arg(dir_arg())
             .arg(format_arg())
             .args_conflicts_with_subcommands(true)
-            .subcommand(export)
+            .subcommands([show, export])
     },
     run,
 };
@@ -60,6 +73,7 @@ fn filters() -> [Arg; 6] {
 
 fn run(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
     match matches.subcommand() {
+        Some(("show", matches)) => show(matches, terminal),
         Some((_, matches)) => export(matches, terminal),
         None => list(matches, terminal),
     }
@@ -85,6 +99,20 @@ fn list(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict
     match format(matches) {
         Format::Text => write!(terminal.out, "{}", table(&items, next.as_deref()))?,
         Format::Json => writeln!(terminal.out, "{:#}", json!({"items": items, "next": next}))?,
+    }
+    Ok(Verdict::Holds)
+}
+
+/// One of them, whole.
+fn show(matches: &ArgMatches, terminal: &mut Terminal) -> anyhow::Result<Verdict> {
+    let kept = Kept::open(matches, terminal)?;
+    let shown = match kept.attempt(text(matches, "id").unwrap_or_default())? {
+        Ok(shown) => shown,
+        Err(why) => return refused(&why, terminal),
+    };
+    match format(matches) {
+        Format::Text => write!(terminal.out, "{}", page_of(&shown))?,
+        Format::Json => writeln!(terminal.out, "{shown:#}")?,
     }
     Ok(Verdict::Holds)
 }
@@ -134,6 +162,17 @@ fn page(
         };
         (items, page.get("next").and_then(Json::as_str).map(str::to_owned))
     }))
+}
+
+/// Its line, and what was sent and what was answered.
+fn page_of(shown: &Json) -> String {
+    let mut out = table(std::slice::from_ref(shown), None);
+    for part in ["request", "answer"] {
+        let of = shown.get(part).filter(|of| !of.is_null());
+        let of = of.map(|of| super::runs::plain(&Json::String(format!("\n{part} {of:#}\n"))));
+        out.push_str(&of.unwrap_or_default());
+    }
+    out
 }
 
 /// One line for each, in columns.
@@ -202,5 +241,8 @@ mod tests {
              There may be more: `--before 7`\n"
         );
         assert!(table(&[], None).starts_with("No attempt"));
+        let page = page_of(&items[1]);
+        assert!(page.starts_with("AT ") && page.contains("\nrequest {\n  \"method\": \"GET\",\n"), "{page}");
+        assert!(!page.contains("answer"), "{page}");
     }
 }

@@ -6,9 +6,9 @@ use super::dice::Dice;
 use hookflow_flow::{Fact, Place};
 use hookflow_runtime::{Clock, Tasks};
 use hookflow_store::{
-    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life as Begun,
-    NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal,
+    Life as Begun, NewRun, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
+    Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::any::Any;
@@ -372,6 +372,10 @@ impl Store for Life {
 
     fn forget_rejected(&self, flow: Option<&str>, before: Timestamp) -> Pending<u64> {
         self.inner.forget_rejected(flow, before)
+    }
+
+    fn attempt(&self, run: &str, number: u64) -> Pending<Option<AttemptLine>> {
+        self.read(|store| store.attempt(run, number))
     }
 
     fn attempts(

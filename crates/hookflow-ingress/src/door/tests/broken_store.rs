@@ -2,9 +2,9 @@
 
 use hookflow_flow::{Fact, Place};
 use hookflow_store::{
-    AttemptCursor, AttemptFilter, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life, NewRun,
-    Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage, Retention,
-    RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
+    AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, Due, Erasure, FlowCount, Inbound, Journal, Life,
+    NewRun, Outbox, Owner, Page, Pending, Posted, Progress, Pruned, Recorded, Rejected, RejectedPage,
+    Retention, RunFilter, Settled, Store, StoreError, Told, UnfinishedRun,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -103,6 +103,10 @@ impl Store for Broken {
 
     fn alone(&self, owner: &Owner, run: Option<&Arc<str>>) -> Pending<()> {
         self.0.alone(owner, run)
+    }
+
+    fn attempt(&self, run: &str, number: u64) -> Pending<Option<AttemptLine>> {
+        self.0.attempt(run, number)
     }
 
     fn attempts(

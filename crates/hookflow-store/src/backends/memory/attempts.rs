@@ -27,8 +27,24 @@ pub(super) fn list(
     let mut found: Vec<_> = placed.filter(|(at, ..)| before.is_none_or(|before| *at < before)).collect();
     found.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
     let next = found.get(limit).map(|(at, ..)| AttemptCursor { number: at.number + 1, ..*at });
-    let attempts = found.into_iter().take(limit).map(|(at, row, fact)| line(at, row, fact)).collect();
-    AttemptPage { attempts, next }
+    let listed = found.into_iter().take(limit).map(|(at, row, fact)| line(at, row, outline(fact)));
+    AttemptPage { attempts: listed.collect(), next }
+}
+
+/// One of a run, whole.
+pub(super) fn one(contents: &Contents, run: &str, number: u64) -> Option<AttemptLine> {
+    let row = contents.runs.get(run)?;
+    let index = usize::try_from(number.checked_sub(1)?).ok()?;
+    let fact = row.run.progress.facts.get(index)?;
+    let began_at = fact.tried.as_deref()?.began_at;
+    Some(line(AttemptCursor { began_at, position: row.position, number }, row, Arc::clone(fact)))
+}
+
+fn outline(fact: &Arc<Fact>) -> Arc<Fact> {
+    match fact.tried.as_deref().filter(|attempt| attempt.is_large()) {
+        Some(attempt) => Arc::new(Fact::clone(fact).tried(attempt.outline())),
+        None => Arc::clone(fact),
+    }
 }
 
 fn fits(attempt: &Attempt, filter: &AttemptFilter) -> bool {
@@ -38,8 +54,8 @@ fn fits(attempt: &Attempt, filter: &AttemptFilter) -> bool {
         && filter.until.is_none_or(|until| attempt.began_at < until)
 }
 
-fn line(at: AttemptCursor, row: &Row, fact: &Arc<Fact>) -> AttemptLine {
+fn line(at: AttemptCursor, row: &Row, fact: Arc<Fact>) -> AttemptLine {
     let (run, flow) = (Arc::clone(&row.run.run), Arc::clone(&row.run.flow));
     let version = Arc::clone(&row.run.progress.version);
-    AttemptLine { at, run, flow, version, fact: Arc::clone(fact) }
+    AttemptLine { at, run, flow, version, fact }
 }

@@ -3,7 +3,7 @@
 use super::Named;
 use super::contents::Row;
 use crate::{NewRun, Retention};
-use hookflow_flow::{End, Fact};
+use hookflow_flow::End;
 use hookflow_text::weight as weight_of;
 use hookflow_trigger::Blob;
 use std::collections::VecDeque;
@@ -95,13 +95,9 @@ impl History {
     }
 }
 
-fn weight_of_fact(fact: &Fact) -> usize {
-    fact.outcome.weight() + fact.tried.as_ref().map_or(0, |attempt| attempt.weight())
-}
-
 fn weight(run: &NewRun) -> u64 {
     let progress = &run.progress;
-    let facts: usize = progress.facts.iter().map(|fact| weight_of_fact(fact)).sum();
+    let facts: usize = progress.facts.iter().map(|fact| fact.weight()).sum();
     let reply = progress.reply.as_ref().map_or(0, |reply| reply.body.len());
     let end = match progress.ended.as_ref().map(|ended| &*ended.end) {
         Some(End::Succeeded(value)) => weight_of(value),

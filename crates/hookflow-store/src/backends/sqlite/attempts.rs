@@ -1,11 +1,13 @@
 //! The log of attempts. What a filter needs is in the indexes; a fact's wide row is read only when it is listed.
 
+use super::fact_row::fact_of;
 use super::failure::Failure;
-use super::reading::one;
+use super::reading::{one, rows};
 use super::rows::{int, moment, timestamp, uint, value};
 use crate::{AttemptCursor, AttemptFilter, AttemptLine, AttemptPage, SEARCHED_PER_PAGE};
 use hookflow_flow::Fact;
-use rusqlite::types::Value;
+use hookflow_trigger::Blobs;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 use std::sync::Arc;
 
@@ -44,6 +46,29 @@ pub(super) fn list(
         }
     }
     Ok(page)
+}
+
+pub(super) const SHOWN: &str =
+    "SELECT f.tried, f.seq, f.n, f.fact, f.blob, (SELECT bytes FROM blobs WHERE id = f.blob AND seq = f.seq)
+    FROM events e CROSS JOIN facts f ON f.seq = e.seq WHERE e.run = ?1 AND f.n = ?2 AND f.tried IS NOT NULL";
+
+/// One of a run, whole.
+pub(super) fn show(
+    connection: &Connection,
+    run: &str,
+    number: u64,
+    blobs: &Arc<dyn Blobs>,
+) -> Result<Option<AttemptLine>, Failure> {
+    let transaction = connection.unchecked_transaction()?;
+    let found = rows(&transaction, SHOWN, (run, int(number)), |row| {
+        let line = line(&transaction, cursor(row)?, &AttemptFilter::default(), &mut 0)?;
+        if row.get_ref(4)? == ValueRef::Null {
+            return Ok(line);
+        }
+        let fact = Arc::new(fact_of(row, 3, blobs)?);
+        Ok(line.map(|line| AttemptLine { fact, ..line }))
+    })?;
+    Ok(found.into_iter().next().flatten())
 }
 
 /// What the list is of, as `?5`; `None`: there can be nothing.

@@ -1,10 +1,10 @@
 //! Everything that reads, beside the writer: a run, the lists of what is unfinished, what is due.
 
+use super::fact_row::fact_of;
 use super::failure::Failure;
 use super::ledger::CANCEL;
 use super::rows::{Parking, claims_of, ended_of, int, moment, reply_of, sent_of, timestamp, uint, value};
 use crate::{Due, FlowCount, Inbound, Journal, NewRun, Progress, StoreError, UnfinishedRun};
-use hookflow_flow::Fact;
 use hookflow_trigger::{Blobs, Event, EventRecord, Means};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
@@ -52,13 +52,13 @@ pub(super) fn states(connection: &Connection, prefix: &str) -> Result<BTreeMap<A
     Ok(all.into_iter().collect())
 }
 
-/// Every blob that an event names.
+/// Every blob that a run names.
 pub(super) fn blobs(connection: &Connection) -> Result<HashSet<String>, Failure> {
     let blobs = rows(connection, "SELECT DISTINCT id FROM blobs", (), |row| Ok(row.get(0)?))?;
     Ok(blobs.into_iter().collect())
 }
 
-pub(super) fn load(connection: &Connection, run: &str, blobs: Arc<dyn Blobs>) -> Result<Journal, Failure> {
+pub(super) fn load(connection: &Connection, run: &str, blobs: &Arc<dyn Blobs>) -> Result<Journal, Failure> {
     // All of it as of one moment.
     let transaction = connection.unchecked_transaction()?;
     let sql = "SELECT e.seq, f.flow, e.attempt, e.seed, e.started_at, e.bytes, e.claims, e.lane, e.replays, n.node,
@@ -71,7 +71,7 @@ pub(super) fn load(connection: &Connection, run: &str, blobs: Arc<dyn Blobs>) ->
     let record = EventRecord { head: row.get(11)?, body: row.get::<_, Vec<u8>>(12)?.into() };
     // What it takes was counted when it was admitted.
     let mut room = |_| true;
-    let event = Event::from_record(record, &mut Means::new(blobs, &mut room));
+    let event = Event::from_record(record, &mut Means::new(Arc::clone(blobs), &mut room));
     let event = event.map_err(|fault| {
         if fault.is_lasting() {
             Failure::damaged(&fault.to_string())
@@ -91,16 +91,22 @@ pub(super) fn load(connection: &Connection, run: &str, blobs: Arc<dyn Blobs>) ->
         claims: claims_of(row.get::<_, Option<String>>(6)?.as_deref())?,
         order: lane,
         replays: row.get(8)?,
-        progress: progress(&transaction, seq, row.get(10)?)?,
+        progress: progress(&transaction, seq, row.get(10)?, blobs)?,
     };
     let node = row.get(9)?;
     Ok(Journal { run, node, inbox: inbox(&transaction, seq)? })
 }
 
-fn progress(connection: &Connection, seq: i64, version: Arc<str>) -> Result<Progress, Failure> {
+pub(super) const FACTS: &str = "SELECT fact, blob, (SELECT bytes FROM blobs WHERE id = blob AND seq = ?1) FROM facts WHERE seq = ?1 ORDER BY n";
+
+fn progress(
+    connection: &Connection,
+    seq: i64,
+    version: Arc<str>,
+    blobs: &Arc<dyn Blobs>,
+) -> Result<Progress, Failure> {
     let mut progress = Progress::none(version);
-    let facts = "SELECT fact FROM facts WHERE seq = ?1 ORDER BY n";
-    progress.facts = rows(connection, facts, (seq,), |row| fact(&row.get::<_, String>(0)?))?;
+    progress.facts = rows(connection, FACTS, (seq,), |row| Ok(Arc::new(fact_of(row, 0, blobs)?)))?;
     let sent = "SELECT sent FROM sent WHERE seq = ?1 ORDER BY n";
     progress.sent = rows(connection, sent, (seq,), |row| sent_of(&row.get::<_, String>(0)?))?;
     let reply = "SELECT status, headers, body FROM replies WHERE seq = ?1";
@@ -137,14 +143,10 @@ fn progress(connection: &Connection, seq: i64, version: Arc<str>) -> Result<Prog
     Ok(progress)
 }
 
-fn fact(text: &str) -> Result<Arc<Fact>, Failure> {
-    Ok(Arc::new(value(text)?))
-}
-
 fn inbox(connection: &Connection, seq: i64) -> Result<Vec<Inbound>, Failure> {
     let sql = "SELECT fact, at FROM inbox WHERE seq = ?1 AND (fact IS NOT NULL OR place = ?2) ORDER BY n";
     rows(connection, sql, (seq, CANCEL), |row| match row.get::<_, Option<String>>(0)? {
-        Some(text) => Ok(Inbound::Fact(fact(&text)?)),
+        Some(text) => Ok(Inbound::Fact(Arc::new(value(&text)?))),
         None => Ok(Inbound::Cancel { at: timestamp(row.get(1)?)? }),
     })
 }

@@ -1,9 +1,10 @@
 //! What is written in a row, and what is read from it.
 
+use super::fact_row::FactRow;
 use super::failure::Failure;
 use crate::{Claim, Ended, NewRun, Outgoing, Parked, Progress, Sent};
-use hookflow_flow::{End, Fact, Reply};
-use hookflow_trigger::{Blob, EventRecord};
+use hookflow_flow::{End, Reply};
+use hookflow_trigger::{Blob, BlobFault, Blobs, EventRecord};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -64,11 +65,11 @@ pub(super) const SUCCEEDED: i64 = 0;
 pub(super) const FAILED: i64 = 1;
 
 impl RunRow {
-    pub(super) fn of(run: NewRun) -> Self {
-        Self {
+    pub(super) fn of(run: NewRun, blobs: &Arc<dyn Blobs>) -> Result<Self, BlobFault> {
+        Ok(Self {
             event: run.event.to_record(),
             blobs: run.event.blobs().cloned().collect(),
-            progress: ProgressRows::of(&run.progress),
+            progress: ProgressRows::of(&run.progress, blobs)?,
             run: run.run,
             flow: run.flow,
             attempt: run.attempt,
@@ -78,44 +79,28 @@ impl RunRow {
             claims: run.claims,
             lane: run.order,
             replays: run.replays,
-        }
+        })
     }
 }
 
 impl ProgressRows {
-    pub(super) fn of(progress: &Progress) -> Self {
-        Self {
+    pub(super) fn of(progress: &Progress, blobs: &Arc<dyn Blobs>) -> Result<Self, BlobFault> {
+        let facts = progress.facts.iter().map(|fact| FactRow::of(fact, blobs));
+        Ok(Self {
             version: Arc::clone(&progress.version),
             begun_at: progress.begun_at.map(moment),
-            facts: progress.facts.iter().map(|fact| FactRow::of(fact)).collect(),
+            facts: facts.collect::<Result<_, _>>()?,
             sent: progress.sent.iter().map(text).collect(),
             emitted: progress.emitted.clone(),
             reply: progress.reply.as_ref().map(ReplyRow::of),
             parking: Parking::of(progress.parked),
             ended: progress.ended.as_ref().map(EndRow::of),
-        }
+        })
     }
-}
 
-/// A fact, and what is remembered of a call beside it: it is not read with the journal.
-pub(super) struct FactRow {
-    pub(super) fact: String,
-    pub(super) tried: Option<i64>,
-    pub(super) failed: Option<bool>,
-    pub(super) integration: Option<Arc<str>>,
-    pub(super) attempt: Option<String>,
-}
-
-impl FactRow {
-    fn of(fact: &Fact) -> Self {
-        let attempt = fact.tried.as_deref();
-        Self {
-            fact: text(fact),
-            tried: attempt.map(|attempt| moment(attempt.began_at)),
-            failed: attempt.map(|attempt| !attempt.ok),
-            integration: attempt.and_then(|attempt| attempt.integration.clone()),
-            attempt: attempt.map(text),
-        }
+    /// What its facts name.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.facts.iter().filter_map(|fact| fact.blob.as_ref())
     }
 }
 

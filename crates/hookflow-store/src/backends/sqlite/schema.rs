@@ -81,6 +81,8 @@ CREATE INDEX deliveries_of_a_subscription ON deliveries (subscription, n);
 CREATE INDEX deliveries_due ON deliveries (node, subscription, due) WHERE due IS NOT NULL;
 ", "
 CREATE TABLE tries (delivery INTEGER, n INTEGER, told TEXT NOT NULL, PRIMARY KEY (delivery, n)) WITHOUT ROWID;
+", "
+ALTER TABLE facts ADD COLUMN blob TEXT;
 "];
 
 /// Brings the file to this version.
@@ -149,7 +151,7 @@ mod tests {
             file.execute("INSERT INTO facts (seq, n, fact) VALUES (7, 1, 'kept')", ()).unwrap();
             migrate(&mut file).unwrap();
             assert_eq!(is_current(&file), Ok(()));
-            let facts = "SELECT fact FROM facts WHERE seq = 7 AND tried IS NULL AND attempt IS NULL";
+            let facts = "SELECT fact FROM facts WHERE seq = 7 AND tried IS NULL AND blob IS NULL";
             assert_eq!(
                 file.query_row(facts, (), |row| row.get::<_, String>(0)),
                 Ok("kept".into()),

@@ -7,7 +7,7 @@ mod troubles;
 
 use super::*;
 use crate::blobs::BLOB_BYTES;
-use crate::{StoreError, conformance};
+use crate::{Admitted, StoreError, conformance};
 use hookflow_runtime::{Chance, Clock};
 use hookflow_trigger::{BodySpec, Event, Params, Route, Sample};
 use std::path::Path;

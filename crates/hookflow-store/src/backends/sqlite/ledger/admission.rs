@@ -39,7 +39,7 @@ impl Ledger {
             return self.admit_again(owner, run, &event);
         }
         fault_point("store.admitting");
-        self.insert_blobs(seq, run)?;
+        self.insert_blobs(seq, &run.blobs)?;
         self.take(seq, run)?;
         self.insert_journal(seq, 0, &run.progress)?;
         self.insert_emitted(node, &run.run, &run.progress.emitted)?;

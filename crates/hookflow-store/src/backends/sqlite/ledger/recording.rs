@@ -1,8 +1,9 @@
 //! What happens in a run, up to its end.
 
 use super::Ledger;
+use crate::backends::sqlite::fact_row::FactRow;
 use crate::backends::sqlite::failure::Failure;
-use crate::backends::sqlite::rows::{EndRow, FactRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
+use crate::backends::sqlite::rows::{EndRow, Parking, ProgressRows, ReplyRow, claims_of, int, uint};
 use crate::{FACTS_PER_RUN, Owner, Recorded, StoreError, UnfinishedRun};
 use hookflow_runtime::fault_point;
 use std::sync::Arc;
@@ -198,11 +199,14 @@ impl Ledger {
         progress: &ProgressRows,
     ) -> Result<(), Failure> {
         for (n, fact) in (facts + 1..).zip(&progress.facts) {
-            let FactRow { fact, tried, failed, integration, attempt } = fact;
+            let FactRow { fact, tried, failed, integration, attempt, blob } = fact;
+            let id = blob.as_ref().map(|blob| &**blob.id());
             self.run(
-                "INSERT INTO facts (seq, n, fact, tried, failed, integration, attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                (seq, n, fact, tried, failed, integration.as_deref(), attempt),
+                "INSERT INTO facts (seq, n, fact, tried, failed, integration, attempt, blob)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                (seq, n, fact, tried, failed, integration.as_deref(), attempt, id),
             )?;
+            self.insert_blobs(seq, blob.as_slice())?;
         }
         for sent in &progress.sent {
             self.run(

@@ -4,7 +4,7 @@ use super::*;
 use crate::{Ended, Retention};
 use hookflow_text::{Diagnostics, SecretRef, SecretSource, Source, parse};
 use hookflow_trigger::{Auth, Body, Credentials, Gathering, Head, Received, decode};
-use hookflow_trigger::{Blobs, Means};
+use hookflow_trigger::{Blob, Blobs, Means};
 use http::{HeaderMap, Method};
 use std::fs;
 
@@ -180,4 +180,77 @@ async fn the_bytes_that_are_retained_count_blobs() {
     bench.until_taken(4_000_000).await;
     assert_eq!(bench.content("a").await, Err(StoreError::UnknownRun));
     assert_eq!(bench.store.prune(&keep, 100).await.unwrap().runs, 0);
+}
+
+/// A fact whose answer has so many bytes.
+fn answered(bytes: usize) -> Progress {
+    let place = Place { step: hookflow_flow::StepNumber(0), turns: Vec::new() };
+    let (headers, captures) = (serde_json::Map::new(), serde_json::Map::new());
+    let body = "x".repeat(bytes).into();
+    let outcome = hookflow_flow::Outcome::Answered { status: 200, headers, body, captures };
+    let at = Timestamp::UNIX_EPOCH;
+    let fact = Fact { place, verb: "http".into(), attempt: 1, at, outcome, tried: None };
+    Progress { facts: vec![Arc::new(fact)], ..nothing() }
+}
+
+#[tokio::test]
+async fn a_large_outcome_is_a_blob_and_not_in_the_file() {
+    let bench = Bench::new().await;
+    bench.admit("a", nothing()).await.unwrap();
+    let most = 64 << 10;
+    bench.store.record(&bench.owner, &"a".into(), answered(most / 2)).await.unwrap();
+    assert_eq!(bench.store.blobs.taken(), 0);
+    bench.store.record(&bench.owner, &"a".into(), answered(10 * most)).await.unwrap();
+    let taken = usize::try_from(bench.store.blobs.taken()).unwrap();
+    assert!((10 * most..10 * most + 1_000).contains(&taken), "{taken}");
+    let longest = "SELECT max(octet_length(fact)) FROM facts";
+    let longest = bench.store.read(|file| Ok(file.query_row(longest, (), |row| row.get::<_, usize>(0))?));
+    assert!(longest.await.unwrap() < most);
+    let reader = open(&bench.path(), Access::Read).unwrap();
+    let facts = reader.load("a").await.unwrap().run.progress.facts;
+    assert_eq!(facts, [answered(most / 2).facts, answered(10 * most).facts].concat());
+    // The file of another body is no outcome, and one that is gone is none.
+    let root = bench.folder.path().join("data/hookflow.db.blobs");
+    let shard = fs::read_dir(root).unwrap().next().unwrap().unwrap().path();
+    let blob = fs::read_dir(shard).unwrap().next().unwrap().unwrap().path();
+    for damage in [vec![0xff; taken], vec![b'{'; taken], b"{}".to_vec()] {
+        fs::write(&blob, damage).unwrap();
+        assert!(matches!(bench.store.load("a").await, Err(StoreError::Damaged(_))));
+    }
+    fs::remove_file(&blob).unwrap();
+    assert!(matches!(bench.store.load("a").await, Err(StoreError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_large_outcome_goes_with_its_run_and_one_that_is_refused_leaves_nothing() {
+    let bench = Bench::new().await;
+    let end = Arc::new(hookflow_flow::End::Succeeded(serde_json::Value::Null));
+    let ended = |progress| Progress {
+        ended: Some(Ended { end: Arc::clone(&end), at: Timestamp::UNIX_EPOCH }),
+        ..progress
+    };
+    bench.admit("a", nothing()).await.unwrap();
+    bench.store.record(&bench.owner, &"a".into(), ended(answered(100_000))).await.unwrap();
+    assert!(bench.store.blobs.taken() > 100_000);
+    let late = bench.store.record(&bench.owner, &"a".into(), answered(200_000)).await;
+    assert_eq!(late, Err(StoreError::Ended));
+    let what = Erasure { flow: "shop".into(), key: None };
+    assert_eq!(bench.store.erase(&what, 10).await.unwrap().runs, 1);
+    bench.until_taken(0).await;
+}
+
+#[tokio::test]
+async fn no_run_waits_for_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_room(&folder, 100_000);
+    let owner = store.register(&"node".into()).await.unwrap().owner;
+    store.keep_version(&"shop".into(), &"v1".into(), &"flow: shop".into()).await.unwrap();
+    let bench = Bench { store, owner, folder };
+    bench.admit("a", nothing()).await.unwrap();
+    for bytes in [200_000, 70_000] {
+        bench.store.record(&bench.owner, &"a".into(), answered(bytes)).await.unwrap();
+    }
+    assert!((70_000..71_000).contains(&bench.store.blobs.taken()), "the other one is in the file");
+    let facts = bench.store.load("a").await.unwrap().run.progress.facts;
+    assert_eq!(facts, [answered(200_000).facts, answered(70_000).facts].concat());
 }

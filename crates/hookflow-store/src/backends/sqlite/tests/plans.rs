@@ -134,3 +134,22 @@ fn what_is_still_to_be_delivered_is_counted_by_what_is_due() {
         ]
     );
 }
+
+#[test]
+fn one_attempt_and_the_facts_of_one_run_are_found_at_once() {
+    let (_folder, connection) = file();
+    for (sql, expected) in [
+        (
+            attempts::SHOWN,
+            &[
+                "SEARCH e USING COVERING INDEX sqlite_autoindex_events_1 (run=?)",
+                "SEARCH f USING PRIMARY KEY (seq=? AND n=?)",
+            ][..],
+        ),
+        (reading::FACTS, &["SEARCH facts USING PRIMARY KEY (seq=?)"]),
+    ] {
+        let plan = plan(&connection, sql);
+        let named = ["CORRELATED SCALAR SUBQUERY 1", "SEARCH blobs USING PRIMARY KEY (id=? AND seq=?)"];
+        assert_eq!(plan, [expected, &named].concat(), "{sql}");
+    }
+}
