@@ -5,11 +5,13 @@
 
 mod kept;
 mod outlet;
+mod pool;
 mod proxy;
 mod variables;
 
 pub(crate) use kept::{Definitions, called, definitions};
 pub use outlet::{Header, Outlet, TlsFiles};
+pub use pool::{POOL, PoolRule};
 pub use proxy::{PROXY, ProxyRule};
 
 use crate::lowering::read_id;
@@ -51,6 +53,7 @@ pub static INTEGRATION: MapSchema = MapSchema {
         Key::may("tls", Schema::Map(&outlet::TLS), "whom it trusts, and what it shows"),
         Key::may("proxy", PROXY, "the proxy that its calls go by; null: none (outbound.proxy)"),
         Key::may("max_response", Schema::SIZE, "the largest answer (outbound.response)"),
+        Key::may("pool", Schema::Map(&pool::POOL), "the connections that are kept (outbound.pool)"),
         Key::may("headers", Schema::MapOf(&outlet::HEADER), "headers of all of its calls"),
         Key::may(
             "webhooks",

@@ -12,7 +12,7 @@ use crate::Conclusion;
 use crate::engine::Inner;
 use crate::inbox::Listening;
 use crate::perform::children::{Family, Parent};
-use crate::perform::{Calls, Masked, perform};
+use crate::perform::{Calls, Came, Masked, perform};
 use crate::queue::{self, FlowQueue};
 use crate::relaxed::Owed;
 use crate::ticket::Accepted;
@@ -119,6 +119,8 @@ enum Heard {
     Fact(Box<Fact>),
     /// There is something in its inbox.
     Inbox,
+    /// It may have nothing to do until later.
+    PutOff,
     Nothing,
 }
 
@@ -261,6 +263,10 @@ impl<'e> Hand<'e> {
                     effects = Vec::new();
                     continue;
                 }
+                Heard::PutOff => {
+                    effects = Vec::new();
+                    continue;
+                }
                 Heard::Nothing => {
                     let message = "the run neither ended nor waits for anything";
                     return Ok(Left::Ended(End::Failed(bug(message))));
@@ -283,7 +289,11 @@ impl<'e> Hand<'e> {
         let next = async {
             tokio::select! {
                 biased;
-                fact = calls.next() => fact.map_or(Heard::Nothing, |fact| Heard::Fact(Box::new(fact))),
+                came = calls.next() => match came {
+                    Some(Came::Fact(fact)) => Heard::Fact(Box::new(fact)),
+                    Some(Came::PutOff) => Heard::PutOff,
+                    None => Heard::Nothing,
+                },
                 () = listening.roused.notified() => Heard::Inbox,
             }
         };

@@ -1,7 +1,7 @@
 //! What is in force for every call of an integration: where its root is, which headers it gets, how fast it may go and
 //! whom it may reach. None of it belongs to a flow's version, and no fact holds any of it.
 
-use super::ProxyRule;
+use super::{PoolRule, ProxyRule};
 use crate::step_kinds::http::call_header;
 use crate::step_kinds::http::url::has_scheme;
 use hookflow_text::{
@@ -69,6 +69,8 @@ pub struct Outlet {
     pub proxy: Option<Option<ProxyRule>>,
     /// The largest answer; `None`: that of all calls.
     pub max_response: Option<u64>,
+    /// The connections that are kept for its next call; `None`: as for all calls.
+    pub pool: Option<PoolRule>,
 }
 
 /// A header whose value no flow knows.
@@ -116,6 +118,7 @@ impl Outlet {
                 named.and_then(|node| ProxyRule::load(node, secrets, diagnostics))
             }),
             max_response: fields.take("max_response").and_then(|node| node.as_size(diagnostics)),
+            pool: fields.take("pool").and_then(|node| PoolRule::load(node, diagnostics)),
         }
     }
 
