@@ -175,7 +175,7 @@ fn waiting(size: usize, asks: usize, patience: Duration) -> Beside {
     println!("{size} runs have been at a worker {:?} after the last of them was accepted", began.elapsed());
     let beside = ask_next(&service, asks);
     assert_eq!(again() - asks, size / 2, "nothing has left meanwhile that was to wait");
-    assert_eq!(service.metric("hookflow_runs_in_flight"), Some(0));
+    service.until_metric("hookflow_runs_in_flight", 0);
     let memory = [before, service.peak_memory()];
     service.stop_sound();
     Beside { took: [alone, beside], memory }

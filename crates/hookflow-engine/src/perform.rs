@@ -80,7 +80,7 @@ struct Open<'e> {
 /// What comes of what was asked for.
 pub(crate) enum Came {
     /// Its outcome.
-    Fact(Fact),
+    Fact(Box<Fact>),
     /// It is put off, so the run may have nothing more to do for now.
     PutOff,
 }
@@ -192,7 +192,7 @@ impl<'e> Calls<'e> {
     /// What comes next; `None` when nothing was asked for. May be dropped and called again.
     pub(crate) async fn next(&mut self) -> Option<Came> {
         if let Some(fact) = self.happened.pop_front() {
-            return Some(Came::Fact(fact));
+            return Some(Came::Fact(Box::new(fact)));
         }
         if self.open.is_empty() {
             return None;
@@ -212,7 +212,7 @@ impl<'e> Calls<'e> {
 impl Open<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Option<Came> {
         match self.call.as_mut().poll(cx) {
-            Poll::Ready(fact) => Some(Came::Fact(fact)),
+            Poll::Ready(fact) => Some(Came::Fact(Box::new(fact))),
             Poll::Pending => {
                 self.rest = Some(Rest { until: Some(self.away.lock().rests_until.take()?) });
                 Some(Came::PutOff)

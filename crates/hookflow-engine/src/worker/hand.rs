@@ -214,7 +214,7 @@ impl<'e> Hand<'e> {
         let parent = Parent { engine: self.engine, heartbeat: self.heartbeat, accepted, family };
         let mut nobody = None;
         loop {
-            for mut effect in effects {
+            for mut effect in std::mem::take(&mut effects) {
                 if let Err(fault) = self.fill(&mut effect).await {
                     return Ok(Left::Ended(End::Failed(fault)));
                 }
@@ -260,13 +260,9 @@ impl<'e> Hand<'e> {
                 Heard::Fact(fact) => fact,
                 Heard::Inbox => {
                     Box::pin(self.look_into_inbox(&mut calls)).await?;
-                    effects = Vec::new();
                     continue;
                 }
-                Heard::PutOff => {
-                    effects = Vec::new();
-                    continue;
-                }
+                Heard::PutOff => continue,
                 Heard::Nothing => {
                     let message = "the run neither ended nor waits for anything";
                     return Ok(Left::Ended(End::Failed(bug(message))));
@@ -290,7 +286,7 @@ impl<'e> Hand<'e> {
             tokio::select! {
                 biased;
                 came = calls.next() => match came {
-                    Some(Came::Fact(fact)) => Heard::Fact(Box::new(fact)),
+                    Some(Came::Fact(fact)) => Heard::Fact(fact),
                     Some(Came::PutOff) => Heard::PutOff,
                     None => Heard::Nothing,
                 },
