@@ -14,6 +14,7 @@ mod e2e {
     mod bulk_replays;
     mod calls;
     mod canaries;
+    mod clock_steps;
     mod damaged;
     mod deliveries;
     mod disk;

@@ -52,7 +52,8 @@ fn tried(n: usize, version: Arc<str>) -> Progress {
         let (headers, captures) = (Map::new(), Map::new());
         let outcome = Outcome::Answered { status, headers, body: json!({"id": n}), captures };
         let place = Place { step: StepNumber(0), turns: vec![number] };
-        let fact = Fact { place, verb: "call".into(), attempt: 1, at: began_at, outcome, tried: None };
+        let fact =
+            Fact { place, verb: "call".into(), attempt: 1, at: began_at, outcome, left: None, tried: None };
         Arc::new(fact.tried(attempt))
     };
     let end = Ended { end: Arc::new(End::Succeeded((n as u64).into())), at: began };

@@ -230,3 +230,58 @@ fn calls_at_once_share_a_connection_where_both_speak_http_2() {
     assert_eq!(answer, json!(vec![1; 60]));
     service.stop_sound();
 }
+
+#[test]
+fn connections_are_kept_for_the_next_call_as_the_pool_says() {
+    let target = Target::start(|_| Play::Answer(200, "{}"));
+    let root = format!("root_url: {}", target.url("/"));
+    let own = [("same", ""), ("none", "\npool: {idle: 0}"), ("short", "\npool: {idle_timeout: 100ms}")];
+    let own = own.map(|(name, pool)| (name, format!("{root}{pool}")));
+    let own: Vec<_> = own.iter().map(|(name, yaml)| (*name, yaml.as_str())).collect();
+    // Long enough for a machine that is busy.
+    let folder = folder("outbound: {allow: [127.0.0.0/8], pool: {idle: 1, idle_timeout: 5m}}", &own);
+    let service = Service::start(&folder);
+    let mut before = 0;
+    for (flow, opened) in [("same", 1), ("none", 3), ("short", 3)] {
+        for _ in 0..3 {
+            assert_eq!(ask(&service, flow, "")["status"], 200, "{flow}");
+            if flow == "short" {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        }
+        assert_eq!(target.connections() - before, opened, "{flow}");
+        before = target.connections();
+    }
+    service.stop_sound();
+}
+
+#[test]
+fn the_service_itself_is_reached_at_its_hooks_alone_whatever_is_allowed() {
+    let proxy = Target::start(|_| Play::Answer(200, "{}"));
+    let inner = "webhook: {auth: none, methods: [GET]}\nsteps: [{respond: {json: {inner: true}}}]";
+    let by_proxy = format!(", proxy: '{}'", proxy.url(""));
+    for by in ["", &by_proxy] {
+        let config = format!("outbound: {{allow: [0.0.0.0/0, '::/0']{by}}}");
+        let folder = folder(&config, &[]).flow("inner", inner);
+        let service = Service::start(&folder);
+        let (public, ops) = (service.public.port(), service.ops.port());
+        for host in ["127.0.0.1", "localhost", "127.1", "0x7f000001", "2130706433", "[::ffff:127.0.0.1]"] {
+            let closed = ["/", "/healthz", "/hook", "/hook/../healthz", "/HOOK/inner", "//hook/inner"];
+            let closed = closed.map(|path| (public, path)).into_iter();
+            let closed =
+                closed.chain(["/healthz", "/api/runs", "/hook/inner", "/resume/x"].map(|path| (ops, path)));
+            for (port, path) in closed {
+                let answer = ask(&service, "calls", &format!("http://{host}:{port}{path}"));
+                assert_eq!(kind(&answer), "refused", "{host} {path}{by}: {answer}");
+            }
+            if by.is_empty() {
+                let answer = ask(&service, "calls", &format!("http://{host}:{public}/hook/inner"));
+                assert_eq!(answer["body"]["inner"], true, "{host}: {answer}");
+                let answer = ask(&service, "calls", &format!("http://{host}:{public}/resume/x"));
+                assert_eq!(answer["error"]["status"], 404, "{host}: {answer}");
+            }
+        }
+        service.stop_sound();
+    }
+    assert_eq!(proxy.count(), 0);
+}

@@ -162,6 +162,27 @@ fn who_waits_for_a_turn_holds_no_worker_and_a_reload_is_no_new_allowance() {
 }
 
 #[test]
+fn a_call_that_waits_for_its_turn_when_the_service_goes_down_leaves_afterwards() {
+    let target = Target::start(|_| Play::Answer(200, "{}"));
+    let integration = format!("{WAREHOUSE}rate_limit: 6/m\n");
+    // No ID, so it is not sent twice.
+    let folder = folder(&target, &integration).flow("a", &PACED.replace("url: x", "method: POST, url: x"));
+    let mut service = Service::start_with(&folder, SECRETS);
+    for (nth, signal) in ["TERM", "KILL"].into_iter().enumerate() {
+        let first = begin(&service, "a", r#"{"call": true}"#);
+        until_status(&service, &first, "succeeded");
+        let second = begin(&service, "a", r#"{"call": true}"#);
+        until_status(&service, &second, "waiting");
+        service.signal(signal);
+        service.end();
+        service = Service::start_with(&folder, SECRETS);
+        until_status(&service, &second, "succeeded");
+        assert_eq!(target.count(), 2 * (nth + 1));
+    }
+    service.stop_sound();
+}
+
+#[test]
 fn an_answer_that_asks_to_wait_slows_every_caller() {
     let target = Target::start(|_| Play::Later(429, "300"));
     let folder = folder(&target, WAREHOUSE).flow("a", PACED).flow("b", PACED);

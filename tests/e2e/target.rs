@@ -55,6 +55,7 @@ struct State {
 
 #[derive(Default)]
 struct Told {
+    connections: usize,
     heard: Vec<Heard>,
     released: bool,
     ended: bool,
@@ -78,6 +79,7 @@ impl Target {
                     return;
                 }
                 let state = Arc::clone(&accepting);
+                state.told().connections += 1;
                 // A caller that goes away half way is its own affair.
                 beside(move || stream.is_ok_and(|stream| state.converse(&stream).is_some()));
             }
@@ -105,6 +107,11 @@ impl Target {
     /// How many it has heard by now.
     pub(super) fn count(&self) -> usize {
         self.state.told().heard.len()
+    }
+
+    /// How many connections were made to it.
+    pub(super) fn connections(&self) -> usize {
+        self.state.told().connections
     }
 
     /// Lets everything go that hangs, now and later.
@@ -151,11 +158,11 @@ impl State {
                 }
             };
             let length = body.len();
-            write!(
-                stream,
+            // In one piece: what is written bit by bit waits for the other side's acknowledgements.
+            let answer = format!(
                 "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n{body}"
-            )
-            .ok()?;
+            );
+            stream.write_all(answer.as_bytes()).ok()?;
         }
     }
 }

@@ -8,16 +8,15 @@ use hookflow_text::Rate;
 use hookflow_trigger::{Body, Event};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request};
-use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many tries hold a turn while their runs rest in the store. Beyond that they wait in hand.
 const TURNS_HELD: usize = 100_000;
 /// A turn that nobody took so long after it came is nobody's.
-const TURN_FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
+const TURN_FORGOTTEN: Duration = Duration::from_mins(10);
 /// The longest that one answer can hold up all calls of an integration.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
@@ -83,6 +82,8 @@ impl Outside {
 
 /// How fast all calls of an integration together may be: one after the other in even steps, and none before the other
 /// side wants to hear of us again.
+///
+/// Its moments are none of the time of day: when that is set, nobody waits longer for it, and nobody leaves sooner.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(Mutex<State>);
 
@@ -90,38 +91,38 @@ pub(crate) struct Pace(Mutex<State>);
 struct State {
     rate: Option<Rate>,
     /// The first moment that is nobody's turn yet.
-    next: Timestamp,
+    next: Option<Instant>,
     /// Nothing leaves before.
-    paused_until: Timestamp,
+    paused_until: Option<Instant>,
     /// The turns of tries whose runs may rest in the store meanwhile.
-    held: HashMap<Try, Timestamp>,
+    held: HashMap<Try, Instant>,
 }
 
 /// When a try may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn {
-    pub at: Timestamp,
+    pub at: Instant,
     /// Whether it is still this try's turn after the run has rested.
     pub held: bool,
 }
 
 impl Pace {
     /// A turn for a try, not before `from`. Who has one keeps it.
-    pub(crate) fn reserve(&self, one: &Try, from: Timestamp) -> Turn {
+    pub(crate) fn reserve(&self, one: &Try, from: Instant) -> Turn {
         let mut state = self.lock();
-        if let Some(at) = state.held.get(one).copied().filter(|at| *at >= state.paused_until) {
+        if let Some(at) = state.held.get(one).copied().filter(|at| state.lets(*at)) {
             return Turn { at, held: true };
         }
-        let mut at = from.max(state.paused_until);
+        let mut at = state.paused_until.map_or(from, |until| from.max(until));
         if let Some(rate) = state.rate {
-            at = at.max(state.next);
-            state.next = at.checked_add(rate.per / rate.count).unwrap_or(at);
+            at = state.next.map_or(at, |next| at.max(next));
+            state.next = at.checked_add(rate.per / rate.count);
         }
         if at <= from {
             return Turn { at, held: true };
         }
         if state.held.len() >= TURNS_HELD {
-            state.held.retain(|_, turn| from.duration_since(*turn) < TURN_FORGOTTEN);
+            state.held.retain(|_, turn| from.saturating_duration_since(*turn) < TURN_FORGOTTEN);
         }
         let held = state.held.len() < TURNS_HELD;
         if held {
@@ -131,8 +132,8 @@ impl Pace {
     }
 
     /// Whether what was reserved for this moment may leave then.
-    pub(crate) fn stands(&self, at: Timestamp) -> bool {
-        at >= self.lock().paused_until
+    pub(crate) fn stands(&self, at: Instant) -> bool {
+        self.lock().lets(at)
     }
 
     /// The try leaves, or never will.
@@ -141,8 +142,8 @@ impl Pace {
     }
 
     /// The other side wants to hear nothing for a while.
-    pub(crate) fn pause(&self, now: Timestamp, wait: Duration) {
-        let until = now.checked_add(wait.min(LONGEST_PAUSE)).unwrap_or(now);
+    pub(crate) fn pause(&self, now: Instant, wait: Duration) {
+        let until = now.checked_add(wait.min(LONGEST_PAUSE));
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(until);
     }
@@ -150,6 +151,12 @@ impl Pace {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock can panic half way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn lets(&self, at: Instant) -> bool {
+        self.paused_until.is_none_or(|until| at >= until)
     }
 }
 
@@ -232,9 +239,12 @@ impl fmt::Debug for InForce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hookflow_runtime::Clock;
+    use std::sync::LazyLock;
 
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millisecond(1_000_000 + millis).unwrap()
+    fn at(millis: u64) -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(|| Clock::system().monotonic());
+        *START + Duration::from_millis(millis)
     }
 
     fn one(run: &str) -> Try {
@@ -282,8 +292,8 @@ mod tests {
         let pace = pace("1000/s");
         let turns = (0..TURNS_HELD + 10).map(|n| pace.reserve(&one(&n.to_string()), at(0)).held);
         assert_eq!(turns.filter(|held| !held).count(), 9, "the first left at once");
-        let later = at(0) + SignedDuration::from_hours(1);
-        pace.lock().next = later + SignedDuration::from_secs(1);
+        let later = at(0) + Duration::from_hours(1);
+        pace.lock().next = Some(later + Duration::from_secs(1));
         assert!(pace.reserve(&one("later"), later).held, "turns that nobody took are forgotten");
     }
 }

@@ -14,16 +14,18 @@ use crate::ticket::Accepted;
 use children::Parent;
 use hookflow_flow::{Ask, Attempt, Effect, Fact, FaultKind, LogLevel, LogLine, Outcome, Reply, WaitToken};
 use hookflow_store::{Outgoing, Parked, StoreError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How soon the store is asked again when it did not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A try that leaves so long after it was asked for says when.
+const LATE: SignedDuration = SignedDuration::from_secs(1);
 
 /// Does what a run asks for. Calls do not leave before `calls` is polled.
 pub(crate) fn perform<'e>(
@@ -71,37 +73,60 @@ pub(crate) struct Calls<'e> {
 struct Open<'e> {
     ask: Ask,
     rest: Option<Rest>,
-    /// The try of a call that has left and is not back.
+    /// Of the try of a call.
     away: Away,
     call: Pin<Box<dyn Future<Output = Fact> + Send + 'e>>,
 }
 
-/// What is remembered of a try while it is away.
+/// What comes of what was asked for.
+pub(crate) enum Came {
+    /// Its outcome.
+    Fact(Box<Fact>),
+    /// It is put off, so the run may have nothing more to do for now.
+    PutOff,
+}
+
+/// What is known of a try while it is on its way.
 #[derive(Clone, Default)]
-struct Away(Arc<Mutex<Option<Attempt>>>);
+struct Away(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// What is remembered of it, once it has left.
+    attempt: Option<Attempt>,
+    /// Set when it is put off until then.
+    rests_until: Option<Timestamp>,
+}
 
 impl Away {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn leaves(&self, attempt: Attempt) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+        self.lock().attempt = Some(attempt);
+    }
+
+    fn rests(&self, until: Timestamp) {
+        self.lock().rests_until = Some(until);
     }
 
     fn learns(&self, change: impl FnOnce(&mut Attempt)) {
-        if let Some(attempt) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(attempt) = &mut self.lock().attempt {
             change(attempt);
         }
     }
 
     /// The fact of the try, with what is remembered of it if it has left.
-    fn back(&self, fact: Fact) -> Fact {
-        let attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match attempt {
-            Some(attempt) => {
-                let took = fact.at.duration_since(attempt.began_at).as_millis();
-                let took_ms = attempt.took_ms.or_else(|| u64::try_from(took).ok());
-                fact.tried(Attempt { took_ms, ..attempt })
-            }
-            None => fact,
-        }
+    fn back(&self, ask: Ask, at: Timestamp, outcome: Outcome) -> Fact {
+        let (first, asked_at) = (ask.attempt == 1, ask.at);
+        let fact = ask.fact(at, outcome);
+        let Some(attempt) = self.lock().attempt.take() else { return fact };
+        let began_at = attempt.began_at;
+        let late = first && began_at.duration_since(asked_at) >= LATE;
+        let took = at.duration_since(began_at).as_millis();
+        let took_ms = attempt.took_ms.or_else(|| u64::try_from(took).ok());
+        Fact { left: late.then_some(began_at), ..fact }.tried(Attempt { took_ms, ..attempt })
     }
 }
 
@@ -131,8 +156,7 @@ impl<'e> Calls<'e> {
     pub(crate) fn cancel(&mut self, now: Timestamp) {
         for Open { ask, away, .. } in self.open.drain(..) {
             let outcome = failed(FaultKind::Cancelled, "the run was cancelled");
-            let fact = ask.fact(now, outcome);
-            self.happened.push_back(away.back(fact));
+            self.happened.push_back(away.back(ask, now, outcome));
         }
     }
 
@@ -166,25 +190,35 @@ impl<'e> Calls<'e> {
         idle.then_some(Parked { until, heard })
     }
 
-    /// The next outcome; `None` when nothing was asked for. May be dropped and called again.
-    pub(crate) async fn next(&mut self) -> Option<Fact> {
+    /// What comes next; `None` when nothing was asked for. May be dropped and called again.
+    pub(crate) async fn next(&mut self) -> Option<Came> {
         if let Some(fact) = self.happened.pop_front() {
-            return Some(fact);
+            return Some(Came::Fact(Box::new(fact)));
         }
         if self.open.is_empty() {
             return None;
         }
         std::future::poll_fn(|cx| {
-            let ready =
-                self.open.iter_mut().enumerate().find_map(|(n, open)| match open.call.as_mut().poll(cx) {
-                    Poll::Ready(fact) => Some((n, fact)),
-                    Poll::Pending => None,
-                });
-            let Some((n, fact)) = ready else { return Poll::Pending };
-            drop(self.open.swap_remove(n));
-            Poll::Ready(Some(fact))
+            let came = self.open.iter_mut().enumerate().find_map(|(n, open)| Some((n, open.poll(cx)?)));
+            let Some((n, came)) = came else { return Poll::Pending };
+            if matches!(came, Came::Fact(_)) {
+                drop(self.open.swap_remove(n));
+            }
+            Poll::Ready(Some(came))
         })
         .await
+    }
+}
+
+impl Open<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Came> {
+        match self.call.as_mut().poll(cx) {
+            Poll::Ready(fact) => Some(Came::Fact(Box::new(fact))),
+            Poll::Pending => {
+                self.rest = Some(Rest { until: Some(self.away.lock().rests_until.take()?) });
+                Some(Came::PutOff)
+            }
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Engine {
             files: event.files(),
         };
         let (place, verb, at) = (point.place.clone(), point.verb.to_owned(), self.0.clock.now());
-        let fact = Fact { place, verb, attempt: 1, at, outcome, tried: None };
+        let fact = Fact { place, verb, attempt: 1, at, outcome, left: None, tried: None };
         match self.post(&point.run, Inbound::Fact(Arc::new(fact))).await {
             Ok(Posted::Kept { .. }) => Ok(()),
             Ok(Posted::Again) => Err(ResumeRefusal::Again),

@@ -5,6 +5,7 @@ mod bench;
 mod delivering;
 mod ending;
 mod handing_in;
+mod limiting;
 mod load;
 mod parking;
 mod pausing;

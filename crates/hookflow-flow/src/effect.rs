@@ -70,6 +70,7 @@ impl Ask {
             attempt: self.attempt,
             at,
             outcome,
+            left: None,
             tried: None,
         }
     }

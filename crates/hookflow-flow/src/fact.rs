@@ -17,6 +17,9 @@ pub struct Fact {
     pub attempt: u32,
     /// When. The machine knows no other time.
     pub at: Timestamp,
+    /// When a first try left, if that was later than it was asked for: its integration had no turn for it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Timestamp>,
     /// What came of it.
     pub outcome: Outcome,
     /// What is remembered of a call beside that. It is written in a column of its own, and no replay reads it.

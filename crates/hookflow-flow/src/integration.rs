@@ -5,11 +5,13 @@
 
 mod kept;
 mod outlet;
+mod pool;
 mod proxy;
 mod variables;
 
 pub(crate) use kept::{Definitions, called, definitions};
 pub use outlet::{Header, Outlet, TlsFiles};
+pub use pool::{POOL, PoolRule};
 pub use proxy::{PROXY, ProxyRule};
 
 use crate::lowering::read_id;
@@ -56,6 +58,7 @@ pub static INTEGRATION: MapSchema = MapSchema {
             REDIRECTS,
             "how many redirects its calls follow; after that a 3xx is the answer (0)",
         ),
+        Key::may("pool", Schema::Map(&pool::POOL), "the connections that are kept (outbound.pool)"),
         Key::may("headers", Schema::MapOf(&outlet::HEADER), "headers of all of its calls"),
         Key::may(
             "webhooks",

@@ -57,8 +57,8 @@ pub use flow::{
     Signing, Surroundings, TestCase, TestRequest, Took, Webhook,
 };
 pub use integration::{
-    EXAMPLE_INTEGRATION, Header, INTEGRATION, Integration, Integrations, OutboundWebhook, Outlet, PROXY,
-    ProxyRule, TlsFiles,
+    EXAMPLE_INTEGRATION, Header, INTEGRATION, Integration, Integrations, OutboundWebhook, Outlet, POOL,
+    PROXY, PoolRule, ProxyRule, TlsFiles,
 };
 pub use place::{Place, StepNumber};
 pub use place_code::transactional_id;

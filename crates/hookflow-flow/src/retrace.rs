@@ -147,6 +147,7 @@ mod tests {
                 body: json!({"n": second}),
                 captures: serde_json::Map::new(),
             },
+            left: None,
             tried: None,
         })
     }

@@ -17,10 +17,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an unused connection is kept. Shorter than most servers do, so that few calls meet a closed one.
-const IDLE: Duration = Duration::from_secs(15);
-/// How many unused connections are kept per host.
-const IDLE_PER_HOST: usize = 32;
 /// How often a connection of HTTP/2 is asked whether it still lives.
 const PING: Duration = Duration::from_secs(20);
 
@@ -45,7 +41,8 @@ impl Caller {
     /// A caller with no connections yet.
     pub fn new(policy: Policy, clock: Clock) -> Self {
         let policy = Arc::new(policy);
-        let client = |public_path| client(Dialer::new(Arc::clone(&policy), public_path, clock.clone()));
+        let client =
+            |public_path| client(&policy, Dialer::new(Arc::clone(&policy), public_path, clock.clone()));
         Self {
             public_paths: client(true),
             other_paths: client(false),
@@ -149,13 +146,13 @@ impl fmt::Debug for Caller {
     }
 }
 
-fn client(dialer: Dialer) -> Client<Dialer, Outgoing> {
+fn client(policy: &Policy, dialer: Dialer) -> Client<Dialer, Outgoing> {
     // The client's own tasks are its connections: they end when the last clone of it is gone.
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .pool_idle_timeout(policy.idle_timeout)
+        .pool_max_idle_per_host(policy.idle)
         .http2_keep_alive_interval(PING)
         .build(dialer)
 }

@@ -24,10 +24,15 @@ pub struct Policy {
     pub tls: Tls,
     /// The proxy that calls go by.
     pub proxy: Option<Proxy>,
+    /// How many unused connections are kept for each host; with none each call has its own.
+    pub idle: usize,
+    /// How long one is kept unused.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Policy {
-    /// Public addresses only, 10 MiB, five seconds to connect, the system's trust, no proxy.
+    /// Public addresses only, 10 MiB, five seconds to connect, the system's trust, no proxy, 32 unused connections for 15
+    /// seconds.
     fn default() -> Self {
         Self {
             allow: Vec::new(),
@@ -37,6 +42,9 @@ impl Default for Policy {
             connect_timeout: Duration::from_secs(5),
             tls: Tls::system(),
             proxy: None,
+            idle: 32,
+            // Shorter than most servers do, so that few calls meet a closed one.
+            idle_timeout: Duration::from_secs(15),
         }
     }
 }

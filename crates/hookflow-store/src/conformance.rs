@@ -128,7 +128,15 @@ fn nothing() -> Progress {
 fn fact(n: u32) -> Arc<Fact> {
     let outcome = Outcome::Failed { kind: FaultKind::Timeout, message: format!("try {n}") };
     let place = Place { step: StepNumber(0), turns: Vec::new() };
-    Arc::new(Fact { place, verb: "http".into(), attempt: n, at: at(i64::from(n)), outcome, tried: None })
+    Arc::new(Fact {
+        place,
+        verb: "http".into(),
+        attempt: n,
+        at: at(i64::from(n)),
+        outcome,
+        left: None,
+        tried: None,
+    })
 }
 
 fn facts(numbers: std::ops::RangeInclusive<u32>) -> Progress {

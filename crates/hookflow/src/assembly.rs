@@ -233,6 +233,8 @@ pub(crate) fn policy(config: &Config, public: SocketAddr, ops: SocketAddr) -> Po
         ops_listeners: vec![ops],
         response_bytes: config.outbound.response,
         proxy: config.outbound.proxy.as_ref().map(outlets::proxy),
+        idle: config.outbound.idle,
+        idle_timeout: config.outbound.idle_timeout,
         ..Policy::default()
     }
 }

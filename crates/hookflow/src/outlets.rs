@@ -1,5 +1,5 @@
 //! The integrations of a folder with what performs their calls: a caller of its own for each that reaches other ranges,
-//! trusts others, goes another way or takes another amount than all calls do.
+//! trusts others, goes another way, takes another amount or keeps other connections than all calls do.
 
 use crate::project::Project;
 use hookflow_engine::{Engine, LiveIntegration};
@@ -34,15 +34,18 @@ pub(crate) fn put_in_force(engine: &Engine, project: &Project, policy: &Policy, 
 
 /// The rules of one that has its own; what it does not say is as for all calls.
 fn own(outlet: &Outlet, tls: Option<Tls>, policy: &Policy) -> Option<Policy> {
-    let Outlet { allow, proxy, max_response, .. } = outlet;
-    let differs = allow.is_some() || tls.is_some() || proxy.is_some() || max_response.is_some();
+    let Outlet { allow, proxy, max_response, pool, .. } = outlet;
+    let differs =
+        allow.is_some() || tls.is_some() || proxy.is_some() || max_response.is_some() || pool.is_some();
     differs.then(|| {
-        let policy = policy.clone();
+        let (policy, pool) = (policy.clone(), pool.unwrap_or_default());
         Policy {
             allow: allow.clone().unwrap_or(policy.allow),
             tls: tls.unwrap_or(policy.tls),
             proxy: proxy.as_ref().map_or(policy.proxy, |own| own.as_ref().map(self::proxy)),
             response_bytes: max_response.unwrap_or(policy.response_bytes),
+            idle: pool.idle.unwrap_or(policy.idle),
+            idle_timeout: pool.idle_timeout.unwrap_or(policy.idle_timeout),
             ..policy
         }
     })

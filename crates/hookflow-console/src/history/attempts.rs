@@ -234,7 +234,8 @@ mod tests {
             answer,
         };
         let place = Place { step: StepNumber(0), turns: Vec::new() };
-        let fact = Fact { place, verb: "call".into(), attempt: 2, at: began_at, outcome, tried: None };
+        let fact =
+            Fact { place, verb: "call".into(), attempt: 2, at: began_at, outcome, left: None, tried: None };
         AttemptLine {
             at: AttemptCursor { began_at, position: 1, number: 1 },
             run: "r-1".into(),

@@ -6,7 +6,7 @@ use crate::integrations::{Outside, Try, Turn, one_try, redirects};
 use crate::ticket::Accepted;
 use hookflow_flow::{Ask, Fact, FaultKind, HttpCall, Outcome};
 use hookflow_outbound::CallFaultKind;
-use hookflow_runtime::fault_point;
+use hookflow_runtime::{Clock, fault_point};
 use hookflow_trigger::Event;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -32,23 +32,38 @@ pub(super) fn open<'e>(
     call: HttpCall,
     calls: &mut Calls<'e>,
 ) {
-    let now = engine.clock.now();
+    let clock = &engine.clock;
     let outside = engine.integrations.of(&call);
     let one = one_try(&accepted.run, &ask);
-    let soon = now.checked_add(SOON).unwrap_or(now);
-    let from = ask.not_before.unwrap_or(now);
-    let pace = outside.as_ref().ok().and_then(Option::as_ref).filter(|_| from <= soon);
-    let turn = pace.map(|outside| outside.pace.reserve(&one, from.max(now)));
-    // A turn that comes too late is not waited for.
-    let in_time = |turn: Turn| ask.deadline.is_none_or(|deadline| turn.at <= deadline);
-    let rest = match turn {
-        Some(turn) => (turn.held && turn.at > now && in_time(turn)).then_some(turn.at),
+    let off = ask.not_before.map_or(Duration::ZERO, |due| left(due, clock.now()));
+    let pace = outside.as_ref().ok().and_then(Option::as_ref).filter(|_| off <= SOON);
+    let here = clock.monotonic();
+    let turn = pace.map(|outside| outside.pace.reserve(&one, here.checked_add(off).unwrap_or(here)));
+    let until = match turn {
+        Some(turn) => rests(clock, turn, ask.deadline),
         None => ask.not_before,
     };
     let away = Away::default();
     let way = Way { outside, one, turn, accepted: Arc::clone(accepted), away: away.clone() };
-    let rest = rest.map(|until| Rest { until: Some(until) });
+    let rest = until.map(|until| Rest { until: Some(until) });
     calls.open_call(&ask.clone(), rest, away, send(engine, ask, call, way));
+}
+
+/// Until when the run of a try may rest. A turn that comes too late is not waited for.
+fn rests(clock: &Clock, turn: Turn, deadline: Option<Timestamp>) -> Option<Timestamp> {
+    let at = time_of_day(clock, turn);
+    let ahead = turn.held && turn.at > clock.monotonic() && deadline.is_none_or(|deadline| at <= deadline);
+    ahead.then_some(at)
+}
+
+/// When the turn comes, as the clock stands now.
+fn time_of_day(clock: &Clock, turn: Turn) -> Timestamp {
+    let off = turn.at.saturating_duration_since(clock.monotonic());
+    clock.now().checked_add(off).unwrap_or(Timestamp::MAX)
+}
+
+fn left(due: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default()
 }
 
 /// One try of a call, from its earliest moment to its outcome.
@@ -62,13 +77,12 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
         away.leaves(trace::started(&accepted, &ask, &call, outside, clock.now()));
     };
     let outcome = match outside {
-        Ok(Some(outside)) => match await_turn(engine, &outside, &one, turn, ask.deadline).await {
+        Ok(Some(outside)) => match await_turn(engine, &outside, (&one, turn), ask.deadline, &away).await {
             Ok(()) => {
                 leave(Some(&outside));
                 let outcome = attempt(engine, &ask, (&call, &accepted.event), Some(&outside), &away).await;
-                let now = clock.now();
-                if let Some(wait) = outcome.asks_to_wait(now) {
-                    outside.pace.pause(now, wait);
+                if let Some(wait) = outcome.asks_to_wait(clock.now()) {
+                    outside.pace.pause(clock.monotonic(), wait);
                 }
                 outcome
             }
@@ -86,32 +100,36 @@ async fn send(engine: &Inner, ask: Ask, call: HttpCall, way: Way) -> Fact {
             failed(FaultKind::Refused, why)
         }
     };
-    away.back(ask.fact(clock.now(), outcome))
+    away.back(ask, clock.now(), outcome)
 }
 
-/// Waits for the try's turn at its integration. One that would come too late is not waited for.
+/// Waits for the try's turn at its integration. One that would come too late is not waited for; one that has become a
+/// later one meanwhile may be waited for in the store.
 async fn await_turn(
     engine: &Inner,
     outside: &Outside,
-    one: &Try,
-    turn: Option<Turn>,
+    (one, turn): (&Try, Option<Turn>),
     deadline: Option<Timestamp>,
+    away: &Away,
 ) -> Result<(), Outcome> {
     let (clock, pace) = (&engine.clock, &outside.pace);
-    let mut turn = turn.unwrap_or_else(|| pace.reserve(one, clock.now()));
+    let mut turn = turn.unwrap_or_else(|| pace.reserve(one, clock.monotonic()));
     loop {
-        if deadline.is_some_and(|deadline| turn.at > deadline) {
+        if deadline.is_some_and(|deadline| time_of_day(clock, turn) > deadline) {
             pace.release(one);
             let message =
                 format!("`{}` may not be called so soon, and its time is over then", outside.integration.id);
             return Err(failed(FaultKind::RateLimited, message));
         }
-        clock.sleep_until(turn.at).await;
+        clock.sleep(turn.at.saturating_duration_since(clock.monotonic())).await;
         if pace.stands(turn.at) {
             pace.release(one);
             return Ok(());
         }
-        turn = pace.reserve(one, clock.now());
+        turn = pace.reserve(one, clock.monotonic());
+        if let Some(until) = rests(clock, turn, deadline) {
+            away.rests(until);
+        }
     }
 }
 
@@ -122,9 +140,7 @@ async fn attempt(
     outside: Option<&Outside>,
     away: &Away,
 ) -> Outcome {
-    let left = ask.deadline.map_or(Duration::MAX, |deadline| {
-        Duration::try_from(deadline.duration_since(engine.clock.now())).unwrap_or_default()
-    });
+    let left = ask.deadline.map_or(Duration::MAX, |deadline| left(deadline, engine.clock.now()));
     if left.is_zero() {
         return failed(FaultKind::Timeout, "its time was over before it could be sent");
     }

@@ -1,7 +1,7 @@
 //! An engine with flows, events for them, a store that misbehaves on demand, and a server to call.
 
 use crate::{Admission, Conclusion, Engine, Limits, LiveFlow, Metrics, Parts, QueuePlace, Ticket};
-use hookflow_flow::{Fact, Flow, Place, Surroundings};
+use hookflow_flow::{Fact, Flow, Integrations, Place, Surroundings};
 use hookflow_outbound::{Caller, Policy};
 use hookflow_runtime::{Chance, Clock, Heartbeats, Tasks};
 use hookflow_store::{
@@ -150,17 +150,31 @@ impl Bench {
 }
 
 pub(super) fn flow(text: &str) -> Arc<Flow> {
+    flow_beside(text, &Integrations::default())
+}
+
+/// A flow that calls integrations.
+pub(super) fn flow_beside(text: &str, integrations: &Integrations) -> Arc<Flow> {
     let mut diagnostics = Diagnostics::default();
     let root = parse(&Source::new("flow.yaml", text), &mut diagnostics).unwrap();
     let credentials = credentials();
     let surroundings = Surroundings {
         credentials: &credentials,
-        integrations: &hookflow_flow::Integrations::default(),
+        integrations,
         body_limit: 1 << 20,
         read_file: &|name| Err(format!("{name}: there is no file")),
     };
     let flow = Flow::load(&root, &surroundings, &mut diagnostics);
     Arc::new(flow.unwrap_or_else(|| panic!("{}", diagnostics.render(false))))
+}
+
+/// An integration, of its file's text.
+pub(super) fn integrations(text: &str) -> Integrations {
+    let (mut integrations, mut diagnostics) = (Integrations::default(), Diagnostics::default());
+    let root = parse(&Source::new("integration.yaml", text), &mut diagnostics).unwrap();
+    integrations.load(&root, &OneSecret, &mut diagnostics);
+    assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+    integrations
 }
 
 fn route(flow: &str) -> Route {

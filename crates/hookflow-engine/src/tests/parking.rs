@@ -52,6 +52,7 @@ fn called(bench: &Bench, step: u32, body: &str) -> Inbound {
         attempt: 1,
         at: bench.clock.now(),
         outcome,
+        left: None,
         tried: None,
     }))
 }

@@ -12,7 +12,7 @@ use crate::Conclusion;
 use crate::engine::Inner;
 use crate::inbox::Listening;
 use crate::perform::children::{Family, Parent};
-use crate::perform::{Calls, Masked, perform};
+use crate::perform::{Calls, Came, Masked, perform};
 use crate::queue::{self, FlowQueue};
 use crate::relaxed::Owed;
 use crate::ticket::Accepted;
@@ -104,6 +104,8 @@ enum Heard {
     Fact(Box<Fact>),
     /// There is something in its inbox.
     Inbox,
+    /// It may have nothing to do until later.
+    PutOff,
     Nothing,
 }
 
@@ -197,7 +199,7 @@ impl<'e> Hand<'e> {
         let parent = Parent { engine: self.engine, heartbeat: self.heartbeat, accepted, family };
         let mut nobody = None;
         loop {
-            for mut effect in effects {
+            for mut effect in std::mem::take(&mut effects) {
                 if let Err(fault) = self.fill(&mut effect).await {
                     return Ok(Left::Ended(End::Failed(fault)));
                 }
@@ -243,9 +245,9 @@ impl<'e> Hand<'e> {
                 Heard::Fact(fact) => fact,
                 Heard::Inbox => {
                     Box::pin(self.look_into_inbox(&mut calls)).await?;
-                    effects = Vec::new();
                     continue;
                 }
+                Heard::PutOff => continue,
                 Heard::Nothing => {
                     let message = "the run neither ended nor waits for anything";
                     return Ok(Left::Ended(End::Failed(bug(message))));
@@ -268,7 +270,11 @@ impl<'e> Hand<'e> {
         let next = async {
             tokio::select! {
                 biased;
-                fact = calls.next() => fact.map_or(Heard::Nothing, |fact| Heard::Fact(Box::new(fact))),
+                came = calls.next() => match came {
+                    Some(Came::Fact(fact)) => Heard::Fact(fact),
+                    Some(Came::PutOff) => Heard::PutOff,
+                    None => Heard::Nothing,
+                },
                 () = listening.roused.notified() => Heard::Inbox,
             }
         };

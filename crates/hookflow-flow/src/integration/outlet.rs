@@ -1,7 +1,7 @@
 //! What is in force for every call of an integration: where its root is, which headers it gets, how fast it may go and
 //! whom it may reach. None of it belongs to a flow's version, and no fact holds any of it.
 
-use super::ProxyRule;
+use super::{PoolRule, ProxyRule};
 use crate::step_kinds::http::call_header;
 use crate::step_kinds::http::url::has_scheme;
 use crate::written::redirects;
@@ -72,6 +72,8 @@ pub struct Outlet {
     pub max_response: Option<u64>,
     /// How many redirects its calls follow that do not say otherwise.
     pub redirects: u8,
+    /// The connections that are kept for its next call; `None`: as for all calls.
+    pub pool: Option<PoolRule>,
 }
 
 /// A header whose value no flow knows.
@@ -123,6 +125,7 @@ impl Outlet {
                 .take("redirects")
                 .and_then(|node| redirects(node, diagnostics))
                 .unwrap_or_default(),
+            pool: fields.take("pool").and_then(|node| PoolRule::load(node, diagnostics)),
         }
     }
 

@@ -216,6 +216,8 @@ impl Run {
             .pop_if(|active| matches!(active, Active::Open { scope, .. } if scope.retry.is_some()))?;
         let deadline = current.deadline();
         let Active::Open { scope, since, deadline: own } = scope else { return None };
+        // The time for tries does not pass while the first one waits for its turn.
+        let since = fact.left.unwrap_or(since);
         let retry_after = match &fact.outcome {
             Outcome::Answered { headers, .. } => retry_after(headers, at),
             _ => None,

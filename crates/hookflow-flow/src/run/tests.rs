@@ -268,8 +268,15 @@ fn facts_keep_every_number_through_json() {
         captures: serde_json::Map::new(),
     };
     let place = Place { step: StepNumber(3), turns: vec![1, 0] };
-    let fact =
-        Fact { place, verb: "http".into(), attempt: 1, at: Timestamp::UNIX_EPOCH, outcome, tried: None };
+    let fact = Fact {
+        place,
+        verb: "http".into(),
+        attempt: 1,
+        at: Timestamp::UNIX_EPOCH,
+        outcome,
+        left: None,
+        tried: None,
+    };
     let text = serde_json::to_string(&fact).unwrap();
     assert!(text.contains("10.10") && text.contains("123456789012345678901234567890"));
     assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), fact);

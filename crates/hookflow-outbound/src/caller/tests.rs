@@ -598,5 +598,5 @@ async fn of_many_connections_only_some_are_kept() {
         }
     }
     let opened = count.load(Ordering::SeqCst);
-    assert!((2 * AT_ONCE - IDLE_PER_HOST..=2 * AT_ONCE).contains(&opened), "{opened}");
+    assert!((2 * AT_ONCE - loopback().idle..=2 * AT_ONCE).contains(&opened), "{opened}");
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::section::{RANGES, Section, Setting, range};
-use hookflow_flow::{PROXY, ProxyRule};
+use hookflow_flow::{POOL, PROXY, PoolRule, ProxyRule};
 use hookflow_text::{Diagnostics, Fields, Key, MapSchema, Node, Schema, SecretSource, duration_in_words};
 use ipnet::IpNet;
 use std::borrow::Cow;
@@ -13,6 +13,7 @@ static MAP: MapSchema = MapSchema {
     about: "How far calls may reach, by which way, how long they may take and how much they may bring back.",
     keys: Cow::Borrowed(&[
         Key::may("allow", RANGES, "private ranges that flows may call, such as 10.1.0.0/16 (none)"),
+        Key::may("pool", Schema::Map(&POOL), "the connections that are kept for the next call"),
         Key::may("proxy", PROXY, "the proxy that calls go by (none)"),
         Key::may("response", Schema::SIZE, "the largest answer (10MiB)"),
         Key::may(
@@ -30,12 +31,19 @@ pub(crate) static SECTION: Section = Section {
     defaults: "\
 outbound:
   allow: []                        # private ranges that flows may call, such as 10.1.0.0/16
+  pool:
+    idle: 32                       # unused connections that are kept for each host
+    idle_timeout: 15s              # how long one is kept unused
   proxy: null                      # http://proxy.internal:3128, or {url, username, password: {env: NAME}, no_proxy: [...]}
   response: 10MiB                  # the largest answer
   timeout: 30s                     # one try of a call, from connecting to the last byte of the answer
 ",
     settings: &[
         Setting::plain("outbound.allow", |config| format!("{:?}", config.outbound.allow)),
+        Setting::plain("outbound.pool.idle", |config| config.outbound.idle.to_string()),
+        Setting::plain("outbound.pool.idle_timeout", |config| {
+            duration_in_words(config.outbound.idle_timeout)
+        }),
         Setting {
             key: "outbound.proxy",
             text: |config| config.outbound.proxy.as_ref().map_or("null".into(), ToString::to_string),
@@ -51,6 +59,8 @@ outbound:
 #[derive(Debug, Clone)]
 pub(crate) struct Outbound {
     pub(crate) allow: Vec<IpNet>,
+    pub(crate) idle: usize,
+    pub(crate) idle_timeout: Duration,
     pub(crate) proxy: Option<ProxyRule>,
     pub(crate) response: u64,
     pub(crate) timeout: Duration,
@@ -58,7 +68,14 @@ pub(crate) struct Outbound {
 
 impl Default for Outbound {
     fn default() -> Self {
-        Self { allow: Vec::new(), proxy: None, response: 10 << 20, timeout: Duration::from_secs(30) }
+        Self {
+            allow: Vec::new(),
+            idle: 32,
+            idle_timeout: Duration::from_secs(15),
+            proxy: None,
+            response: 10 << 20,
+            timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -69,6 +86,11 @@ fn read(node: &Node, config: &mut Config, secrets: &dyn SecretSource, diagnostic
     }
     if let Some(bytes) = fields.take("response").and_then(|node| node.as_size(diagnostics)) {
         config.outbound.response = bytes;
+    }
+    if let Some(rule) = fields.take("pool").and_then(|node| PoolRule::load(node, diagnostics)) {
+        let PoolRule { idle, idle_timeout } = rule;
+        config.outbound.idle = idle.unwrap_or(config.outbound.idle);
+        config.outbound.idle_timeout = idle_timeout.unwrap_or(config.outbound.idle_timeout);
     }
     if let Some(node) = fields.take("proxy").filter(|node| !node.is_null()) {
         config.outbound.proxy = ProxyRule::load(node, secrets, diagnostics);

@@ -30,11 +30,13 @@ impl Hand<'_> {
         let was_in_hand = self.engine.trials.was_in_hand(&journal.run.run, &journal.run.progress);
         // That a run began is written with what it has done first.
         let admitted_at = journal.run.started_at;
+        let progress = journal.run.progress;
+        // A run is parked when nothing of it is under way, and nothing leaves until its moment: its backoff or its turn.
+        let rested_until = progress.parked.and_then(|parked| parked.until).unwrap_or(admitted_at);
         let asked_at = |ask: &Ask| match begun_at {
-            Some(_) => ask.not_before.unwrap_or(ask.at).max(admitted_at),
+            Some(_) => ask.not_before.unwrap_or(ask.at).max(admitted_at).max(rested_until),
             None => admitted_at,
         };
-        let progress = journal.run.progress;
         self.reply_is_written = progress.reply.is_some();
         self.reply = progress.reply;
         self.left = progress.sent;
@@ -54,7 +56,7 @@ impl Hand<'_> {
             // perhaps emitted nothing yet: one that an operator has begun again.
             effects.retain(|effect| !matches!(effect, Effect::Emit(_)));
         }
-        // A mark is written before a try waits for its backoff, so one that is due in this life only has not left.
+        // A mark is written before a try waits for its moment, so one that comes in this life only has not left.
         let since = self.engine.trials.since;
         let is_due_now = |sent: &Sent| {
             let mut asks = effects.iter().filter_map(Effect::ask);

@@ -97,6 +97,7 @@ async fn history_is_bounded_in_bytes_and_facts_count() {
             body: json!([{"text": "x".repeat(half)}]),
             captures: serde_json::Map::new(),
         },
+        left: None,
         tried: None,
     }));
     admit(&*store, &owner, second).await.unwrap();

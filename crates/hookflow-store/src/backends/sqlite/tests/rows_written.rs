@@ -35,6 +35,7 @@ fn called(n: u32) -> Progress {
         attempt: n,
         at: Timestamp::UNIX_EPOCH,
         outcome,
+        left: None,
         tried: None,
     };
     // What is remembered of the try is in the same row.
@@ -134,6 +135,7 @@ async fn a_run_that_waits_or_sleeps_writes_one_row_more_each_time() {
             attempt: 1,
             at: Timestamp::UNIX_EPOCH,
             outcome: Outcome::Slept,
+            left: None,
             tried: None,
         })],
         ..progress
