@@ -189,7 +189,7 @@ fn answered(bytes: usize) -> Progress {
     let body = "x".repeat(bytes).into();
     let outcome = hookflow_flow::Outcome::Answered { status: 200, headers, body, captures };
     let at = Timestamp::UNIX_EPOCH;
-    let fact = Fact { place, verb: "http".into(), attempt: 1, at, outcome, tried: None };
+    let fact = Fact { place, verb: "http".into(), attempt: 1, at, outcome, left: None, tried: None };
     Progress { facts: vec![Arc::new(fact)], ..nothing() }
 }
 
