@@ -338,3 +338,21 @@ fn a_start_without_room_says_so_and_leaves_nothing_behind() {
         Service::start(&disk.folder).stop_sound();
     }
 }
+
+#[test]
+#[cfg_attr(
+    not(all(target_os = "linux", target_env = "gnu")),
+    ignore = "the disk that fails needs glibc on Linux"
+)]
+fn only_the_first_start_waits_for_the_names_of_folders_above_its_own() {
+    let folder = Folder::new().config(CONFIG).flow("async", ASYNC);
+    let above = format!("syncdir {}$ EIO", folder.path().display());
+    let disk = LossyDisk::under(folder);
+    disk.order(&above);
+    let why = disk.try_serve().map(|_| ()).unwrap_err();
+    assert!(why.contains("its folder cannot be made"), "{why}");
+    Service::start(&disk.folder).stop_sound();
+    let disk = LossyDisk::under(disk.folder);
+    disk.order(&above);
+    disk.serve().stop_sound();
+}

@@ -105,3 +105,36 @@ fn a_slow_flow_does_not_hold_up_another() {
     assert_eq!(target.count(), 20);
     service.stop_sound();
 }
+
+#[test]
+fn who_finds_a_queue_full_is_kept_for_a_moment_which_a_shutdown_ends() {
+    let target = Target::hanging();
+    let config = "outbound: {allow: [127.0.0.0/8]}\npublic: {limits: {refusal_delay: 10s, connections: 40}}\nshutdown: {grace: 5s}";
+    let folder = narrow(folder().config(config), "full", &target, "", "");
+    let service = Service::start(&folder);
+    let mut accepted: Vec<_> = (0..2).map(|_| Wire::connect(service.public)).collect();
+    for (number, wire) in accepted.iter_mut().enumerate() {
+        wire.send(call("full", "{}").bytes());
+        assert_eq!(wire.answer().status, 202);
+        assert_eq!(target.heard(1).len(), 1, "{number}");
+    }
+    let mut kept: Vec<_> = (0..20).map(|_| Wire::connect(service.public)).collect();
+    for wire in &mut kept {
+        wire.send(call("full", "{}").bytes());
+    }
+    service.until_metric("hookflow_requests_refused_total{code=\"queue.full\",flow=\"full\"}", 20);
+    assert!(kept.iter_mut().all(|wire| wire.is_open_for(b"")), "nobody has heard anything");
+    // As many as half of all connections are kept; the next one is not, nor is who is refused for another reason.
+    assert_eq!(service.send(&call("full", "{}")).code(), "queue.full");
+    assert_eq!(service.send(&call("full", "{}").set("X-Api-Key", "wrong")).status, 401);
+    assert_eq!(service.send(&call("created", "{}")).status, 201);
+    service.signal("TERM");
+    for wire in &mut kept {
+        let answer = wire.answer();
+        assert_eq!((answer.status, answer.code().as_str()), (429, "queue.full"));
+        assert!(answer.retry_after().is_some(), "{answer:?}");
+    }
+    target.release();
+    let ended = service.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}

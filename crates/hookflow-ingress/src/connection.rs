@@ -144,8 +144,13 @@ pub(crate) async fn take(doorway: &Doorway, parts: Parts, mut body: Arriving, ip
         // The answer must not wait for what a refused caller still sends.
         doorway.tasks.spawn("drain", drain(unread, doorway.clock.clone()));
     }
+    let finds_no_place = matches!(outcome, Outcome::Refused(Refusal::QueueFull(..)));
     let asked = Asked { ip: knock.ip, flow: knock.flow, sketch: Some(sketch), received };
     let mut response = conclude(doorway, outcome, &request_id, asked);
+    if finds_no_place {
+        // Nothing of the request is left by now but its answer.
+        Box::pin(doorway.delays.keep()).await;
+    }
     if http2 {
         // HTTP/2 has no such header.
         response.headers_mut().remove(header::CONNECTION);

@@ -2,6 +2,7 @@
 
 use crate::certificates::Certificates;
 use crate::connection::{self, turn_away};
+use crate::delays::Delays;
 use crate::memory::Memory;
 use crate::origin::{TrustedProxies, subscriber};
 use crate::outside::Outside;
@@ -56,6 +57,8 @@ pub struct DoorLimits {
     pub body_rate: u64,
     /// How long a body may be slower.
     pub body_grace: Duration,
+    /// How long who finds a queue full is kept before the answer. No more than half of all connections wait so.
+    pub refusal_delay: Duration,
 }
 
 impl Default for DoorLimits {
@@ -70,6 +73,7 @@ impl Default for DoorLimits {
             body_timeout: Duration::from_secs(30),
             body_rate: 1 << 10,
             body_grace: Duration::from_secs(5),
+            refusal_delay: Duration::from_millis(250),
         }
     }
 }
@@ -118,6 +122,7 @@ pub(crate) struct Doorway {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) rejections: Arc<Rejections>,
     pub(crate) rates: Rates,
+    pub(crate) delays: Delays,
     pub(crate) certificates: Certificates,
     pub(crate) visits: Visits,
     pub(crate) memory: Arc<Memory>,
@@ -165,6 +170,7 @@ impl Door {
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let memory = Memory::new(limits.memory);
         let soft = tasks.soft();
+        let delays = Delays::new(limits.refusal_delay, limits.connections / 2, clock.clone(), soft.clone());
         Self(Arc::new(Doorway {
             engine,
             clock,
@@ -179,6 +185,7 @@ impl Door {
             tls,
             rejections,
             rates: Rates::default(),
+            delays,
             certificates,
             visits,
             memory,

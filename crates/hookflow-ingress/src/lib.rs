@@ -6,6 +6,7 @@
 mod answer;
 mod certificates;
 mod connection;
+mod delays;
 mod door;
 mod guards;
 mod memory;

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -33,7 +33,9 @@ type Dialing<T> = Pin<Box<dyn Future<Output = Result<T, DialFault>> + Send>>;
 /// Opens connections, within the policy's time.
 #[derive(Clone)]
 pub(crate) struct Dialer {
-    https: HttpsConnector<JudgedTcp>,
+    tcp: JudgedTcp,
+    /// Made for the first call that wants it: no start waits for the system's certificates.
+    https: Arc<OnceLock<HttpsConnector<JudgedTcp>>>,
     policy: Arc<Policy>,
     clock: Clock,
 }
@@ -50,17 +52,21 @@ pub(crate) struct DialFault {
 impl Dialer {
     /// `public_path`: for requests to paths that the product's public listener serves.
     pub(crate) fn new(policy: Arc<Policy>, public_path: bool, clock: Clock) -> Self {
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(policy.tls.config())
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(JudgedTcp {
-                policy: Arc::clone(&policy),
-                public_path,
-                clock: clock.clone(),
-                names: of_the_system,
-            });
-        Self { https, policy, clock }
+        let names = of_the_system;
+        let tcp = JudgedTcp { policy: Arc::clone(&policy), public_path, clock: clock.clone(), names };
+        Self { tcp, https: Arc::default(), policy, clock }
+    }
+
+    async fn connect(&self, target: Uri) -> Result<MaybeHttpsStream<Line>, Box<dyn Error + Send + Sync>> {
+        let mut tcp = self.tcp.clone();
+        if target.scheme() == Some(&Scheme::HTTP) {
+            return Ok(MaybeHttpsStream::Http(tcp.call(target).await?));
+        }
+        let https = self.https.get_or_init(|| {
+            let builder = HttpsConnectorBuilder::new().with_tls_config(self.policy.tls.config());
+            builder.https_or_http().enable_all_versions().wrap_connector(tcp)
+        });
+        https.clone().call(target).await
     }
 }
 
@@ -74,10 +80,10 @@ impl Service<Uri> for Dialer {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.https.call(target);
-        let (clock, limit) = (self.clock.clone(), self.policy.connect_timeout);
+        let this = self.clone();
         Box::pin(async move {
-            match clock.timeout(limit, connecting).await {
+            let limit = this.policy.connect_timeout;
+            match this.clock.timeout(limit, this.connect(target)).await {
                 Ok(Ok(stream)) => Ok(stream),
                 // What is not ours comes from the layer between: TLS.
                 Ok(Err(error)) => Err(match error.downcast::<DialFault>() {

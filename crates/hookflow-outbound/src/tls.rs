@@ -8,9 +8,9 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// Ready TLS settings. Cheap to clone.
+/// TLS settings, ready or the system's. Cheap to clone.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls(Option<Arc<ClientConfig>>);
 
 /// Why TLS settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,9 +31,8 @@ pub enum TlsError {
 
 impl Tls {
     /// Trusts whom the system trusts; where the system names nobody, Mozilla's list. No certificate of our own.
-    pub fn system() -> Self {
-        static SYSTEM: LazyLock<Tls> = LazyLock::new(|| Tls(Arc::new(system_trust().with_no_client_auth())));
-        SYSTEM.clone()
+    pub const fn system() -> Self {
+        Self(None)
     }
 
     /// Trusts the certificates in `ca` instead of the system's, and shows `identity` (a certificate chain and its
@@ -50,19 +49,21 @@ impl Tls {
             }
         };
         let Some((chain, key)) = identity else {
-            return Ok(Self(Arc::new(trusting.with_no_client_auth())));
+            return Ok(Self(Some(Arc::new(trusting.with_no_client_auth()))));
         };
         let chain = certificates(chain).map_err(TlsError::Certificate)?;
         // A parser's message may quote what it read, and this is a secret.
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Key(String::new()))?;
         trusting
             .with_client_auth_cert(chain, key)
-            .map(|config| Self(Arc::new(config)))
+            .map(|config| Self(Some(Arc::new(config))))
             .map_err(|error| TlsError::Identity(error.to_string()))
     }
 
+    /// The system's are read from some hundred files, once, by whoever asks first.
     pub(crate) fn config(&self) -> ClientConfig {
-        ClientConfig::clone(&self.0)
+        static SYSTEM: LazyLock<ClientConfig> = LazyLock::new(|| system_trust().with_no_client_auth());
+        self.0.as_deref().unwrap_or_else(|| &SYSTEM).clone()
     }
 }
 

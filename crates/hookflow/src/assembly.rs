@@ -259,5 +259,6 @@ fn door_limits(config: &Config) -> DoorLimits {
         body_timeout: limits.body_timeout,
         body_rate: limits.body_rate,
         body_grace: limits.body_grace,
+        refusal_delay: limits.refusal_delay,
     }
 }

@@ -6,6 +6,7 @@ mod bodies;
 mod broken_store;
 mod callers;
 mod certified;
+mod delays;
 mod handshakes;
 mod order;
 mod repeats;

@@ -49,10 +49,10 @@ enum Life {
 }
 
 impl BlobFolder {
-    /// The folder of a store that outlives the process.
+    /// The folder of a store that outlives the process. The folder above it lasts already.
     pub fn open(root: impl Into<PathBuf>, limit: u64, chance: Chance) -> io::Result<Self> {
         let root = root.into();
-        lasting::make_folder(&root)?;
+        lasting::make_folder_within(&root)?;
         let folder = Self::new(root, limit, chance, Life::Kept);
         let mut taken = 0;
         folder.0.each_file(|_, entry| {

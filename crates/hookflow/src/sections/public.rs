@@ -77,6 +77,11 @@ static LIMITS: MapSchema = MapSchema {
             Schema::SIZE,
             "the events in all queues, and as much of the bodies that are being read (256MiB)",
         ),
+        Key::may(
+            "refusal_delay",
+            Schema::DURATION,
+            "how long who finds a queue full is kept before the answer, up to 10s (250ms)",
+        ),
     ]),
     rules: &[],
 };
@@ -85,6 +90,8 @@ static LIMITS: MapSchema = MapSchema {
 const MOST_CONNECTIONS: u64 = 1_000_000;
 /// The most that `header_count` may be.
 const MOST_HEADERS: u64 = 1_000;
+/// The most that `refusal_delay` may be.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 pub(crate) static SECTION: Section = Section {
     key: "public",
@@ -106,6 +113,7 @@ public:
     body_rate: 1KiB                # a second, which a body has to come at, all in all …
     body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
+    refusal_delay: 250ms           # before who finds a queue full hears so; half of all connections may wait like this
 ",
     settings: &[
         Setting::plain("public.limits.body_grace", |it| format!("{:?}", it.public.limits.body_grace)),
@@ -119,6 +127,7 @@ public:
         Setting::plain("public.limits.header_timeout", |it| format!("{:?}", it.public.limits.header_timeout)),
         Setting::plain("public.limits.headers", |it| format!("{}B", it.public.limits.headers)),
         Setting::plain("public.limits.memory", |it| format!("{}B", it.public.limits.memory)),
+        Setting::plain("public.limits.refusal_delay", |it| format!("{:?}", it.public.limits.refusal_delay)),
         Setting::plain("public.listen", |it| it.public.listen.to_string()),
         Setting::plain("public.tls", |it| it.public.tls.as_ref().map_or("null".into(), Tls::text)),
         Setting::plain("public.trusted_proxies", |it| format!("{:?}", it.public.trusted_proxies)),
@@ -161,6 +170,7 @@ pub(crate) struct Limits {
     pub(crate) body_rate: u64,
     pub(crate) body_grace: Duration,
     pub(crate) memory: u64,
+    pub(crate) refusal_delay: Duration,
 }
 
 impl Default for Public {
@@ -181,6 +191,7 @@ impl Default for Public {
                 body_rate: 1 << 10,
                 body_grace: Duration::from_secs(5),
                 memory: 256 << 20,
+                refusal_delay: Duration::from_millis(250),
             },
         }
     }
@@ -277,6 +288,13 @@ fn read_limits(node: &Node, limits: &mut Limits, diagnostics: &mut Diagnostics) 
         match node.as_duration(diagnostics) {
             Some(time) if !time.is_zero() => *limit = time,
             Some(_) => drop(node.mistyped::<()>("a time longer than none", diagnostics)),
+            None => {}
+        }
+    }
+    if let Some(node) = fields.take("refusal_delay") {
+        match node.as_duration(diagnostics) {
+            Some(time) if time <= LONGEST_DELAY => limits.refusal_delay = time,
+            Some(_) => drop(node.mistyped::<()>("a time of 10 seconds at most", diagnostics)),
             None => {}
         }
     }

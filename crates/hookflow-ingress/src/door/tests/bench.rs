@@ -1,5 +1,6 @@
 //! A door with a real engine behind it, and a caller who writes bytes.
 
+use crate::door::Doorway;
 use crate::memory::Memory;
 use crate::outside::shelf::Shelf;
 use crate::{Bound, Door, DoorLimits, DoorParts, Outside, Rejections, Tls, TrustedProxies};
@@ -120,6 +121,7 @@ pub(super) struct Bench {
     pub(super) rejections: Arc<Rejections>,
     /// What is held of bodies at the door.
     pub(super) memory: Arc<Memory>,
+    pub(super) doorway: Arc<Doorway>,
     /// What is spooled.
     pub(super) blobs: Arc<BlobFolder>,
     _folder: TempDir,
@@ -211,9 +213,10 @@ async fn open_whole(
         blobs: Arc::clone(&blobs) as Arc<dyn Blobs>,
     };
     let bound: Bound = Door::new(parts, limits).bind("127.0.0.1:0").await.unwrap();
-    let (addr, memory) = (bound.addr, Arc::clone(&bound.doorway.memory));
+    let (addr, doorway) = (bound.addr, Arc::clone(&bound.doorway));
+    let memory = Arc::clone(&doorway.memory);
     tasks.spawn("door", bound.serve());
-    Bench { addr, tasks, credentials, registry, engine, rejections, memory, blobs, _folder: folder }
+    Bench { addr, tasks, credentials, registry, engine, rejections, memory, doorway, blobs, _folder: folder }
 }
 
 fn load(flows: &[&str], credentials: &Credentials, body_limit: u64) -> Vec<Arc<Flow>> {

@@ -35,7 +35,10 @@ impl File {
     pub(super) fn to_serve(path: &Path) -> Result<(Self, Connection), OpenFault> {
         let fault = |why: String| OpenFault { path: path.to_owned(), why };
         let absolute = std::path::absolute(path).map_err(|error| fault(error.to_string()))?;
-        make_folder(&absolute).map_err(|error| fault(format!("its folder cannot be made: {error}")))?;
+        // Whoever wrote to the file has made its folder last before.
+        if !fs::metadata(&absolute).is_ok_and(|file| file.len() > 0) {
+            make_folder(&absolute).map_err(|error| fault(format!("its folder cannot be made: {error}")))?;
+        }
         let lock = lock(&absolute).map_err(fault)?;
         let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&absolute);
         match create {
