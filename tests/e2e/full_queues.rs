@@ -109,7 +109,7 @@ fn a_slow_flow_does_not_hold_up_another() {
 #[test]
 fn who_finds_a_queue_full_is_kept_for_a_moment_which_a_shutdown_ends() {
     let target = Target::hanging();
-    let config = "outbound: {allow: [127.0.0.0/8]}\npublic: {limits: {refusal_delay: 10s, connections: 40}}\nshutdown: {grace: 5s}";
+    let config = "outbound: {allow: [127.0.0.0/8]}\npublic: {limits: {quick_refusals: 0, refusal_delay: 10s, connections: 40}}\nshutdown: {grace: 5s}";
     let folder = narrow(folder().config(config), "full", &target, "", "");
     let service = Service::start(&folder);
     let mut accepted: Vec<_> = (0..2).map(|_| Wire::connect(service.public)).collect();

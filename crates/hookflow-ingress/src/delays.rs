@@ -1,29 +1,39 @@
-//! Callers who find a queue full are kept for a moment before they hear so.
+//! Callers who find a queue full are kept for a moment before they hear so, when there are many of them.
 //!
 //! Who comes again at once would else be refused many thousand times a second, and the runs that make room stand behind all
 //! those refusals for the processor. Kept like this, a caller takes a timer and the connection that it has anyway.
 
 use hookflow_runtime::{Clock, Token};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+
+/// Of which time refusals are counted.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// The room for callers who are kept.
 pub(crate) struct Delays {
     length: Duration,
+    /// How many a second are not kept.
+    quick: u64,
+    /// Since when, and how many have come since.
+    counted: Mutex<(Instant, u64)>,
     places: Semaphore,
     clock: Clock,
     soft: Token,
 }
 
 impl Delays {
-    /// Keeps no more than `most` at once, each for `length`, and nobody once shutdown has begun.
-    pub(crate) fn new(length: Duration, most: usize, clock: Clock, soft: Token) -> Self {
-        Self { length, places: Semaphore::new(most.min(Semaphore::MAX_PERMITS)), clock, soft }
+    /// Keeps those beyond `quick` a second, no more than `most` at once, each for `length`, and nobody once shutdown has begun.
+    pub(crate) fn new(quick: u64, length: Duration, most: usize, clock: Clock, soft: Token) -> Self {
+        let counted = Mutex::new((clock.monotonic(), 0));
+        let places = Semaphore::new(most.min(Semaphore::MAX_PERMITS));
+        Self { length, quick, counted, places, clock, soft }
     }
 
     /// Keeps a caller, if there is room.
     pub(crate) async fn keep(&self) {
-        if self.length.is_zero() {
+        if self.length.is_zero() || self.is_quick() {
             return;
         }
         let Ok(_place) = self.places.try_acquire() else { return };
@@ -33,6 +43,18 @@ impl Delays {
             () = soft.wait() => {}
             () = self.clock.sleep(self.length) => {}
         }
+    }
+
+    /// Counts one. Few are no burden, and hear so at once.
+    fn is_quick(&self) -> bool {
+        let now = self.clock.monotonic();
+        // Nothing under the lock can panic half way.
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(counted.0) >= PERIOD {
+            *counted = (now, 0);
+        }
+        counted.1 = counted.1.saturating_add(1);
+        counted.1 <= self.quick
     }
 
     /// How many more may be kept.
@@ -55,7 +77,7 @@ mod tests {
     fn delays(length: Duration) -> (Clock, Tasks, Delays) {
         let clock = Clock::turned(Timestamp::UNIX_EPOCH);
         let tasks = Tasks::new(clock.clone());
-        let delays = Delays::new(length, 2, clock.clone(), tasks.soft());
+        let delays = Delays::new(0, length, 2, clock.clone(), tasks.soft());
         (clock, tasks, delays)
     }
 
@@ -88,6 +110,17 @@ mod tests {
         kept.await;
         delays.keep().await;
         assert_eq!(clock.now(), Timestamp::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn the_first_of_each_second_are_not_kept() {
+        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
+        let delays = Delays::new(2, LENGTH, 9, clock.clone(), Tasks::new(clock.clone()).soft());
+        for _ in 0..3 {
+            assert!(is_over(pin!(delays.keep())) && is_over(pin!(delays.keep())));
+            assert!(!is_over(pin!(delays.keep())), "it is the third");
+            clock.advance(PERIOD);
+        }
     }
 
     #[test]

@@ -57,7 +57,9 @@ pub struct DoorLimits {
     pub body_rate: u64,
     /// How long a body may be slower.
     pub body_grace: Duration,
-    /// How long who finds a queue full is kept before the answer. No more than half of all connections wait so.
+    /// How many callers a second who find a queue full hear so at once.
+    pub quick_refusals: u64,
+    /// How long the others are kept before the answer. No more than half of all connections wait so.
     pub refusal_delay: Duration,
 }
 
@@ -73,6 +75,7 @@ impl Default for DoorLimits {
             body_timeout: Duration::from_secs(30),
             body_rate: 1 << 10,
             body_grace: Duration::from_secs(5),
+            quick_refusals: 100,
             refusal_delay: Duration::from_millis(250),
         }
     }
@@ -170,7 +173,13 @@ impl Door {
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let memory = Memory::new(limits.memory);
         let soft = tasks.soft();
-        let delays = Delays::new(limits.refusal_delay, limits.connections / 2, clock.clone(), soft.clone());
+        let delays = Delays::new(
+            limits.quick_refusals,
+            limits.refusal_delay,
+            limits.connections / 2,
+            clock.clone(),
+            soft.clone(),
+        );
         Self(Arc::new(Doorway {
             engine,
             clock,

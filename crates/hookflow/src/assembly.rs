@@ -259,6 +259,7 @@ fn door_limits(config: &Config) -> DoorLimits {
         body_timeout: limits.body_timeout,
         body_rate: limits.body_rate,
         body_grace: limits.body_grace,
+        quick_refusals: limits.quick_refusals,
         refusal_delay: limits.refusal_delay,
     }
 }

@@ -78,9 +78,14 @@ static LIMITS: MapSchema = MapSchema {
             "the events in all queues, and as much of the bodies that are being read (256MiB)",
         ),
         Key::may(
+            "quick_refusals",
+            Schema::Integer(0, MOST_QUICK),
+            "how many callers a second who find a queue full hear so at once (100)",
+        ),
+        Key::may(
             "refusal_delay",
             Schema::DURATION,
-            "how long who finds a queue full is kept before the answer, up to 10s (250ms)",
+            "how long the others are kept before the answer, up to 10s (250ms)",
         ),
     ]),
     rules: &[],
@@ -90,6 +95,8 @@ static LIMITS: MapSchema = MapSchema {
 const MOST_CONNECTIONS: u64 = 1_000_000;
 /// The most that `header_count` may be.
 const MOST_HEADERS: u64 = 1_000;
+/// The most that `quick_refusals` may be.
+const MOST_QUICK: u64 = 1_000_000;
 /// The most that `refusal_delay` may be.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
@@ -113,7 +120,8 @@ public:
     body_rate: 1KiB                # a second, which a body has to come at, all in all …
     body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
-    refusal_delay: 250ms           # before who finds a queue full hears so; half of all connections may wait like this
+    quick_refusals: 100            # callers a second who find a queue full and hear so at once …
+    refusal_delay: 250ms           # … and how long the others wait for it; half of all connections may wait like this
 ",
     settings: &[
         Setting::plain("public.limits.body_grace", |it| format!("{:?}", it.public.limits.body_grace)),
@@ -127,6 +135,7 @@ public:
         Setting::plain("public.limits.header_timeout", |it| format!("{:?}", it.public.limits.header_timeout)),
         Setting::plain("public.limits.headers", |it| format!("{}B", it.public.limits.headers)),
         Setting::plain("public.limits.memory", |it| format!("{}B", it.public.limits.memory)),
+        Setting::plain("public.limits.quick_refusals", |it| it.public.limits.quick_refusals.to_string()),
         Setting::plain("public.limits.refusal_delay", |it| format!("{:?}", it.public.limits.refusal_delay)),
         Setting::plain("public.listen", |it| it.public.listen.to_string()),
         Setting::plain("public.tls", |it| it.public.tls.as_ref().map_or("null".into(), Tls::text)),
@@ -170,6 +179,7 @@ pub(crate) struct Limits {
     pub(crate) body_rate: u64,
     pub(crate) body_grace: Duration,
     pub(crate) memory: u64,
+    pub(crate) quick_refusals: u64,
     pub(crate) refusal_delay: Duration,
 }
 
@@ -191,6 +201,7 @@ impl Default for Public {
                 body_rate: 1 << 10,
                 body_grace: Duration::from_secs(5),
                 memory: 256 << 20,
+                quick_refusals: 100,
                 refusal_delay: Duration::from_millis(250),
             },
         }
@@ -266,6 +277,10 @@ fn read_limits(node: &Node, limits: &mut Limits, diagnostics: &mut Diagnostics) 
         if let Some(count) = fields.take(key).and_then(|node| node.as_integer(1, most, diagnostics)) {
             *limit = usize::try_from(count).unwrap_or(usize::MAX);
         }
+    }
+    let quick = fields.take("quick_refusals");
+    if let Some(count) = quick.and_then(|node| node.as_integer(0, MOST_QUICK, diagnostics)) {
+        limits.quick_refusals = count;
     }
     // The reader of heads needs room for one buffer, and one connection may not take all memory.
     if let Some(bytes) = size(fields.take("headers"), 8 << 10, 1 << 20, diagnostics) {

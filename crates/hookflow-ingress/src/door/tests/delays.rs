@@ -14,7 +14,7 @@ const ROOM: usize = 10;
 /// A door that keeps callers for longer than any test takes, whose flow `full` is full.
 async fn open() -> Bench {
     let delay = Duration::from_hours(1);
-    let limits = DoorLimits { connections: 2 * ROOM, refusal_delay: delay, ..limits() };
+    let limits = DoorLimits { connections: 2 * ROOM, quick_refusals: 0, refusal_delay: delay, ..limits() };
     let bench = open_with(&[], limits, memory()).await;
     assert_eq!(bench.send(&full()).await.status, 202);
     bench
