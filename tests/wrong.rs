@@ -152,6 +152,7 @@ stripe: {type: hmac, preset: stripe, secret: {env: SECRET}}
 
     /// Codes with these beginnings are of refusals, faults and answers: what happens at run time.
     const NOT_OF_FILES: &[&str] = &[
+        "attempt.unknown",
         "auth.certificate-unavailable",
         "auth.unauthorized",
         "body.",
