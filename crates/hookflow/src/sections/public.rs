@@ -80,7 +80,7 @@ static LIMITS: MapSchema = MapSchema {
         Key::may(
             "refusal_delay",
             Schema::DURATION,
-            "how long who finds a queue full is kept before the answer, up to 10s (250ms)",
+            "how long who finds a queue full, or no connection left, is kept before the answer, up to 10s (250ms)",
         ),
     ]),
     rules: &[],
@@ -113,7 +113,7 @@ public:
     body_rate: 1KiB                # a second, which a body has to come at, all in all …
     body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
-    refusal_delay: 250ms           # before who finds a queue full hears so; half of all connections may wait like this
+    refusal_delay: 250ms           # before who finds a queue full, or no connection left, hears so
 ",
     settings: &[
         Setting::plain("public.limits.body_grace", |it| format!("{:?}", it.public.limits.body_grace)),
