@@ -226,9 +226,10 @@ async fn farewell(doorway: &Doorway, mut socket: Socket, ip: IpAddr, refusal: Re
     drop(doorway.clock.timeout(FAREWELL, saying).await);
 }
 
-/// Says that there is no room. Nothing is waited for: the room is what is missing.
-pub(crate) fn turn_away(doorway: &Doorway, stream: &TcpStream, ip: IpAddr) {
-    let text = last_words(doorway, ip, Refusal::ConnectionsFull);
+/// Says that there is no room, after a moment and without listening.
+pub(crate) async fn turn_away(doorway: Arc<Doorway>, stream: TcpStream, ip: IpAddr) {
+    let text = last_words(&doorway, ip, Refusal::ConnectionsFull);
+    doorway.turned_away.keep().await;
     if doorway.tls.is_some() {
         return; // Who expects TLS understands no other word.
     }

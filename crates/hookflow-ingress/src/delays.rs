@@ -1,7 +1,7 @@
-//! Callers who find a queue full are kept for a moment before they hear so, when there are many of them.
+//! Callers who find a queue full, or no seat, are kept for a moment before they hear so, when there are many of them.
 //!
 //! Who comes again at once would else be refused many thousand times a second, and the runs that make room stand behind all
-//! those refusals for the processor. Kept like this, a caller takes a timer and the connection that it has anyway.
+//! those refusals for the processor. Kept like this, a caller takes a timer and a connection.
 
 use hookflow_runtime::{Clock, Token};
 use std::sync::{Mutex, PoisonError};

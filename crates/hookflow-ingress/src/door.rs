@@ -28,6 +28,8 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 /// How long to wait when the system has no socket left: accepting at once again would only spin.
 const BREATH: Duration = Duration::from_millis(50);
+/// How many who find no seat are kept before they hear so. Each takes a descriptor beside those who sit.
+const TURNED_AWAY: usize = 1_000;
 /// How many requests one HTTP/2 connection may have under way.
 const STREAMS: u32 = 200;
 /// How many of them a caller may take back before they are begun, and how many we may have to break off, before the
@@ -57,9 +59,9 @@ pub struct DoorLimits {
     pub body_rate: u64,
     /// How long a body may be slower.
     pub body_grace: Duration,
-    /// How many callers a second who find a queue full hear so at once.
+    /// How many callers a second who find a queue full, and as many who find no seat, hear so at once.
     pub quick_refusals: u64,
-    /// How long the others are kept before the answer. No more than half of all connections wait so.
+    /// How long the others are kept before the answer. No more than half of all connections wait so in the first case.
     pub refusal_delay: Duration,
 }
 
@@ -125,7 +127,10 @@ pub(crate) struct Doorway {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) rejections: Arc<Rejections>,
     pub(crate) rates: Rates,
+    /// Of who finds a queue full.
     pub(crate) delays: Delays,
+    /// Of who finds no seat.
+    pub(crate) turned_away: Delays,
     pub(crate) certificates: Certificates,
     pub(crate) visits: Visits,
     pub(crate) memory: Arc<Memory>,
@@ -173,13 +178,10 @@ impl Door {
         let seats = Seats::new(limits.connections, limits.connections_per_address);
         let memory = Memory::new(limits.memory);
         let soft = tasks.soft();
-        let delays = Delays::new(
-            limits.quick_refusals,
-            limits.refusal_delay,
-            limits.connections / 2,
-            clock.clone(),
-            soft.clone(),
-        );
+        let delays = |most| {
+            Delays::new(limits.quick_refusals, limits.refusal_delay, most, clock.clone(), soft.clone())
+        };
+        let (delays, turned_away) = (delays(limits.connections / 2), delays(TURNED_AWAY));
         Self(Arc::new(Doorway {
             engine,
             clock,
@@ -195,6 +197,7 @@ impl Door {
             rejections,
             rates: Rates::default(),
             delays,
+            turned_away,
             certificates,
             visits,
             memory,
@@ -287,7 +290,7 @@ impl Bound {
             Some(seat) => {
                 self.doorway.tasks.spawn("connection", connection::serve(doorway, stream, ip, seat));
             }
-            None => turn_away(&doorway, &stream, ip),
+            None => self.doorway.tasks.spawn("turned away", turn_away(doorway, stream, ip)),
         }
     }
 }

@@ -80,7 +80,7 @@ static LIMITS: MapSchema = MapSchema {
         Key::may(
             "quick_refusals",
             Schema::Integer(0, MOST_QUICK),
-            "how many callers a second who find a queue full hear so at once (100)",
+            "how many callers a second who find a queue full, or no connection left, hear so at once (100)",
         ),
         Key::may(
             "refusal_delay",
@@ -120,8 +120,8 @@ public:
     body_rate: 1KiB                # a second, which a body has to come at, all in all …
     body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
-    quick_refusals: 100            # callers a second who find a queue full and hear so at once …
-    refusal_delay: 250ms           # … and how long the others wait for it; half of all connections may wait like this
+    quick_refusals: 100            # callers a second who find a queue full, or no connection left, and hear so at once …
+    refusal_delay: 250ms           # … and how long the others wait for it
 ",
     settings: &[
         Setting::plain("public.limits.body_grace", |it| format!("{:?}", it.public.limits.body_grace)),

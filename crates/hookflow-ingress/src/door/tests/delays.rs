@@ -1,4 +1,4 @@
-//! Callers who find a queue full are kept for a moment, and nobody else.
+//! Callers who find a queue full, or no seat, are kept for a moment, and nobody else.
 
 use super::bench::{Bench, Request, hear, limits, memory, open_with};
 use crate::DoorLimits;
@@ -68,6 +68,26 @@ async fn who_finds_a_queue_full_is_kept_until_shutdown_and_nobody_else_is() {
         assert_eq!((heard.status, heard.code().as_str()), (429, "queue.full"));
         assert!(heard.header("retry-after").is_some());
     }
+}
+
+#[tokio::test]
+async fn who_finds_no_seat_is_kept_too() {
+    let delay = Duration::from_hours(1);
+    let limits =
+        DoorLimits { connections_per_address: 2, quick_refusals: 0, refusal_delay: delay, ..limits() };
+    let bench = open_with(&[], limits, memory()).await;
+    let _seats = (bench.connect().await, bench.connect().await);
+    let room = bench.doorway.turned_away.room();
+    let mut third = bench.connect().await;
+    for _ in 0..1_000 {
+        if bench.doorway.turned_away.room() < room {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.doorway.turned_away.room(), room - 1);
+    let (_, heard) = tokio::join!(bench.tasks.drain(Duration::from_secs(10)), hear(&mut third));
+    assert_eq!((heard.status, heard.code().as_str()), (503, "connection.limit"));
 }
 
 #[tokio::test]
