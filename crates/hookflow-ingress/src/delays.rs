@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn the_first_of_each_second_are_not_kept() {
-        let clock = Clock::turned(Timestamp::UNIX_EPOCH);
-        let delays = Delays::new(2, LENGTH, 9, clock.clone(), Tasks::new(clock.clone()).soft());
+        let (clock, tasks, _) = delays(LENGTH);
+        let delays = Delays::new(2, LENGTH, 9, clock.clone(), tasks.soft());
         for _ in 0..3 {
             assert!(is_over(pin!(delays.keep())) && is_over(pin!(delays.keep())));
             assert!(!is_over(pin!(delays.keep())), "it is the third");
