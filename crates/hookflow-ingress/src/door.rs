@@ -78,7 +78,7 @@ impl Default for DoorLimits {
             body_rate: 1 << 10,
             body_grace: Duration::from_secs(5),
             quick_refusals: 100,
-            refusal_delay: Duration::from_millis(250),
+            refusal_delay: Duration::from_millis(500),
         }
     }
 }

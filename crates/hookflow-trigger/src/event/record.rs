@@ -10,6 +10,7 @@ use hookflow_text::Json;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,13 +48,13 @@ impl RecordFault {
     }
 }
 
-/// The head's fields. A new version may add optional ones and never changes what one means.
+/// The head's fields. A new version may add optional ones and never changes what one means. Written, texts stand where they are.
 #[derive(Serialize, Deserialize)]
-struct Fields {
+struct Fields<'e> {
     id: Arc<str>,
     origin: Origin,
     flow: Arc<str>,
-    suffix: String,
+    suffix: Cow<'e, str>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     params: Vec<(Arc<str>, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,17 +63,17 @@ struct Fields {
     credential: Option<Arc<str>>,
     /// The ID and for how many seconds it is remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    replay: Option<(String, u64)>,
-    method: String,
-    path: String,
+    replay: Option<(Cow<'e, str>, u64)>,
+    method: Cow<'e, str>,
+    path: Cow<'e, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    query: Option<String>,
+    query: Option<Cow<'e, str>>,
     /// Each byte of a value as the character of that number, so that every value can be kept.
-    headers: Vec<(String, String)>,
+    headers: Vec<(Cow<'e, str>, Cow<'e, str>)>,
     ip: IpAddr,
     received_at: Timestamp,
     base_url: Arc<str>,
-    format: String,
+    format: Cow<'e, str>,
     /// The prefix of attributes, the key of text and the lists; the usual ones when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     xml: Option<(String, String, Vec<String>)>,
@@ -112,26 +113,26 @@ impl Event {
     /// What has to be kept of it.
     pub fn to_record(&self) -> EventRecord {
         let parts = &self.0;
-        let Route { flow, suffix, params, system } = parts.route.clone();
+        let Route { flow, suffix, params, system } = &parts.route;
         let head = &parts.head;
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), latin1(value.as_bytes())));
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str().into(), as_characters(value)));
         let fields = Fields {
             id: Arc::clone(&parts.id),
             origin: parts.origin,
-            flow,
-            suffix,
-            params,
-            system,
+            flow: Arc::clone(flow),
+            suffix: suffix.into(),
+            params: params.clone(),
+            system: system.clone(),
             credential: parts.credential.clone(),
-            replay: parts.replay.as_ref().map(|replay| (replay.id.clone(), replay.remember.as_secs())),
-            method: head.method.to_string(),
-            path: head.path.clone(),
-            query: head.query.clone(),
+            replay: parts.replay.as_ref().map(|replay| ((&replay.id).into(), replay.remember.as_secs())),
+            method: head.method.as_str().into(),
+            path: (&head.path).into(),
+            query: head.query.as_ref().map(Cow::from),
             headers: headers.collect(),
             ip: head.ip,
             received_at: head.received_at,
             base_url: Arc::clone(&head.base_url),
-            format: parts.spec.format().to_owned(),
+            format: parts.spec.format().into(),
             xml: Some(parts.spec.xml())
                 .filter(|xml| **xml != XmlShape::default())
                 .map(|xml| (xml.attributes.clone(), xml.text.clone(), xml.lists.clone())),
@@ -167,7 +168,7 @@ impl Event {
     /// # Errors
     /// When the record was damaged, or written by another version in a way that this one does not know.
     pub fn from_record(record: EventRecord, means: &mut Means<'_>) -> Result<Self, RecordFault> {
-        let fields: Fields =
+        let fields: Fields<'_> =
             serde_json::from_str(&record.head).map_err(|error| RecordFault::Head(error.to_string()))?;
         let unknown = |what: &str| RecordFault::Head(format!("its {what} is not known"));
         let mut headers = HeaderMap::new();
@@ -179,8 +180,8 @@ impl Event {
         }
         let head = Head {
             method: fields.method.parse().map_err(|_| unknown("method"))?,
-            path: fields.path,
-            query: fields.query,
+            path: fields.path.into_owned(),
+            query: fields.query.map(Cow::into_owned),
             headers,
             ip: fields.ip,
             received_at: fields.received_at,
@@ -192,9 +193,10 @@ impl Event {
             None => spec,
         };
         let Fields { flow, suffix, params, system, .. } = fields;
-        let route = Route { flow, suffix, params, system };
-        let replay =
-            fields.replay.map(|(id, seconds)| ReplayId { id, remember: Duration::from_secs(seconds) });
+        let route = Route { flow, suffix: suffix.into_owned(), params, system };
+        let replay = fields
+            .replay
+            .map(|(id, seconds)| ReplayId { id: id.into_owned(), remember: Duration::from_secs(seconds) });
         let proof = Proof { origin: fields.origin, credential: fields.credential, replay };
         let blob = |rest: Option<BlobAtRest>| match (rest, &means.blobs) {
             (None, _) => Ok(None),
@@ -226,6 +228,11 @@ impl DecodedAtRest {
         });
         Decoded { value: self.value, files: files.collect() }
     }
+}
+
+/// Most values are ASCII, and stand as they are.
+fn as_characters(value: &HeaderValue) -> Cow<'_, str> {
+    value.to_str().map_or_else(|_| latin1(value.as_bytes()).into(), Cow::Borrowed)
 }
 
 fn blob_at_rest(blob: &Blob) -> BlobAtRest {

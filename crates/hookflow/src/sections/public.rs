@@ -85,7 +85,7 @@ static LIMITS: MapSchema = MapSchema {
         Key::may(
             "refusal_delay",
             Schema::DURATION,
-            "how long the others are kept before the answer, up to 10s (250ms)",
+            "how long the others are kept before the answer, up to 10s (500ms)",
         ),
     ]),
     rules: &[],
@@ -121,7 +121,7 @@ public:
     body_grace: 5s                 # … and how long it may be slower
     memory: 256MiB                 # of the events in all queues, and as much of the bodies that are being read
     quick_refusals: 100            # callers a second who find a queue full, or no connection left, and hear so at once …
-    refusal_delay: 250ms           # … and how long the others wait for it
+    refusal_delay: 500ms           # … and how long the others wait for it
 ",
     settings: &[
         Setting::plain("public.limits.body_grace", |it| format!("{:?}", it.public.limits.body_grace)),
@@ -202,7 +202,7 @@ impl Default for Public {
                 body_grace: Duration::from_secs(5),
                 memory: 256 << 20,
                 quick_refusals: 100,
-                refusal_delay: Duration::from_millis(250),
+                refusal_delay: Duration::from_millis(500),
             },
         }
     }

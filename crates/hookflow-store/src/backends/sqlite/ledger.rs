@@ -39,19 +39,22 @@ pub(super) struct Ledger {
     fresh: FreshRuns,
 }
 
+/// By names that are ours or the author's: no caller can make them collide.
+type Quick<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// What the file has numbers for. All of it can be read again.
 #[derive(Default)]
 struct Names {
     /// With the node's epoch.
-    nodes: HashMap<Arc<str>, (i64, u64)>,
-    flows: HashMap<Arc<str>, i64>,
-    versions: HashMap<(i64, Arc<str>), i64>,
+    nodes: Quick<Arc<str>, (i64, u64)>,
+    flows: Quick<Arc<str>, i64>,
+    versions: Quick<(i64, Arc<str>), i64>,
 }
 
 impl Ledger {
     pub(super) fn new(connection: Connection) -> Result<Self, Failure> {
         let (now, swept_at) = (i64::MIN, i64::MIN);
-        let (names, fresh) = (Names::default(), FreshRuns::new());
+        let (names, fresh) = (Names::default(), FreshRuns::default());
         let mut ledger = Self { connection, last: 0, now, swept_at, names, fresh };
         ledger.last = ledger.read_last()?;
         Ok(ledger)
@@ -168,7 +171,7 @@ impl Ledger {
     }
 }
 
-fn remember<K: std::hash::Hash + Eq, V>(names: &mut HashMap<K, V>, key: K, value: V) {
+fn remember<K: std::hash::Hash + Eq, V>(names: &mut Quick<K, V>, key: K, value: V) {
     if names.len() >= NAMES_KNOWN {
         names.clear();
     }

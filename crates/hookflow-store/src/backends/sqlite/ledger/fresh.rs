@@ -1,19 +1,18 @@
 //! Runs that nobody has written to since they were admitted: what the file says of them is known, so their ends are
 //! written without reading.
 
-use super::Ledger;
+use super::{Ledger, Quick};
 use crate::backends::sqlite::failure::Failure;
 use crate::backends::sqlite::rows::{ProgressRows, RunRow};
 use crate::{Claim, Owner, Recorded, StoreError};
 use hookflow_runtime::fault_point;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many are known. Of those beyond, the file is asked.
 const KNOWN: usize = 10_000;
 
 /// By their IDs.
-pub(super) type FreshRuns = HashMap<Arc<str>, FreshRun>;
+pub(super) type FreshRuns = Quick<Arc<str>, FreshRun>;
 
 pub(super) struct FreshRun {
     seq: i64,
