@@ -5,6 +5,12 @@ use hookflow_expr::{Escape, Expression, Known, Template, Text};
 use hookflow_text::{Diagnostics, Node};
 use std::sync::Arc;
 
+/// Whether a text is one template and nothing else, which may give any value.
+pub(crate) fn is_one_template(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("${") && text.ends_with('}') && text.matches("${").count() == 1
+}
+
 /// A place that is being read.
 pub(crate) struct Reading<'a> {
     pub known: &'a dyn Known,

@@ -107,16 +107,20 @@ async fn workers_end_after_idling_and_come_back_with_work() {
     }
 }
 
+/// A flow with two workers that calls the server before it answers.
+fn slow(server: &Server) -> String {
+    format!(
+        "flow: slow\nwebhook: {{auth: none}}\nqueue: {{workers: 2}}\n\
+         steps: [{{http: {{url: '{}'}}}}, {{respond: {{status: 200}}}}]",
+        server.url
+    )
+}
+
 #[tokio::test]
 async fn runs_that_begin_where_they_are_brought_take_a_worker_each() {
     let bench = Bench::new(&[]).await;
     let server = Server::open(&bench.tasks).await;
-    let slow = format!(
-        "flow: slow\nwebhook: {{auth: none}}\nqueue: {{workers: 2}}\n\
-         steps: [{{http: {{url: '{}'}}}}, {{respond: {{status: 200}}}}]",
-        server.url
-    );
-    bench.install(&[&slow, QUICK]).await;
+    bench.install(&[&slow(&server), QUICK]).await;
     let mut tickets = Vec::new();
     for _ in 0..5 {
         let Admission::Waiting(ticket) = bench.admit("slow", json!({})).await else { panic!("it is kept") };
@@ -140,12 +144,7 @@ async fn runs_that_begin_where_they_are_brought_take_a_worker_each() {
 async fn an_event_waits_for_no_idle_worker_that_is_one_too_many() {
     let bench = Bench::new(&[]).await;
     let server = Server::open(&bench.tasks).await;
-    let slow = format!(
-        "flow: slow\nwebhook: {{auth: none}}\nqueue: {{workers: 2}}\n\
-         steps: [{{http: {{url: '{}'}}}}, {{respond: {{status: 200}}}}]",
-        server.url
-    );
-    bench.install(&[&slow]).await;
+    bench.install(&[&slow(&server)]).await;
     let workers = || bench.tasks.running().get("flow worker").copied().unwrap_or_default();
     let mut tickets = Vec::new();
     for _ in 0..4 {

@@ -2,7 +2,7 @@
 
 use super::super::respond::text_escape;
 use super::multipart::MultipartTemplate;
-use crate::reading::Reading;
+use crate::reading::{Reading, is_one_template};
 use crate::sent_file::{FileTemplate, UNKNOWN_TYPE};
 use crate::step_kind::Stop;
 use crate::{CallBody, Fault, FaultKind, Piece};
@@ -151,14 +151,8 @@ impl Field {
             NodeValue::Seq(items) => {
                 Self::List(items.iter().map(|item| Self::read(cx, item)).collect::<Option<_>>()?)
             }
-            NodeValue::Scalar(scalar) => {
-                let text = scalar.text.trim();
-                if text.starts_with("${") && text.ends_with('}') && text.matches("${").count() == 1 {
-                    Self::Value(cx.template(node)?)
-                } else {
-                    Self::Text(cx.text(node, Escape::None)?)
-                }
-            }
+            NodeValue::Scalar(scalar) if is_one_template(&scalar.text) => Self::Value(cx.template(node)?),
+            NodeValue::Scalar(_) => Self::Text(cx.text(node, Escape::None)?),
         })
     }
 

@@ -1,7 +1,7 @@
 //! `multipart`: fields and files, as a form of a browser sends them.
 
 use crate::flow::hex;
-use crate::reading::Reading;
+use crate::reading::{Reading, is_one_template};
 use crate::sent_file::{FILE, FileTemplate, UNKNOWN_TYPE};
 use crate::step_kind::Stop;
 use crate::{Fault, FaultKind, Multipart, Part, Piece};
@@ -86,14 +86,8 @@ impl Field {
             NodeValue::Seq(items) => {
                 Self::List(items.iter().map(|item| Self::read(cx, item)).collect::<Option<_>>()?)
             }
-            NodeValue::Scalar(scalar) => {
-                let text = scalar.text.trim();
-                if text.starts_with("${") && text.ends_with('}') && text.matches("${").count() == 1 {
-                    Self::Value(cx.template(node)?)
-                } else {
-                    Self::Text(cx.text(node, Escape::None)?)
-                }
-            }
+            NodeValue::Scalar(scalar) if is_one_template(&scalar.text) => Self::Value(cx.template(node)?),
+            NodeValue::Scalar(_) => Self::Text(cx.text(node, Escape::None)?),
         })
     }
 

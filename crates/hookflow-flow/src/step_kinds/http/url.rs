@@ -1,6 +1,6 @@
 //! The URL of a call: what a template puts into it stays within the part where it stands.
 
-use crate::reading::Reading;
+use crate::reading::{Reading, is_one_template};
 use crate::step_kind::Stop;
 use crate::{CallUrl, Fault, FaultKind};
 use hookflow_expr::{Env, Escape, Part, Text};
@@ -25,12 +25,10 @@ impl UrlTemplate {
     pub(crate) fn compile(cx: &mut Reading<'_>, node: &Node) -> Option<Self> {
         let text = cx.text(node, Escape::None)?;
         let written = node.text().trim();
-        // A template before the rest would stand in the host, where it may yield no scheme.
-        let is_one_template =
-            written.starts_with("${") && written.ends_with('}') && written.matches("${").count() == 1;
         let problem = match text.constant() {
             Some(constant) => parse(constant).err(),
-            None if has_scheme(written) || is_one_template => None,
+            // A template before the rest would stand in the host, where it may yield no scheme.
+            None if has_scheme(written) || is_one_template(written) => None,
             None => Some(
                 "a URL begins with `http://` or `https://`, or is one template that gives all of it"
                     .to_owned(),
