@@ -63,6 +63,24 @@ fn an_id_is_the_same_wherever_it_stands_in_a_call_and_new_in_every_other() {
     service.stop_sound();
 }
 
+/// Another try would evaluate the same, so none is made: the flow goes on at once, and not after six minutes.
+#[test]
+fn a_template_that_fails_ends_a_call_with_an_id_at_once() {
+    let target = Target::start(|_| Play::Answer(200, "{}"));
+    let steps = "
+  - try:
+      - http: {method: POST, url: 'URL/a', headers: {X-Transaction: 'ID'}, json: {sku: '${ webhook.body.sku }'}}
+    catch:
+      - respond: {status: 409, json: {kind: '${ error.kind }'}}
+  - respond: {status: 200}";
+    let folder = folder(&target, "", steps);
+    let service = Service::start(&folder);
+    let answer = service.send(&Request::json("/hook/book", r#"{"items": []}"#));
+    assert_eq!((answer.status, answer.text().as_str()), (409, r#"{"kind":"expression"}"#));
+    assert_eq!(target.count(), 0, "nothing has left");
+    service.stop_sound();
+}
+
 #[test]
 fn after_a_kill_a_call_arrives_again_with_its_id_and_without_one_not() {
     let target = script(|heard, nth| match (heard.target.as_str(), nth) {
